@@ -1,0 +1,2 @@
+//! psi-shazam: name a recording without showing it to anyone.
+fn main() {}
