@@ -1,1 +1,60 @@
-//! fingerprint
+//! Audio in, landmark hashes out, votes counted. Knows nothing of cryptography, sockets or databases.
+//!
+//! The pipeline, in the order of the data:
+//!
+//! | step | file | from | to |
+//! | --- | --- | --- | --- |
+//! | decode | `pcm`, `stream`, `opus`, `resample`, `tags` | a file in any usual format | mono samples at 8 kHz, and its tags |
+//! | spectrum | `spectrogram`, `whiten` | samples | levels in dB per frame of 32 ms, and their salience |
+//! | constellation | `peaks` | salience | ranked peaks |
+//! | landmarks | `hash`, `pairs`, `reference` | pairs of peaks | 32-bit hashes, each with the frame of its anchor |
+//! | question | `query` | a recording | hashes worth asking, strongest first |
+//! | vote | `catalogue`, `align`, `confidence` | labels that came back | track, position, score and confidence |
+//!
+//! The method is that of A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003), with the peak picking
+//! and the constants that were measured for look-up by exact match; they are in [`params`], each with its reason.
+//!
+//! ```no_run
+//! let settings = fingerprint::Settings::default();
+//! let track = fingerprint::decode_file("song.flac".as_ref())?;
+//! let postings = fingerprint::reference_landmarks(&track.samples, &settings)?;
+//! let question = fingerprint::query_candidates(&track.samples[80_000..160_000], &settings)?;
+//! # Ok::<(), fingerprint::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod align;
+mod catalogue;
+mod confidence;
+mod error;
+mod hash;
+mod opus;
+mod pairs;
+pub mod params;
+mod pcm;
+mod peaks;
+mod query;
+mod reference;
+mod resample;
+mod settings;
+mod spectrogram;
+mod stream;
+mod tags;
+#[cfg(test)]
+mod testing;
+mod whiten;
+
+pub use align::{Match, Verdict, align};
+pub use catalogue::{Catalogue, CatalogueError, Track, TrackId};
+pub use confidence::confidence;
+pub use error::Error;
+pub use hash::{Hash, Landmark};
+pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, SAMPLE_RATE};
+pub use pcm::{Recording, decode_bytes, decode_file};
+pub use peaks::{Peak, constellation};
+pub use query::{Candidate, query_candidates};
+pub use reference::reference_landmarks;
+pub use settings::Settings;
+pub use spectrogram::Spectrogram;
+pub use tags::Tags;

@@ -1,0 +1,288 @@
+//! The vote: labels that line up on one offset name the track.
+
+use crate::confidence::{THRESHOLD, confidence};
+use crate::params::{FRAME_SECONDS, HALF_FRAME_SECONDS, VOTE_LAMBDA_FLOOR, VOTE_WINDOW, VOTE_WINDOW_SECONDS};
+use crate::{Candidate, Catalogue, TrackId};
+
+/// A track that the recording may be taken from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Match {
+    /// The track.
+    pub track: TrackId,
+    /// Where in the track the recording begins, in seconds; slightly negative where it begins before the track.
+    pub offset_seconds: f64,
+    /// How far the votes exceed chance, in nats: G(n) of the recipe, section 5.
+    pub score: f64,
+    /// Different postings that agree on the offset.
+    pub votes: u32,
+    /// 1 minus the chance that a recording of something else scores this much; see [`crate::confidence`].
+    pub confidence: f64,
+}
+
+/// What the vote found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdict {
+    /// The best match, where its score is above the threshold.
+    pub best: Option<Match>,
+    /// The best tracks whatever their score, best first.
+    pub candidates: Vec<Match>,
+}
+
+/// One label at one of its query times.
+struct Vote {
+    track: u32,
+    /// Track time minus query time, in half frames.
+    offset: i64,
+    label: u32,
+}
+
+/// Counts the votes.
+///
+/// `labels` are (index into `asked`, frame on the global time line) and may hold noise: what lies on no track, or
+/// names no candidate, is dropped; the rest adds to what chance is expected to give. `query_seconds` is the length of
+/// the recording. At most `top` candidates are returned; ties go to more votes, then to the lower track number.
+/// Takes O(n log n) for n labels.
+pub fn align(
+    catalogue: &Catalogue,
+    asked: &[Candidate],
+    labels: &[(u32, u32)],
+    query_seconds: f64,
+    top: usize,
+) -> Verdict {
+    let mut labels = labels.to_vec();
+    labels.sort_unstable();
+    labels.dedup();
+    let mut votes = cast(catalogue, asked, &labels);
+    votes.sort_unstable_by_key(|vote| (vote.track, vote.offset, vote.label));
+    let mut counter = Counter { seen: vec![0; labels.len()] };
+    let mut candidates: Vec<Match> = votes
+        .chunk_by(|a, b| a.track == b.track)
+        .map(|votes| weigh(catalogue, votes, &mut counter, query_seconds))
+        .collect();
+    candidates
+        .sort_by(|a, b| b.score.total_cmp(&a.score).then(b.votes.cmp(&a.votes)).then(a.track.cmp(&b.track)));
+    candidates.truncate(top);
+    let best = candidates.first().filter(|best| best.score > THRESHOLD).cloned();
+    Verdict { best, candidates }
+}
+
+/// Turns labels into votes, one for each time of the candidate. Labels come sorted by candidate, then frame.
+fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)]) -> Vec<Vote> {
+    let tracks = catalogue.tracks();
+    let mut votes = Vec::new();
+    for (label, &(candidate, global_frame)) in labels.iter().enumerate() {
+        let Some(candidate) = asked.get(candidate as usize) else { continue };
+        let Some((track, frame)) = catalogue.locate(global_frame) else { continue };
+        let index = tracks.partition_point(|other| other.start < track.start) as u32;
+        votes.extend(candidate.times.iter().map(|&time| Vote {
+            track: index,
+            offset: 2 * i64::from(frame) - i64::from(time),
+            label: label as u32,
+        }));
+    }
+    votes
+}
+
+/// Scores one track by its heaviest window.
+fn weigh(catalogue: &Catalogue, votes: &[Vote], counter: &mut Counter, query_seconds: f64) -> Match {
+    let track = &catalogue.tracks()[votes[0].track as usize];
+    let heaviest = counter.heaviest_window(votes);
+    let range = f64::from(track.frames) * FRAME_SECONDS + query_seconds.max(0.0);
+    let expected = counter.different(votes) as f64 * VOTE_WINDOW_SECONDS / range;
+    let score = excess(f64::from(heaviest.votes), expected.max(VOTE_LAMBDA_FLOOR));
+    Match {
+        track: track.id,
+        offset_seconds: heaviest.offset * HALF_FRAME_SECONDS,
+        score,
+        votes: heaviest.votes,
+        confidence: confidence(score),
+    }
+}
+
+/// G(k, lambda) = k ln(k / lambda) - (k - lambda) for k above lambda: the exponent of the Poisson tail.
+fn excess(count: f64, expected: f64) -> f64 {
+    if count > expected { count * (count / expected).ln() - (count - expected) } else { 0.0 }
+}
+
+/// Counts different labels in a moving window; the memory is shared by all tracks.
+struct Counter {
+    /// How often each label is in the window.
+    seen: Vec<u32>,
+}
+
+struct Window {
+    votes: u32,
+    /// Mean offset of the votes in it, in half frames.
+    offset: f64,
+}
+
+impl Counter {
+    /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels; the first of equals.
+    /// Expects the votes of one track by offset.
+    fn heaviest_window(&mut self, votes: &[Vote]) -> Window {
+        let (mut past, mut different) = (0, 0u32);
+        let (mut most, mut best) = (0, 0..0);
+        for first in 0..votes.len() {
+            while past < votes.len() && votes[past].offset < votes[first].offset + VOTE_WINDOW {
+                different += u32::from(self.enter(votes[past].label));
+                past += 1;
+            }
+            if different > most {
+                (most, best) = (different, first..past);
+            }
+            different -= u32::from(self.leave(votes[first].label));
+        }
+        let inside = &votes[best];
+        let sum: i64 = inside.iter().map(|vote| vote.offset).sum();
+        Window { votes: most, offset: sum as f64 / inside.len().max(1) as f64 }
+    }
+
+    /// Number of different labels among the votes.
+    fn different(&mut self, votes: &[Vote]) -> u32 {
+        let count = votes.iter().map(|vote| u32::from(self.enter(vote.label))).sum();
+        votes.iter().for_each(|vote| self.seen[vote.label as usize] = 0);
+        count
+    }
+
+    /// Adds a label; true where it was not in the window yet.
+    fn enter(&mut self, label: u32) -> bool {
+        self.seen[label as usize] += 1;
+        self.seen[label as usize] == 1
+    }
+
+    /// Takes a label out; true where it was the last of its kind.
+    fn leave(&mut self, label: u32) -> bool {
+        self.seen[label as usize] -= 1;
+        self.seen[label as usize] == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+    use crate::{Hash, Track};
+    use proptest::prelude::*;
+
+    /// Tracks of 30 s, numbered from the end, with gaps between them.
+    fn catalogue(count: u32) -> Catalogue {
+        let track = |n: u32| Track {
+            id: TrackId(1_000 - n),
+            title: String::new(),
+            artist: String::new(),
+            path: String::new(),
+            start: 50 + n * 1_000,
+            frames: 937,
+        };
+        Catalogue::new((0..count).map(track).collect()).unwrap()
+    }
+
+    fn asked(times: impl IntoIterator<Item = Vec<u32>>) -> Vec<Candidate> {
+        let candidate = |(n, times)| Candidate { hash: Hash(n as u32), strength: 0.0, times };
+        times.into_iter().enumerate().map(candidate).collect()
+    }
+
+    /// The definition, word by word: for every window of every track, the set of labels that vote in it.
+    fn naive(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)]) -> Vec<(TrackId, u32)> {
+        let mut best = Vec::new();
+        for track in catalogue.tracks() {
+            let mut votes = Vec::new();
+            for &(candidate, frame) in labels {
+                if (track.start..track.start + track.frames).contains(&frame) {
+                    for &time in &asked[candidate as usize].times {
+                        votes
+                            .push((2 * i64::from(frame - track.start) - i64::from(time), (candidate, frame)));
+                    }
+                }
+            }
+            let window = |start: i64| {
+                let inside =
+                    votes.iter().filter(|vote| (start..start + 3).contains(&vote.0)).map(|vote| vote.1);
+                inside.collect::<std::collections::HashSet<_>>().len() as u32
+            };
+            if let Some(most) = votes.iter().flat_map(|v| v.0 - 2..=v.0).map(window).max() {
+                best.push((track.id, most));
+            }
+        }
+        best.sort();
+        best
+    }
+
+    #[test]
+    fn finds_the_track_and_the_offset_among_noise() {
+        let catalogue = catalogue(50);
+        let mut random = Random(5);
+        let asked = asked((0..300).map(|n| vec![2 * n, 2 * n + 1]));
+        // 40 true labels on track 20, where the recording begins 12.8 s in (400 frames), and 5,000 of noise.
+        let mut labels: Vec<(u32, u32)> = (0..40).map(|n| (7 * n, 50 + 20_000 + 400 + 7 * n)).collect();
+        labels.extend((0..5_000).map(|_| (random.below(300) as u32, random.below(60_000) as u32)));
+        labels.push((9_999, 50));
+        let verdict = align(&catalogue, &asked, &labels, 10.0, 5);
+        let best = verdict.best.expect("a clear match");
+        assert_eq!(best.track, TrackId(980));
+        assert!((best.offset_seconds - 12.8).abs() < 0.03, "{}", best.offset_seconds);
+        assert!(best.votes >= 40 && best.confidence > 0.99);
+        assert_eq!(verdict.candidates.len(), 5);
+        assert_eq!(verdict.candidates[0], best);
+    }
+
+    #[test]
+    fn noise_alone_is_no_match() {
+        let mut random = Random(6);
+        let asked = asked((0..2_048).map(|n| vec![n % 600]));
+        let labels: Vec<_> = (0..200_000).map(|n| (n % 2_048, random.below(51_000) as u32)).collect();
+        let verdict = align(&catalogue(50), &asked, &labels, 10.0, 3);
+        assert!(verdict.best.is_none(), "{:?}", verdict.best);
+        assert!(verdict.candidates[0].score < 20.0);
+    }
+
+    #[test]
+    fn a_label_counts_once_in_a_window() {
+        let asked = asked([vec![10, 11, 12]]);
+        let verdict = align(&catalogue(1), &asked, &[(0, 100), (0, 100)], 10.0, 3);
+        assert_eq!(verdict.candidates[0].votes, 1);
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_number() {
+        let asked = asked((0..20).map(|n| vec![2 * n]));
+        let labels: Vec<_> = (0..20).flat_map(|n| [(n, 150 + n), (n, 1_150 + n)]).collect();
+        let verdict = align(&catalogue(2), &asked, &labels, 10.0, 3);
+        let order: Vec<_> = verdict.candidates.iter().map(|m| m.track.0).collect();
+        assert_eq!(order, [999, 1_000]);
+        assert_eq!(verdict.candidates[0].score, verdict.candidates[1].score);
+    }
+
+    #[test]
+    fn a_recording_may_begin_before_its_track() {
+        let asked = asked((0..20).map(|n| vec![20 + 2 * n]));
+        let labels: Vec<_> = (0..20).map(|n| (n, 50 + n)).collect();
+        let best = align(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
+        assert!((best.offset_seconds + 0.32).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_asked_or_nothing_back() {
+        assert_eq!(align(&catalogue(3), &[], &[(0, 60)], 10.0, 3), Verdict::default());
+        assert_eq!(align(&catalogue(3), &asked([vec![1]]), &[], 10.0, 3), Verdict::default());
+        assert_eq!(
+            align(&Catalogue::default(), &asked([vec![1]]), &[(0, 60)], f64::NAN, 3),
+            Verdict::default()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_definition(
+            times in prop::collection::vec(prop::collection::vec(0u32..40, 1..4), 12),
+            labels in prop::collection::vec((0u32..12, 0u32..2_200), 0..80),
+        ) {
+            let catalogue = catalogue(2);
+            let asked = asked(times);
+            let verdict = align(&catalogue, &asked, &labels, 1.0, 9);
+            let mut found: Vec<_> = verdict.candidates.iter().map(|m| (m.track, m.votes)).collect();
+            found.sort();
+            prop_assert_eq!(found, naive(&catalogue, &asked, &labels));
+        }
+    }
+}

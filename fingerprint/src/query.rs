@@ -1,0 +1,189 @@
+//! The question: which hashes to ask about a recording, and how much each is worth.
+
+use crate::hash::Hash;
+use crate::pairs::{Pair, for_each_pair};
+use crate::params::{
+    MAX_CANDIDATES, MAX_QUERY_SECONDS, PROBE_BORDER, PROBE_MOVES, PROBE_PENALTY, QUERY_FAN_OUT,
+    QUERY_PEAKS_PER_SECOND, QUERY_SHIFT, SAMPLE_RATE, STRENGTH_FAN_OUT, STRENGTH_SALIENCE_DB,
+};
+use crate::{Error, Settings, constellation};
+
+/// A hash worth asking about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The hash.
+    pub hash: Hash,
+    /// How likely it is to be in the index, on a scale of its own: greater is better.
+    pub strength: f32,
+    /// Where in the recording its anchor stands, ascending, in half frames of [`crate::HALF_FRAME_SECONDS`].
+    pub times: Vec<u32>,
+}
+
+/// Fingerprints a recording to be identified: mono samples at [`SAMPLE_RATE`], of which at most
+/// [`MAX_QUERY_SECONDS`] are used. `settings` are those of the index.
+///
+/// The recording is analysed at two shifts, denser than a reference, and every landmark also yields the
+/// neighbouring cells that it nearly fell into. Returns each hash once, strongest first, at most [`MAX_CANDIDATES`].
+///
+/// # Errors
+/// As [`crate::reference_landmarks`].
+pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Candidate>, Error> {
+    settings.check()?;
+    let samples = &samples[..samples.len().min((MAX_QUERY_SECONDS * SAMPLE_RATE) as usize)];
+    let mut sightings = Vec::new();
+    for shift in 0..2 {
+        // The second analysis may fall short where the first did not; then the first stands alone.
+        let peaks = match constellation(samples.get(shift * QUERY_SHIFT..).unwrap_or(&[])) {
+            Err(_) if shift > 0 => continue,
+            peaks => peaks?,
+        };
+        let kept: Vec<_> = peaks.into_iter().filter(|peak| peak.rank < QUERY_PEAKS_PER_SECOND).collect();
+        for_each_pair(&kept, QUERY_FAN_OUT, |pair| probe(&pair, shift as u32, settings, &mut sightings));
+    }
+    if sightings.is_empty() { Err(Error::Featureless) } else { Ok(gather(sightings)) }
+}
+
+/// One hash seen once.
+struct Sighting {
+    hash: Hash,
+    time: u32,
+    strength: f32,
+}
+
+/// The cell a coordinate lies in, and the neighbour that it is nearest to.
+struct Coordinate {
+    cell: u32,
+    neighbours: [Option<(u32, f32)>; 2],
+}
+
+impl Coordinate {
+    /// From a position in cells. A neighbour comes with what moving to it costs.
+    fn new(position: f32) -> Coordinate {
+        let cell = position as u32;
+        let above = position - cell as f32;
+        let cost = |distance: f32| PROBE_PENALTY * (distance + 0.5);
+        let lower = (above <= PROBE_BORDER && cell > 0).then(|| (cell - 1, cost(above)));
+        let upper = (1.0 - above <= PROBE_BORDER).then(|| (cell + 1, cost(1.0 - above)));
+        Coordinate { cell, neighbours: [lower, upper] }
+    }
+
+    /// (cell, cost, moves) of staying and of each move.
+    fn choices(&self) -> impl Iterator<Item = (u32, f32, u32)> + '_ {
+        let moved = self.neighbours.iter().flatten().map(|&(cell, cost)| (cell, cost, 1));
+        std::iter::once((self.cell, 0.0, 0)).chain(moved)
+    }
+}
+
+/// Adds the pair's own hash and those with up to [`PROBE_MOVES`] coordinates moved.
+fn probe(pair: &Pair, shift: u32, settings: &Settings, sightings: &mut Vec<Sighting>) {
+    let time = 2 * pair.anchor.frame + shift;
+    let strength = strength(pair, settings);
+    let f1 = Coordinate::new(settings.frequency_cells(pair.anchor.hz));
+    let f2 = Coordinate::new(settings.frequency_cells(pair.target.hz));
+    let dt = Coordinate::new(settings.time_cells(pair.distance()));
+    for (f1, cost1, moves1) in f1.choices() {
+        for (f2, cost2, moves2) in f2.choices() {
+            for (dt, cost3, moves3) in dt.choices() {
+                if moves1 + moves2 + moves3 <= PROBE_MOVES {
+                    let hash = Hash::pack(f1, f2, dt);
+                    sightings.push(Sighting { hash, time, strength: strength - cost1 - cost2 - cost3 });
+                }
+            }
+        }
+    }
+}
+
+/// min(S1, S2) / 20 - max(d1, d2) / K - 0.25 r / F, with K and F of the reference (recipe, section 1). Ordering by
+/// local rank, not by salience alone, keeps the hashes that the reference kept.
+fn strength(pair: &Pair, settings: &Settings) -> f32 {
+    pair.anchor.salience.min(pair.target.salience) / STRENGTH_SALIENCE_DB
+        - pair.anchor.rank.max(pair.target.rank) / settings.peaks_per_second
+        - STRENGTH_FAN_OUT * pair.order as f32 / f32::from(settings.fan_out)
+}
+
+/// Unites the sightings of each hash and keeps the strongest hashes.
+fn gather(mut sightings: Vec<Sighting>) -> Vec<Candidate> {
+    sightings.sort_unstable_by_key(|sighting| (sighting.hash, sighting.time));
+    let mut groups: Vec<(f32, &[Sighting])> = sightings
+        .chunk_by(|a, b| a.hash == b.hash)
+        .map(|group| (group.iter().map(|s| s.strength).fold(f32::NEG_INFINITY, f32::max), group))
+        .collect();
+    let stronger = |a: &(f32, &[Sighting]), b: &(f32, &[Sighting])| {
+        b.0.total_cmp(&a.0).then_with(|| a.1[0].hash.cmp(&b.1[0].hash))
+    };
+    if groups.len() > MAX_CANDIDATES {
+        groups.select_nth_unstable_by(MAX_CANDIDATES, stronger);
+        groups.truncate(MAX_CANDIDATES);
+    }
+    groups.sort_unstable_by(stronger);
+    groups.into_iter().map(|(strength, group)| candidate(strength, group)).collect()
+}
+
+fn candidate(strength: f32, group: &[Sighting]) -> Candidate {
+    let mut times: Vec<u32> = group.iter().map(|sighting| sighting.time).collect();
+    times.dedup();
+    Candidate { hash: group[0].hash, strength, times }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference_landmarks;
+    use crate::testing::music;
+    use std::collections::{HashMap, HashSet};
+
+    #[test]
+    fn strongest_first_and_each_once() {
+        let candidates = query_candidates(&music(21, 10.0), &Settings::default()).unwrap();
+        assert!(candidates.len() > 5_000, "{}", candidates.len());
+        assert!(candidates.windows(2).all(|two| two[0].strength >= two[1].strength));
+        let unique: HashSet<_> = candidates.iter().map(|c| c.hash).collect();
+        assert_eq!(unique.len(), candidates.len());
+        assert!(
+            candidates.iter().all(|c| !c.times.is_empty() && c.times.windows(2).all(|two| two[0] < two[1]))
+        );
+    }
+
+    #[test]
+    fn any_shift_finds_most_of_the_reference() {
+        // Cut anywhere, the strongest 2,048 hashes hold at least 70 % of the reference's postings in that stretch
+        // (85 % or more on real music), at the right time to a frame.
+        let settings = Settings::default();
+        let samples = music(22, 30.0);
+        let reference = reference_landmarks(&samples, &settings).unwrap();
+        for cut in [80_000usize, 80_037, 80_128, 80_200] {
+            let candidates = query_candidates(&samples[cut..cut + 80_000], &settings).unwrap();
+            let asked: HashMap<_, _> = candidates.iter().take(8_192).map(|c| (c.hash, &c.times)).collect();
+            let inside = |frame: u32| (cut..cut + 80_000 - 14_000).contains(&(frame as usize * 256));
+            let wanted: Vec<_> = reference.iter().filter(|l| inside(l.frame)).collect();
+            let found = wanted.iter().filter(|l| {
+                let at = (f64::from(l.frame) * 256.0 - cut as f64) / 128.0;
+                asked
+                    .get(&l.hash)
+                    .is_some_and(|times| times.iter().any(|&t| (f64::from(t) - at).abs() <= 2.0))
+            });
+            let share = found.count() as f64 / wanted.len() as f64;
+            assert!(share > 0.7, "cut {cut}: {share}");
+        }
+    }
+
+    #[test]
+    fn probes_move_at_most_two_coordinates() {
+        let near = Coordinate::new(10.2);
+        assert_eq!(near.choices().map(|c| c.0).collect::<Vec<_>>(), [10, 9]);
+        assert_eq!(Coordinate::new(0.1).choices().count(), 1, "there is no cell below 0");
+        let middle = Coordinate::new(3.5);
+        assert_eq!(middle.choices().map(|c| c.0).collect::<Vec<_>>(), [3, 2, 4]);
+    }
+
+    #[test]
+    fn long_queries_are_cut() {
+        let samples = music(23, 61.0);
+        let cut = (MAX_QUERY_SECONDS * SAMPLE_RATE) as usize;
+        let settings = Settings::default();
+        assert_eq!(
+            query_candidates(&samples, &settings).unwrap(),
+            query_candidates(&samples[..cut], &settings).unwrap()
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! The postings of a reference track.
+
+use crate::pairs::for_each_pair;
+use crate::{Error, Landmark, Settings, constellation};
+
+/// Fingerprints a reference track: mono samples at [`crate::SAMPLE_RATE`], of any length.
+///
+/// Returns its postings by frame, then hash, each once. The same samples always give the same postings.
+///
+/// # Errors
+/// [`Error::Setting`] for settings out of range; [`Error::TooShort`], [`Error::Silent`] and [`Error::Featureless`]
+/// where there is nothing to fingerprint.
+pub fn reference_landmarks(samples: &[f32], settings: &Settings) -> Result<Vec<Landmark>, Error> {
+    settings.check()?;
+    let mut peaks = constellation(samples)?;
+    peaks.retain(|peak| peak.rank < settings.peaks_per_second);
+    let mut landmarks = Vec::new();
+    for_each_pair(&peaks, usize::from(settings.fan_out), |pair| {
+        landmarks.push(Landmark { hash: pair.hash(settings), frame: pair.anchor.frame });
+    });
+    if landmarks.is_empty() {
+        return Err(Error::Featureless);
+    }
+    landmarks.sort_unstable_by_key(|landmark| (landmark.frame, landmark.hash));
+    landmarks.dedup();
+    Ok(landmarks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::music;
+    use std::collections::HashSet;
+
+    fn hashes(samples: &[f32]) -> HashSet<Landmark> {
+        reference_landmarks(samples, &Settings::default()).unwrap().into_iter().collect()
+    }
+
+    fn kept(of: &HashSet<Landmark>, by: &HashSet<Landmark>) -> f64 {
+        of.intersection(by).count() as f64 / of.len() as f64
+    }
+
+    #[test]
+    fn sorted_and_unique() {
+        let landmarks = reference_landmarks(&music(11, 20.0), &Settings::default()).unwrap();
+        assert!(landmarks.windows(2).all(|two| (two[0].frame, two[0].hash) < (two[1].frame, two[1].hash)));
+        assert!((200..1_000).contains(&landmarks.len()), "{} postings in 20 s", landmarks.len());
+    }
+
+    #[test]
+    fn loudness_hardly_matters() {
+        let samples = music(12, 20.0);
+        let plain = hashes(&samples);
+        for gain in [0.1, 10.0] {
+            let scaled: Vec<f32> = samples.iter().map(|s| s * gain).collect();
+            let share = kept(&plain, &hashes(&scaled));
+            assert!(share > 0.95, "gain {gain} keeps {share}");
+        }
+    }
+
+    #[test]
+    fn a_shift_by_whole_frames_moves_the_frames_only() {
+        let samples = music(13, 30.0);
+        let plain = hashes(&samples);
+        let later = hashes(&samples[256 * 40..]);
+        let moved = later.iter().map(|l| Landmark { frame: l.frame + 40, ..*l }).collect();
+        // The mean over the first 10 s changes with where the recording begins; the rest is equal.
+        let share = kept(&plain, &moved);
+        assert!(share > 0.85, "{share}");
+    }
+
+    #[test]
+    fn a_steady_tone_has_no_features() {
+        // The period divides the hop, so that all frames are the same.
+        let tone: Vec<f32> =
+            (0..80_000).map(|n| (std::f32::consts::TAU * (n % 8) as f32 / 8.0).sin()).collect();
+        assert!(matches!(reference_landmarks(&tone, &Settings::default()), Err(Error::Featureless)));
+    }
+
+    #[test]
+    fn bad_settings_are_refused() {
+        let settings = Settings { fan_out: 0, ..Settings::default() };
+        assert!(matches!(reference_landmarks(&music(1, 3.0), &settings), Err(Error::Setting { .. })));
+    }
+}

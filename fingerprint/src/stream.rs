@@ -1,0 +1,161 @@
+//! One audio stream out of a container, packet by packet, to mono samples at the working rate.
+
+use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::formats::{FormatReader, TrackType};
+use symphonia::core::packet::Packet;
+
+use crate::opus::{self, OpusPackets};
+use crate::resample::ToWorkingRate;
+use crate::spectrogram::tame;
+use crate::{Error, Recording, Tags};
+
+/// Damaged stretches in a row after which a container is given up. Its reader looks for the next intact one itself.
+const MAX_FAILURES: u32 = 1_000;
+
+/// Reads the first audio stream that can be decoded, to its end. Damaged packets are left out.
+///
+/// # Errors
+/// [`Error::Unsupported`] where no stream can be decoded, [`Error::Damaged`] where not one sample came out,
+/// [`Error::TooLong`], [`Error::SampleRate`].
+pub fn read(mut format: Box<dyn FormatReader + '_>) -> Result<Recording, Error> {
+    let mut tags = Tags::default();
+    collect_tags(&mut *format, &mut tags);
+    let (mut track, mut decoder) = open_stream(&*format)?;
+    let mut sink = Sink::default();
+    let mut failures = 0;
+    let mut reason = "no packets".to_owned();
+    while failures < MAX_FAILURES {
+        match format.next_packet() {
+            Ok(None) => break,
+            Ok(Some(packet)) if packet.track_id == track => match decoder.decode_into(&packet, &mut sink)? {
+                Ok(()) => failures = 0,
+                Err(error) => reason = error,
+            },
+            Ok(Some(_)) => {}
+            // A chained Ogg file: another stream begins, perhaps of another kind.
+            Err(SymphoniaError::ResetRequired) => (track, decoder) = open_stream(&*format)?,
+            Err(SymphoniaError::DecodeError(error)) => (failures, reason) = (failures + 1, error.to_owned()),
+            // What is cut off ends here; what came before is good.
+            Err(error) => {
+                reason = error.to_string();
+                break;
+            }
+        }
+    }
+    collect_tags(&mut *format, &mut tags);
+    sink.finish(tags, reason)
+}
+
+fn collect_tags(format: &mut dyn FormatReader, tags: &mut Tags) {
+    let mut metadata = format.metadata();
+    loop {
+        metadata.current().into_iter().for_each(|revision| tags.add(revision));
+        if metadata.pop().is_none() {
+            break;
+        }
+    }
+}
+
+/// The number of the first audio stream that there is a decoder for, and that decoder; the default stream first.
+fn open_stream(format: &dyn FormatReader) -> Result<(u32, Decoder), Error> {
+    let mut reason = "no audio stream".to_owned();
+    for track in format.default_track(TrackType::Audio).into_iter().chain(format.tracks()) {
+        if let Some(CodecParameters::Audio(parameters)) = &track.codec_params {
+            match Decoder::new(parameters) {
+                Ok(decoder) => return Ok((track.id, decoder)),
+                Err(error) => reason = error,
+            }
+        }
+    }
+    Err(Error::Unsupported(reason))
+}
+
+enum Decoder {
+    Symphonia(Box<dyn AudioDecoder>, Vec<f32>),
+    Opus(Box<OpusPackets>),
+}
+
+impl Decoder {
+    fn new(parameters: &AudioCodecParameters) -> Result<Decoder, String> {
+        if parameters.codec == CODEC_ID_OPUS {
+            let header = parameters.extra_data.as_deref().unwrap_or_default();
+            let packets = OpusPackets::from_header(header).ok_or("malformed Opus header")?;
+            return Ok(Decoder::Opus(Box::new(packets)));
+        }
+        let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &Default::default());
+        decoder.map(|decoder| Decoder::Symphonia(decoder, Vec::new())).map_err(|error| error.to_string())
+    }
+
+    /// Decodes a packet into the sink. The inner error says why a packet was left out, the outer one ends the work.
+    fn decode_into(&mut self, packet: &Packet, sink: &mut Sink) -> Result<Result<(), String>, Error> {
+        match self {
+            Decoder::Opus(decoder) => {
+                let channels = decoder.channels;
+                match decoder.decode(&packet.data) {
+                    Some(samples) => sink.push(opus::RATE, channels, samples).map(Ok),
+                    None => Ok(Err("damaged Opus packet".to_owned())),
+                }
+            }
+            Decoder::Symphonia(decoder, interleaved) => match decoder.decode(packet) {
+                Ok(buffer) => {
+                    buffer.copy_to_vec_interleaved(interleaved);
+                    sink.push(buffer.spec().rate(), buffer.spec().channels().count(), interleaved).map(Ok)
+                }
+                Err(error) => Ok(Err(error.to_string())),
+            },
+        }
+    }
+}
+
+/// Takes decoded sound in, mixes it down and resamples it.
+#[derive(Default)]
+struct Sink {
+    samples: Vec<f32>,
+    mono: Vec<f32>,
+    converter: Option<ToWorkingRate>,
+    /// Rate and channels of the first packet.
+    source: Option<(u32, u16)>,
+}
+
+impl Sink {
+    fn push(&mut self, rate: u32, channels: usize, interleaved: &[f32]) -> Result<(), Error> {
+        if channels == 0 || interleaved.is_empty() {
+            return Ok(());
+        }
+        self.source.get_or_insert((rate, u16::try_from(channels).unwrap_or(u16::MAX)));
+        if self.converter.as_ref().is_none_or(|converter| converter.rate() != rate) {
+            self.flush()?;
+            self.converter = Some(ToWorkingRate::new(rate)?);
+        }
+        mix_down(interleaved, channels, &mut self.mono);
+        self.converter.as_mut().map_or(Ok(()), |converter| converter.push(&self.mono, &mut self.samples))
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.converter.take().map_or(Ok(()), |converter| converter.finish(&mut self.samples))
+    }
+
+    fn finish(mut self, tags: Tags, reason: String) -> Result<Recording, Error> {
+        self.flush()?;
+        let (source_rate, source_channels) = self.source.ok_or(Error::Damaged(reason))?;
+        self.samples.shrink_to_fit();
+        Ok(Recording { samples: self.samples, tags, source_rate, source_channels })
+    }
+}
+
+/// The mean of all channels; what is no number counts as silence.
+fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
+    let share = 1.0 / channels as f32;
+    mono.clear();
+    match channels {
+        1 => mono.extend(interleaved.iter().map(|&sample| tame(sample))),
+        // The usual case, written so that the compiler vectorises it.
+        2 => mono.extend(interleaved.chunks_exact(2).map(|two| 0.5 * (tame(two[0]) + tame(two[1])))),
+        _ => mono.extend(
+            interleaved.chunks_exact(channels).map(|all| all.iter().map(|&s| tame(s) * share).sum::<f32>()),
+        ),
+    }
+}
