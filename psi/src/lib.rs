@@ -1,1 +1,43 @@
-//! psi
+//! Unbalanced labelled private set intersection from homomorphic encryption.
+//!
+//! A server holds a large set of items, each with labels. A client asks for a few items and learns
+//! their labels; the server learns neither the items nor the answer. Items are byte strings, labels
+//! a fixed number of 16-bit elements, and one item may have many labels. The protocol follows
+//! Chen–Laine–Rindal (CCS 2017), Chen–Huang–Laine–Rindal (CCS 2018) and Cong et al. (CCS 2021);
+//! docs/protocol.md says where it differs and why.
+//!
+//! | step | who | what | who learns what |
+//! | --- | --- | --- | --- |
+//! | [`oprf`] key, [`pack`], [`shard::Shard::encode`] | server | items to polynomials over bins | |
+//! | [`shard::Hint::compute`] | server | the part of every answer that no query changes | client: nothing (pseudorandom) |
+//! | [`bins::choose`], [`oprf::blind`] | client | a fixed number of items, blinded | server: nothing (uniform) |
+//! | [`oprf::OprfKey::evaluate`] | server | the blinded items under its key | |
+//! | [`oprf::BlindedItems::finalize`] | client | residues and label masks | client: pseudorandom values |
+//! | [`query::encrypt`] | client | encrypted powers of the residues | server: nothing (ring-LWE) |
+//! | [`evaluate::answer`] | server | every shard's polynomials at them | |
+//! | [`query::Pending::open`] | client | labels | client: the labels of what it asked |
+//!
+//! The crate knows no sockets, clocks or files: messages are byte strings, whose encodings and size
+//! caps [`wire`] holds. Clients that have no other way to tell a label from noise set
+//! [`params::ParamsSpec::tag_elements`].
+
+#![deny(unsafe_code)] // `kernel/x86_64.rs` alone is allowed to
+
+pub mod bins;
+mod bits;
+mod error;
+pub mod evaluate;
+mod interpolate;
+mod kernel;
+pub mod oprf;
+pub mod pack;
+pub mod params;
+pub mod query;
+mod rlwe;
+pub mod shard;
+pub mod wire;
+
+pub use error::Error;
+pub use params::{LatticeSet, Params, ParamsSpec};
+pub use rlwe::PublicMasks;
+pub use rlwe::cipher::SEED_BYTES;

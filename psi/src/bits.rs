@@ -1,0 +1,58 @@
+//! Fixed-width little-endian bit packing: the one encoding of coefficients on the wire and on disk.
+
+/// Bytes that `count` values of `width` bits take.
+pub(crate) const fn packed_bytes(count: usize, width: u32) -> usize {
+    (count * width as usize).div_ceil(8)
+}
+
+/// Appends the low `width` bits (1 to 56) of every value, least significant bit first.
+pub(crate) fn pack(values: impl IntoIterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
+    debug_assert!((1..=56).contains(&width));
+    let (mut pending, mut held) = (0u64, 0u32);
+    for value in values {
+        debug_assert!(value >> width == 0);
+        pending |= value << held;
+        held += width;
+        while held >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            held -= 8;
+        }
+    }
+    if held > 0 {
+        out.push(pending as u8);
+    }
+}
+
+/// Reads values of `width` bits (1 to 56) until `bytes` is used up; bits left over are ignored.
+pub(crate) fn unpack(bytes: &[u8], width: u32) -> impl Iterator<Item = u64> + '_ {
+    debug_assert!((1..=56).contains(&width));
+    let count = bytes.len() * 8 / width as usize;
+    let mask = (1u64 << width) - 1;
+    (0..count).map(move |index| {
+        let first_bit = index * width as usize;
+        let (byte, shift) = (first_bit / 8, first_bit % 8);
+        let mut window = [0u8; 8];
+        let available = (bytes.len() - byte).min(8);
+        window[..available].copy_from_slice(&bytes[byte..byte + available]);
+        (u64::from_le_bytes(window) >> shift) & mask
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn unpack_returns_what_pack_took(width in 1u32..=56, seeds in prop::collection::vec(any::<u64>(), 0..200)) {
+            let values: Vec<u64> = seeds.iter().map(|seed| seed & ((1 << width) - 1)).collect();
+            let mut bytes = Vec::new();
+            pack(values.iter().copied(), width, &mut bytes);
+            prop_assert_eq!(bytes.len(), packed_bytes(values.len(), width));
+            let back: Vec<u64> = unpack(&bytes, width).take(values.len()).collect();
+            prop_assert_eq!(back, values);
+        }
+    }
+}

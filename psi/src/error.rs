@@ -1,0 +1,97 @@
+//! What can be wrong with what a peer, a caller or a stored record says.
+
+use crate::params::LatticeSet;
+
+/// Every way in which this crate refuses its input. No value that is secret ever appears in one.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter lies outside the range that this version supports.
+    #[error("parameter {name} is {actual}, outside {min}..={max}")]
+    ParameterRange {
+        /// The parameter's name, as in docs/parameters.md.
+        name: &'static str,
+        /// What was asked for.
+        actual: u64,
+        /// Smallest legal value.
+        min: u64,
+        /// Largest legal value.
+        max: u64,
+    },
+    /// The noise of one answer would come too near to the decryption limit.
+    #[error("{set:?} with {points} points per bin leaves noise at {share:.3} of the limit, above 0.1")]
+    NoiseBudget {
+        /// The lattice set.
+        set: LatticeSet,
+        /// Points per bin and shard.
+        points: u16,
+        /// Standard deviation over the decryption limit.
+        share: f64,
+    },
+    /// A message, record or file has another length than its kind dictates.
+    #[error("{what} has {actual} bytes, expected {expected}")]
+    Length {
+        /// What was read.
+        what: &'static str,
+        /// Bytes found.
+        actual: usize,
+        /// Bytes expected.
+        expected: usize,
+    },
+    /// A message claims to be longer than its kind may ever be.
+    #[error("{what} of {actual} bytes is over the cap of {cap}")]
+    TooLong {
+        /// What was read.
+        what: &'static str,
+        /// Bytes claimed.
+        actual: u64,
+        /// The cap.
+        cap: u64,
+    },
+    /// A number lies outside its range.
+    #[error("{what} holds a value out of range")]
+    ValueRange {
+        /// What was read.
+        what: &'static str,
+    },
+    /// Bytes that are no encoding of what they should be.
+    #[error("{what} cannot be decoded")]
+    Malformed {
+        /// What was read.
+        what: &'static str,
+    },
+    /// The peer speaks another version of the protocol.
+    #[error("protocol version {actual}, this program speaks {expected}")]
+    Version {
+        /// The version found.
+        actual: u16,
+        /// The version supported.
+        expected: u16,
+    },
+    /// A group element is not canonical, or is the identity (RFC 9497, section 2.1).
+    #[error("element {index} is no valid ristretto255 group element")]
+    GroupElement {
+        /// Position in the batch.
+        index: usize,
+    },
+    /// An item is empty or longer than 65,535 bytes (RFC 9497, section 1.2).
+    #[error("an item of {length} bytes; items have 1 to 65535")]
+    ItemLength {
+        /// Bytes of the item.
+        length: usize,
+    },
+    /// More points than a bin of one shard holds.
+    #[error("bin slot {slot} of a shard got more than {points} points")]
+    BinOverflow {
+        /// Slot within the shard's group.
+        slot: u32,
+        /// Points a bin holds.
+        points: u16,
+    },
+    /// Two points of one bin and shard share a residue.
+    #[error("bin slot {slot} of a shard got one residue twice")]
+    DuplicateResidue {
+        /// Slot within the shard's group.
+        slot: u32,
+    },
+}

@@ -1,0 +1,316 @@
+//! Every number of the private half: in one place, checked once, derived in docs/parameters.md.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The plaintext prime t. t ≡ 1 (mod 2N) gives N slots, and an element of F_t carries 16 bits of label.
+pub const PLAINTEXT_MODULUS: u32 = 65_537;
+/// Standard deviation of the fresh noise: the width that the estimates of [`Lattice`] assume.
+pub const NOISE_STD: f64 = 3.2;
+/// Bits per coefficient of an answer. Rounding to 20 bits costs 3.6% of the noise limit.
+pub const ANSWER_BITS: u32 = 20;
+/// Bits per coefficient of a hint. Rounding to 26 bits costs 2.1% of the noise limit at N = 2048.
+pub const HINT_BITS: u32 = 26;
+/// Largest share of the decryption limit that the noise's standard deviation may take: ten of them
+/// fit below the limit, so a slot fails with a probability below 2^-62.
+pub const NOISE_SHARE_LIMIT: f64 = 0.1;
+/// Most low bits that an upload ever drops; more would not save a tenth of the bytes.
+const MAX_DROPPED_BITS: u32 = 12;
+/// Most points per bin and shard: beyond, an upload passes 18 MB, and sums leave the kernels' headroom.
+pub const MAX_POINTS: u16 = 1024;
+/// Most ciphertext groups.
+pub const MAX_GROUPS: u8 = 8;
+/// Most 16-bit elements in a label.
+pub const MAX_LABEL_ELEMENTS: u8 = 8;
+/// Most elements in a membership tag.
+pub const MAX_TAG_ELEMENTS: u8 = 4;
+/// Most shards that a client accepts in a manifest.
+pub const MAX_SHARDS: usize = 4096;
+
+/// A named lattice set. Clients take these from their own table, never from a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum LatticeSet {
+    /// Degree 2048, 47-bit modulus: the default.
+    N2048Q47,
+    /// Degree 4096, 50-bit modulus: more margin at about √2 times the bytes.
+    N4096Q50,
+    /// Degree 64: no security at all, for unit tests only.
+    #[cfg(test)]
+    InsecureN64Q47,
+}
+
+/// The ring of a [`LatticeSet`] and what the lattice estimator says of it.
+///
+/// Secrets are uniform ternary, noise is a rounded Gaussian of [`NOISE_STD`]. Estimates: lattice
+/// estimator, commit 27a581bb8e9d, unlimited samples, the cheapest of usvp, bdd, dual and
+/// dual-hybrid, in bits; both figures are for classical computers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lattice {
+    /// Ring degree N of Z[X]/(X^N+1), and slots per ciphertext.
+    pub degree: usize,
+    /// Prime modulus q ≡ 1 (mod 2N) and (mod t), so that Δ = (q−1)/t is exact.
+    pub modulus: u64,
+    /// Bits of q.
+    pub modulus_bits: u32,
+    /// Classical core-SVP (ADPS16).
+    pub core_svp_bits: u32,
+    /// Gate count (MATZOV), where the estimator was run.
+    pub gate_count_bits: Option<u32>,
+}
+
+impl LatticeSet {
+    /// The numbers behind the name.
+    pub const fn lattice(self) -> Lattice {
+        match self {
+            LatticeSet::N2048Q47 => Lattice {
+                degree: 2048,
+                modulus: 0x7ffe_0ffd_9001,
+                modulus_bits: 47,
+                core_svp_bits: 118,
+                gate_count_bits: Some(146),
+            },
+            LatticeSet::N4096Q50 => Lattice {
+                degree: 4096,
+                modulus: 0x3_fffd_7ff9_8001,
+                modulus_bits: 50,
+                core_svp_bits: 269,
+                gate_count_bits: None,
+            },
+            #[cfg(test)]
+            LatticeSet::InsecureN64Q47 => Lattice {
+                degree: 64,
+                modulus: 0x7ffe_0ffd_9001,
+                modulus_bits: 47,
+                core_svp_bits: 0,
+                gate_count_bits: Some(0),
+            },
+        }
+    }
+}
+
+impl Lattice {
+    /// Δ = (q−1)/t, by which messages are scaled.
+    pub const fn delta(&self) -> u64 {
+        (self.modulus - 1) / PLAINTEXT_MODULUS as u64
+    }
+}
+
+/// What a database chooses; [`Params::new`] checks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParamsSpec {
+    /// The lattice.
+    pub set: LatticeSet,
+    /// D: points per bin and shard = degree of a bin's polynomial + 1 = powers per query and group.
+    pub points: u16,
+    /// G: ciphertext groups; there are N·G bins.
+    pub groups: u8,
+    /// 16-bit elements of a label.
+    pub label_elements: u8,
+    /// Elements of a membership tag (0: none). A tag lies with probability 65537^-elements.
+    pub tag_elements: u8,
+    /// Items asked in every query, padding included; at most one per bin.
+    pub asked: u32,
+}
+
+/// Checked parameters. Every size of the protocol is a method of this type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Params {
+    spec: ParamsSpec,
+    dropped_bits: u32,
+}
+
+impl Params {
+    /// Checks every relation, and derives how many low bits an upload drops.
+    ///
+    /// # Errors
+    /// [`Error::ParameterRange`] for a number out of range, [`Error::NoiseBudget`] where no upload
+    /// is precise enough.
+    pub fn new(spec: ParamsSpec) -> Result<Params, Error> {
+        let range = |name, actual: u64, min: u64, max: u64| {
+            (min..=max).contains(&actual).then_some(()).ok_or(Error::ParameterRange {
+                name,
+                actual,
+                min,
+                max,
+            })
+        };
+        range("points", spec.points.into(), 2, MAX_POINTS.into())?;
+        range("groups", spec.groups.into(), 1, MAX_GROUPS.into())?;
+        range("label_elements", spec.label_elements.into(), 1, MAX_LABEL_ELEMENTS.into())?;
+        range("tag_elements", spec.tag_elements.into(), 0, MAX_TAG_ELEMENTS.into())?;
+        let bins = spec.set.lattice().degree as u64 * u64::from(spec.groups);
+        range("asked", spec.asked.into(), 1, bins)?;
+        let dropped_bits = (0..=MAX_DROPPED_BITS)
+            .rev()
+            .find(|&bits| noise_share(spec.set, spec.points, bits) <= NOISE_SHARE_LIMIT)
+            .ok_or(Error::NoiseBudget {
+                set: spec.set,
+                points: spec.points,
+                share: noise_share(spec.set, spec.points, 0),
+            })?;
+        Ok(Params { spec, dropped_bits })
+    }
+
+    /// What these parameters were made from.
+    pub fn spec(&self) -> ParamsSpec {
+        self.spec
+    }
+
+    /// The lattice.
+    pub fn lattice(&self) -> Lattice {
+        self.spec.set.lattice()
+    }
+
+    /// The lattice's name.
+    pub fn set(&self) -> LatticeSet {
+        self.spec.set
+    }
+
+    /// N: slots per ciphertext.
+    pub fn degree(&self) -> usize {
+        self.lattice().degree
+    }
+
+    /// D: points per bin and shard.
+    pub fn points(&self) -> usize {
+        self.spec.points.into()
+    }
+
+    /// G: ciphertext groups.
+    pub fn groups(&self) -> usize {
+        self.spec.groups.into()
+    }
+
+    /// B = N·G: bins.
+    pub fn bins(&self) -> usize {
+        self.degree() * self.groups()
+    }
+
+    /// Items asked in every query.
+    pub fn asked(&self) -> usize {
+        self.spec.asked as usize
+    }
+
+    /// 16-bit elements of a label.
+    pub fn label_elements(&self) -> usize {
+        self.spec.label_elements.into()
+    }
+
+    /// Polynomials per bin and shard: label elements, then tag elements.
+    pub fn elements(&self) -> usize {
+        usize::from(self.spec.label_elements + self.spec.tag_elements)
+    }
+
+    /// Low bits that every uploaded coefficient drops.
+    pub fn dropped_bits(&self) -> u32 {
+        self.dropped_bits
+    }
+
+    /// Bits of an uploaded coefficient.
+    pub fn upload_bits(&self) -> u32 {
+        self.lattice().modulus_bits - self.dropped_bits
+    }
+
+    /// Ciphertexts in an upload: powers 1 to D−1 of every group.
+    pub fn ciphertexts(&self) -> usize {
+        self.groups() * (self.points() - 1)
+    }
+
+    /// Bytes of an upload.
+    pub fn upload_bytes(&self) -> usize {
+        self.ciphertexts() * self.degree() * self.upload_bits() as usize / 8
+    }
+
+    /// Bytes of one shard's answer.
+    pub fn answer_bytes(&self) -> usize {
+        self.elements() * self.degree() * ANSWER_BITS as usize / 8
+    }
+
+    /// Bytes of one shard's hint.
+    pub fn hint_bytes(&self) -> usize {
+        self.elements() * self.degree() * HINT_BITS as usize / 8
+    }
+
+    /// Standard deviation of an answer's noise over the decryption limit q/2t, by the formula of
+    /// docs/parameters.md.
+    pub fn noise_share(&self) -> f64 {
+        noise_share(self.spec.set, self.spec.points, self.dropped_bits)
+    }
+}
+
+/// The noise formula. Only IEEE-exact operations, so that every machine derives the same bits.
+fn noise_share(set: LatticeSet, points: u16, dropped_bits: u32) -> f64 {
+    let lattice = set.lattice();
+    let (n, q, t) = (lattice.degree as f64, lattice.modulus as f64, f64::from(PLAINTEXT_MODULUS));
+    let uniform = |width: f64| width * width / 12.0; // variance of rounding to a multiple of `width`
+    let power_of_two = |bits: u32| (1u64 << bits) as f64;
+    // Per coefficient of the upload: fresh noise, dropped bits, and the wrap of C·m modulo t.
+    let upload = NOISE_STD * NOISE_STD + uniform(power_of_two(dropped_bits)) + 1.0 / 12.0;
+    let sum = upload * uniform(t) * n * f64::from(points);
+    let hint = uniform(q / power_of_two(HINT_BITS)) * n * 2.0 / 3.0; // times a ternary secret
+    let answer = uniform(q / power_of_two(ANSWER_BITS));
+    (sum + hint + answer).sqrt() / (q / (2.0 * t))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(points: u16) -> ParamsSpec {
+        ParamsSpec {
+            set: LatticeSet::N2048Q47,
+            points,
+            groups: 1,
+            label_elements: 2,
+            tag_elements: 0,
+            asked: 1024,
+        }
+    }
+
+    #[test]
+    fn moduli_fit_the_ring_the_slots_and_the_plaintext() {
+        for set in [LatticeSet::N2048Q47, LatticeSet::N4096Q50, LatticeSet::InsecureN64Q47] {
+            let lattice = set.lattice();
+            assert!(tfhe_ntt::prime::is_prime64(lattice.modulus));
+            assert_eq!(lattice.modulus % (2 * lattice.degree as u64), 1);
+            assert_eq!(lattice.modulus % u64::from(PLAINTEXT_MODULUS), 1);
+            assert_eq!(64 - lattice.modulus.leading_zeros(), lattice.modulus_bits);
+            assert_eq!(u64::from(PLAINTEXT_MODULUS) % (2 * lattice.degree as u64), 1);
+        }
+    }
+
+    #[test]
+    fn the_formula_gives_the_figures_of_the_design() {
+        let share = |points, bits| noise_share(LatticeSet::N2048Q47, points, bits);
+        for (points, bits, measured) in [(74, 4, 0.056), (27, 6, 0.089), (260, 4, 0.082), (820, 3, 0.097)] {
+            assert!((share(points, bits) - measured).abs() < 0.003, "D={points}: {}", share(points, bits));
+        }
+    }
+
+    #[test]
+    fn the_upload_drops_as_many_bits_as_the_noise_allows() {
+        for points in [2, 27, 74, 260, 820, MAX_POINTS] {
+            let params = Params::new(spec(points)).unwrap();
+            assert!(params.noise_share() <= NOISE_SHARE_LIMIT);
+            assert!(
+                noise_share(LatticeSet::N2048Q47, points, params.dropped_bits() + 1) > NOISE_SHARE_LIMIT
+                    || params.dropped_bits() == MAX_DROPPED_BITS
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_numbers_are_refused() {
+        let refused = |spec| matches!(Params::new(spec), Err(Error::ParameterRange { .. }));
+        assert!(refused(spec(1)));
+        assert!(refused(spec(MAX_POINTS + 1)));
+        assert!(refused(ParamsSpec { groups: 0, ..spec(8) }));
+        assert!(refused(ParamsSpec { groups: 9, ..spec(8) }));
+        assert!(refused(ParamsSpec { label_elements: 0, ..spec(8) }));
+        assert!(refused(ParamsSpec { tag_elements: 5, ..spec(8) }));
+        assert!(refused(ParamsSpec { asked: 2049, ..spec(8) }));
+        assert!(refused(ParamsSpec { asked: 0, ..spec(8) }));
+    }
+}

@@ -1,0 +1,188 @@
+//! The client's side of a query: item keys to encrypted powers, answers to labels.
+
+use rand::{CryptoRng, Rng, RngCore, SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::bits;
+use crate::oprf::{ItemKey, LabelMasks};
+use crate::params::{ANSWER_BITS, PLAINTEXT_MODULUS, Params};
+use crate::rlwe::ring::Ring;
+use crate::rlwe::secret::{FreshSecret, SpentSecret};
+use crate::rlwe::{PublicMasks, cipher, slots};
+use crate::shard::{Hint, ShardUid};
+
+/// An item to be asked: where it hashes to and what the OPRF said of it.
+pub struct AskedKey {
+    /// The item's number in the caller's list; comes back with its labels.
+    pub item: u32,
+    /// Its bin, below [`Params::bins`].
+    pub bin: u32,
+    /// Its key.
+    pub key: ItemKey,
+}
+
+/// A shard as the client knows it.
+pub struct KnownShard<'a> {
+    /// The shard's uid.
+    pub uid: ShardUid,
+    /// The group of bins that it belongs to.
+    pub group: usize,
+    /// Its hint.
+    pub hint: &'a Hint,
+}
+
+/// A label that came back. Without a tag every asked item returns one from every shard, and those of
+/// items that the shard does not hold are uniform noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Returned<'a> {
+    /// [`AskedKey::item`].
+    pub item: u32,
+    /// The label, 16 bits an element.
+    pub label: &'a [u16],
+}
+
+/// A query that was sent; holds the one secret that opens its answer.
+///
+/// [`encrypt`] makes the secret, uses it, and leaves only its decrypting half here; [`Pending::open`]
+/// consumes that. So no secret can encrypt two queries:
+///
+/// ```compile_fail
+/// fn twice(pending: psi::query::Pending, answer: &[u8]) {
+///     let _ = pending.open(&[], answer, |_| Some(()));
+///     let _ = pending.open(&[], answer, |_| Some(())); // moved: one query, one secret
+/// }
+/// ```
+pub struct Pending {
+    params: Params,
+    secret: SpentSecret,
+    asked: Vec<AskedItem>,
+}
+
+struct AskedItem {
+    item: u32,
+    group: usize,
+    slot: usize,
+    masks: LabelMasks,
+}
+
+/// Encrypts the powers of all residues under a fresh secret. At most one item per bin; bins without
+/// one get a random residue. Returns the upload, whose length depends on the parameters only.
+///
+/// # Errors
+/// [`Error::ValueRange`] for a bin out of range or asked twice.
+pub fn encrypt(
+    params: &Params,
+    masks: &PublicMasks,
+    keys: Vec<AskedKey>,
+    rng: &mut (impl RngCore + CryptoRng),
+) -> Result<(Vec<u8>, Pending), Error> {
+    let mut residues: Vec<u32> = random_residues(params, rng);
+    let mut taken = bitvec::bitvec![0; params.bins()];
+    let mut asked = Vec::with_capacity(keys.len());
+    for AskedKey { item, bin, key } in keys {
+        let bin = bin as usize;
+        if bin >= params.bins() || taken.replace(bin, true) {
+            return Err(Error::ValueRange { what: "bin" });
+        }
+        residues[bin] = key.residue();
+        let (group, slot) = (bin / params.degree(), bin % params.degree());
+        asked.push(AskedItem { item, group, slot, masks: key.masks() });
+    }
+    let plaintexts = powers(params, &residues);
+    let secret = FreshSecret::generate(Ring::of(params.set()));
+    let (upload, secret) = cipher::encrypt(params, masks, secret, &plaintexts);
+    Ok((upload, Pending { params: *params, secret, asked }))
+}
+
+fn random_residues(params: &Params, rng: &mut (impl RngCore + CryptoRng)) -> Vec<u32> {
+    let mut fast = StdRng::from_seed(rng.r#gen());
+    (0..params.bins()).map(|_| fast.gen_range(0..PLAINTEXT_MODULUS)).collect()
+}
+
+/// The plaintext polynomials of (y_b^i) for i = 1..D, `[group][power]`.
+fn powers(params: &Params, residues: &[u32]) -> Vec<Vec<u32>> {
+    let mut plaintexts = Vec::with_capacity(params.ciphertexts());
+    for group in residues.chunks_exact(params.degree()) {
+        let mut power = group.to_vec();
+        for _ in 1..params.points() {
+            plaintexts.push(power.clone());
+            for (p, &y) in power.iter_mut().zip(group) {
+                *p = (u64::from(*p) * u64::from(y) % u64::from(PLAINTEXT_MODULUS)) as u32;
+            }
+        }
+    }
+    let ring = Ring::of(params.set());
+    plaintexts.par_iter_mut().for_each(|plaintext| slots::encode(ring, plaintext));
+    plaintexts
+}
+
+impl Pending {
+    /// Opens the answer: decrypts every shard, unmasks every asked item's label, and keeps what
+    /// `keep` makes of it. With a tag, only labels whose tag holds are offered.
+    ///
+    /// The order is by shard, then by asked item.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless there is exactly one answer per shard, [`Error::ValueRange`] for a
+    /// shard of a group that the parameters don't have.
+    pub fn open<T: Send>(
+        self,
+        shards: &[KnownShard],
+        answer: &[u8],
+        keep: impl Fn(Returned) -> Option<T> + Sync,
+    ) -> Result<Vec<T>, Error> {
+        let (actual, expected) = (answer.len(), shards.len() * self.params.answer_bytes());
+        if actual != expected {
+            return Err(Error::Length { what: "answer", actual, expected });
+        }
+        if shards.iter().any(|shard| shard.group >= self.params.groups()) {
+            return Err(Error::ValueRange { what: "group" });
+        }
+        let kept: Vec<Vec<T>> = shards
+            .par_iter()
+            .zip(answer.par_chunks_exact(self.params.answer_bytes()))
+            .map(|(shard, bytes)| self.open_shard(shard, bytes, &keep))
+            .collect();
+        Ok(kept.into_iter().flatten().collect())
+    }
+
+    fn open_shard<T>(
+        &self,
+        shard: &KnownShard,
+        bytes: &[u8],
+        keep: &impl Fn(Returned) -> Option<T>,
+    ) -> Vec<T> {
+        let ring = Ring::of(self.params.set());
+        let element_bytes = self.params.answer_bytes() / self.params.elements();
+        let elements: Vec<Vec<u32>> = bytes
+            .chunks_exact(element_bytes)
+            .enumerate()
+            .map(|(element, bytes)| {
+                let hint = shard.hint.element(&self.params, element);
+                let mut values = cipher::decrypt(ring, &self.secret, hint, bits::unpack(bytes, ANSWER_BITS));
+                slots::decode(ring, &mut values);
+                values
+            })
+            .collect();
+        let mut masks = vec![0; self.params.elements()];
+        let mut label = vec![0u16; self.params.label_elements()];
+        let in_group = self.asked.iter().filter(|asked| asked.group == shard.group);
+        in_group
+            .filter_map(|asked| {
+                asked.masks.fill(shard.uid, &mut masks);
+                let unmasked = |element: usize| {
+                    let sum = elements[element][asked.slot] + PLAINTEXT_MODULUS - masks[element];
+                    sum % PLAINTEXT_MODULUS
+                };
+                if (label.len()..masks.len()).any(|tag| unmasked(tag) != 0) {
+                    return None;
+                }
+                for (element, value) in label.iter_mut().enumerate() {
+                    *value = u16::try_from(unmasked(element)).ok()?; // 65536 is no label
+                }
+                keep(Returned { item: asked.item, label: &label })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,471 @@
+//! Messages: a versioned encoding of each, and a cap on each length. docs/protocol.md has the tables.
+//!
+//! A frame is a kind (one byte), a payload length (u32, little endian) and the payload. A request
+//! and its response are one frame each. Frames carry no compression and no optional parts, so their
+//! sizes follow from the manifest alone.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::Error;
+use crate::oprf::{ELEMENT_BYTES, KeyId};
+use crate::params::{MAX_SHARDS, Params, ParamsSpec};
+use crate::rlwe::cipher::SEED_BYTES;
+use crate::shard::ShardUid;
+
+/// Version of everything in this module; also part of the ALPN name.
+pub const PROTOCOL_VERSION: u16 = 1;
+/// Bytes of a frame's header.
+pub const HEADER_BYTES: usize = 5;
+/// Cap on a manifest: 4,096 shards of 42 bytes, and the rest.
+pub const MANIFEST_CAP: u64 = 256 * 1024;
+/// Cap on an attachment (the catalogue: a million tracks of 100 bytes, and room).
+pub const ATTACHMENT_CAP: u64 = 256 * 1024 * 1024;
+/// Cap on the manifest's opaque application part.
+pub const APPLICATION_CAP: usize = 1024;
+/// Cap on a refusal's text.
+pub const REFUSAL_TEXT_CAP: usize = 512;
+
+/// SHA-256 of something; how manifests, hints and attachments are named.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// A shard as the manifest lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardInfo {
+    /// Its uid.
+    pub uid: ShardUid,
+    /// The group of bins that it belongs to.
+    pub group: u8,
+    /// Digest of its hint.
+    pub hint: Digest,
+}
+
+/// What the server offers: everything that decides the size of every other message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The parameters; lattices are named, never spelled out.
+    pub spec: ParamsSpec,
+    /// Seed of the public masks.
+    pub seed: [u8; SEED_BYTES],
+    /// Name of the OPRF key.
+    pub key: KeyId,
+    /// The shards, in the order of the answers.
+    pub shards: Vec<ShardInfo>,
+    /// Digest of the attachment: what labels refer to (here: the catalogue).
+    pub attachment: Digest,
+    /// Bytes of the attachment.
+    pub attachment_bytes: u64,
+    /// What the application needs to ask well (here: the settings of the fingerprint).
+    pub application: Vec<u8>,
+}
+
+impl Manifest {
+    /// Version, then postcard.
+    pub fn encode(&self) -> Vec<u8> {
+        let head = PROTOCOL_VERSION.to_le_bytes().to_vec();
+        postcard::to_extend(self, head).expect("a manifest has no part that postcard refuses")
+    }
+
+    /// Reads and checks a manifest that may come from a hostile server.
+    ///
+    /// # Errors
+    /// [`Error::Version`], [`Error::Malformed`], [`Error::TooLong`], [`Error::ValueRange`] for shards
+    /// that repeat or lie outside the groups, and everything [`Params::new`] refuses.
+    pub fn decode(bytes: &[u8]) -> Result<(Manifest, Params), Error> {
+        cap("manifest", bytes.len() as u64, MANIFEST_CAP)?;
+        let (version, body) = bytes.split_first_chunk().ok_or(Error::Malformed { what: "manifest" })?;
+        let actual = u16::from_le_bytes(*version);
+        if actual != PROTOCOL_VERSION {
+            return Err(Error::Version { actual, expected: PROTOCOL_VERSION });
+        }
+        let (manifest, rest) =
+            postcard::take_from_bytes::<Manifest>(body).map_err(|_| Error::Malformed { what: "manifest" })?;
+        if !rest.is_empty() {
+            return Err(Error::Malformed { what: "manifest" });
+        }
+        let params = manifest.check()?;
+        Ok((manifest, params))
+    }
+
+    fn check(&self) -> Result<Params, Error> {
+        let params = Params::new(self.spec)?;
+        cap("shard list", self.shards.len() as u64, MAX_SHARDS as u64)?;
+        cap("attachment", self.attachment_bytes, ATTACHMENT_CAP)?;
+        cap("application part", self.application.len() as u64, APPLICATION_CAP as u64)?;
+        let mut uids = HashSet::new();
+        let sound = |shard: &ShardInfo| usize::from(shard.group) < params.groups() && uids.insert(shard.uid);
+        if self.shards.iter().all(sound) { Ok(params) } else { Err(Error::ValueRange { what: "shard list" }) }
+    }
+}
+
+fn cap(what: &'static str, actual: u64, cap: u64) -> Result<(), Error> {
+    if actual > cap { Err(Error::TooLong { what, actual, cap }) } else { Ok(()) }
+}
+
+/// Why a server refuses a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusalCode {
+    /// The request cannot be understood or breaks a rule; sending it again is useless.
+    Invalid = 1,
+    /// The manifest has changed: fetch it and ask again.
+    Stale = 2,
+    /// Too much to do: ask again after the stated time.
+    Busy = 3,
+    /// The server failed.
+    Internal = 4,
+}
+
+impl RefusalCode {
+    fn from_byte(byte: u8) -> Option<RefusalCode> {
+        use RefusalCode::*;
+        [Invalid, Stale, Busy, Internal].into_iter().find(|&code| code as u8 == byte)
+    }
+}
+
+/// A typed error from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of error.
+    pub code: RefusalCode,
+    /// When to ask again, for [`RefusalCode::Busy`]; milliseconds.
+    pub retry_after_ms: u32,
+    /// For people; at most [`REFUSAL_TEXT_CAP`] bytes.
+    pub text: String,
+}
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// The manifest, unless it is the one held already.
+    Manifest {
+        /// Digest of the manifest that the client holds.
+        held: Option<Digest>,
+    },
+    /// The attachment with this digest.
+    Attachment(Digest),
+    /// Hints of these shards.
+    Hints(Vec<ShardUid>),
+    /// OPRF evaluation of blinded elements, 32 bytes each.
+    Evaluate(Vec<u8>),
+    /// A query under the parameters of this manifest.
+    Query {
+        /// The manifest that the client used.
+        manifest: Digest,
+        /// Encrypted powers.
+        upload: Vec<u8>,
+    },
+}
+
+/// What a server sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// An encoded manifest.
+    Manifest(Vec<u8>),
+    /// The manifest that the client holds is current.
+    Current,
+    /// The attachment.
+    Attachment(Vec<u8>),
+    /// The hints, one after the other, in the order asked.
+    Hints(Vec<u8>),
+    /// Evaluated elements, 32 bytes each.
+    Evaluated(Vec<u8>),
+    /// Answers of all shards, in the manifest's order.
+    Answer(Vec<u8>),
+    /// A typed error.
+    Refused(Refusal),
+}
+
+/// Kind and payload length of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The kind; [`Request::decode`] and [`Response::decode`] know their meaning.
+    pub kind: u8,
+    /// Bytes of payload.
+    pub length: u32,
+}
+
+impl Header {
+    /// Reads a header and holds its length against `cap`.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`].
+    pub fn decode(bytes: [u8; HEADER_BYTES], limit: u64) -> Result<Header, Error> {
+        let [kind, length @ ..] = bytes;
+        let length = u32::from_le_bytes(length);
+        cap("frame", length.into(), limit)?;
+        Ok(Header { kind, length })
+    }
+}
+
+/// The longest request payload that is legal under these parameters.
+pub fn request_cap(params: &Params) -> u64 {
+    let query = 32 + params.upload_bytes();
+    let evaluate = params.asked() * ELEMENT_BYTES;
+    let hints = MAX_SHARDS * 8;
+    query.max(evaluate).max(hints) as u64
+}
+
+/// The longest response payload to a request that a client with these parameters sends.
+pub fn response_cap(params: Option<&Params>, request: &Request, shards: usize) -> u64 {
+    let refusal = (5 + REFUSAL_TEXT_CAP) as u64;
+    let expected = match (request, params) {
+        (Request::Manifest { .. }, _) | (_, None) => MANIFEST_CAP,
+        (Request::Attachment(_), _) => ATTACHMENT_CAP,
+        (Request::Hints(uids), Some(params)) => (uids.len() * params.hint_bytes()) as u64,
+        (Request::Evaluate(elements), _) => elements.len() as u64,
+        (Request::Query { .. }, Some(params)) => (shards * params.answer_bytes()) as u64,
+    };
+    expected.max(refusal)
+}
+
+fn frame(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let length = u32::try_from(length).expect("every payload is capped far below 4 GiB");
+    let mut out = Vec::with_capacity(HEADER_BYTES + length as usize);
+    out.push(kind);
+    out.extend_from_slice(&length.to_le_bytes());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out
+}
+
+fn digest_from(bytes: &[u8], what: &'static str) -> Result<Digest, Error> {
+    let length = Error::Length { what, actual: bytes.len(), expected: 32 };
+    Ok(Digest(bytes.try_into().map_err(|_| length)?))
+}
+
+impl Request {
+    /// The whole frame.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Request::Manifest { held } => frame(1, &[held.as_ref().map_or(&[], |digest| &digest.0)]),
+            Request::Attachment(digest) => frame(2, &[&digest.0]),
+            Request::Hints(uids) => {
+                let bytes: Vec<u8> = uids.iter().flat_map(|uid| uid.0.to_le_bytes()).collect();
+                frame(3, &[&bytes])
+            }
+            Request::Evaluate(elements) => frame(4, &[elements]),
+            Request::Query { manifest, upload } => frame(5, &[&manifest.0, upload]),
+        }
+    }
+
+    /// Reads a payload whose header was read before.
+    ///
+    /// # Errors
+    /// [`Error::Length`], [`Error::TooLong`], [`Error::Malformed`] for an unknown kind.
+    pub fn decode(kind: u8, payload: Vec<u8>) -> Result<Request, Error> {
+        match kind {
+            1 if payload.is_empty() => Ok(Request::Manifest { held: None }),
+            1 => Ok(Request::Manifest { held: Some(digest_from(&payload, "manifest request")?) }),
+            2 => Ok(Request::Attachment(digest_from(&payload, "attachment request")?)),
+            3 => {
+                let (chunks, rest) = payload.as_chunks();
+                if !rest.is_empty() {
+                    return Err(Error::Malformed { what: "hint request" });
+                }
+                cap("hint request", chunks.len() as u64, MAX_SHARDS as u64)?;
+                Ok(Request::Hints(chunks.iter().map(|uid| ShardUid(u64::from_le_bytes(*uid))).collect()))
+            }
+            4 => Ok(Request::Evaluate(payload)),
+            5 => {
+                let (digest, upload) =
+                    payload.split_first_chunk::<32>().ok_or(Error::Malformed { what: "query" })?;
+                Ok(Request::Query { manifest: Digest(*digest), upload: upload.to_vec() })
+            }
+            _ => Err(Error::Malformed { what: "request kind" }),
+        }
+    }
+}
+
+impl Response {
+    /// The whole frame.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Response::Manifest(bytes) => frame(1, &[bytes]),
+            Response::Attachment(bytes) => frame(2, &[bytes]),
+            Response::Hints(bytes) => frame(3, &[bytes]),
+            Response::Evaluated(bytes) => frame(4, &[bytes]),
+            Response::Answer(bytes) => frame(5, &[bytes]),
+            Response::Current => frame(6, &[]),
+            Response::Refused(refusal) => {
+                let text = &refusal.text.as_bytes()[..refusal.text.floor_char_boundary(REFUSAL_TEXT_CAP)];
+                frame(7, &[&[refusal.code as u8], &refusal.retry_after_ms.to_le_bytes(), text])
+            }
+        }
+    }
+
+    /// Reads a payload whose header was read before.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], [`Error::TooLong`].
+    pub fn decode(kind: u8, payload: Vec<u8>) -> Result<Response, Error> {
+        match kind {
+            1 => Ok(Response::Manifest(payload)),
+            2 => Ok(Response::Attachment(payload)),
+            3 => Ok(Response::Hints(payload)),
+            4 => Ok(Response::Evaluated(payload)),
+            5 => Ok(Response::Answer(payload)),
+            6 if payload.is_empty() => Ok(Response::Current),
+            7 => Refusal::decode(&payload).map(Response::Refused),
+            _ => Err(Error::Malformed { what: "response kind" }),
+        }
+    }
+}
+
+impl Refusal {
+    fn decode(payload: &[u8]) -> Result<Refusal, Error> {
+        let malformed = Error::Malformed { what: "refusal" };
+        let ([code, retry @ ..], text) = payload.split_first_chunk::<5>().ok_or(malformed.clone())?;
+        cap("refusal", text.len() as u64, REFUSAL_TEXT_CAP as u64)?;
+        Ok(Refusal {
+            code: RefusalCode::from_byte(*code).ok_or(malformed.clone())?,
+            retry_after_ms: u32::from_le_bytes(*retry),
+            text: String::from_utf8(text.to_vec()).map_err(|_| malformed)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::LatticeSet;
+    use proptest::prelude::*;
+
+    fn split(frame: &[u8]) -> (u8, Vec<u8>) {
+        let (header, payload) = frame.split_first_chunk().unwrap();
+        let header = Header::decode(*header, u64::from(u32::MAX)).unwrap();
+        assert_eq!(header.length as usize, payload.len());
+        (header.kind, payload.to_vec())
+    }
+
+    fn manifest() -> Manifest {
+        let info = |uid| ShardInfo { uid: ShardUid(uid), group: 0, hint: Digest::of(&[uid as u8]) };
+        Manifest {
+            spec: ParamsSpec {
+                set: LatticeSet::N2048Q47,
+                points: 27,
+                groups: 1,
+                label_elements: 2,
+                tag_elements: 0,
+                asked: 1024,
+            },
+            seed: [3; 16],
+            key: KeyId([4; 16]),
+            shards: vec![info(8), info(9)],
+            attachment: Digest::of(b"catalogue"),
+            attachment_bytes: 9,
+            application: vec![1, 2, 3],
+        }
+    }
+
+    #[test]
+    fn manifests_round_trip_and_hostile_ones_are_refused() {
+        let good = manifest();
+        assert_eq!(Manifest::decode(&good.encode()).unwrap().0, good);
+        let refused = |change: fn(&mut Manifest)| {
+            let mut bad = manifest();
+            change(&mut bad);
+            Manifest::decode(&bad.encode()).is_err()
+        };
+        assert!(refused(|m| m.spec.points = 60_000));
+        assert!(refused(|m| m.spec.asked = 1 << 20));
+        assert!(refused(|m| m.shards[1] = m.shards[0]));
+        assert!(refused(|m| m.shards[0].group = 1));
+        assert!(refused(|m| m.attachment_bytes = u64::MAX));
+        assert!(refused(|m| m.application = vec![0; 2000]));
+        let mut other_version = good.encode();
+        other_version[0] = 99;
+        assert_eq!(Manifest::decode(&other_version), Err(Error::Version { actual: 99, expected: 1 }));
+        assert!(Manifest::decode(&[good.encode(), vec![0]].concat()).is_err());
+        assert!(Manifest::decode(&[]).is_err());
+    }
+
+    fn requests() -> impl Strategy<Value = Request> {
+        let bytes = prop::collection::vec(any::<u8>(), 0..100);
+        prop_oneof![
+            any::<Option<[u8; 32]>>().prop_map(|held| Request::Manifest { held: held.map(Digest) }),
+            any::<[u8; 32]>().prop_map(|digest| Request::Attachment(Digest(digest))),
+            prop::collection::vec(any::<u64>(), 0..20)
+                .prop_map(|uids| Request::Hints(uids.into_iter().map(ShardUid).collect())),
+            bytes.clone().prop_map(Request::Evaluate),
+            (any::<[u8; 32]>(), bytes)
+                .prop_map(|(digest, upload)| Request::Query { manifest: Digest(digest), upload }),
+        ]
+    }
+
+    fn responses() -> impl Strategy<Value = Response> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..100);
+        let codes =
+            prop_oneof![Just(RefusalCode::Busy), Just(RefusalCode::Stale), Just(RefusalCode::Invalid)];
+        prop_oneof![
+            bytes().prop_map(Response::Manifest),
+            bytes().prop_map(Response::Attachment),
+            bytes().prop_map(Response::Hints),
+            bytes().prop_map(Response::Evaluated),
+            bytes().prop_map(Response::Answer),
+            Just(Response::Current),
+            (codes, any::<u32>(), "[a-zé ]{0,90}").prop_map(|(code, retry_after_ms, text)| {
+                Response::Refused(Refusal { code, retry_after_ms, text })
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn requests_round_trip(request in requests()) {
+            let (kind, payload) = split(&request.encode());
+            prop_assert_eq!(Request::decode(kind, payload).unwrap(), request);
+        }
+
+        #[test]
+        fn responses_round_trip(response in responses()) {
+            let (kind, payload) = split(&response.encode());
+            prop_assert_eq!(Response::decode(kind, payload).unwrap(), response);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(kind in any::<u8>(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Request::decode(kind, bytes.clone());
+            let _ = Response::decode(kind, bytes.clone());
+            let _ = Manifest::decode(&bytes);
+            let _ = Manifest::decode(&[vec![1, 0], bytes].concat());
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_cap_is_refused_before_it_is_read() {
+        let header = Header::decode([5, 255, 255, 255, 255], 1000);
+        assert!(matches!(header, Err(Error::TooLong { .. })));
+    }
+
+    #[test]
+    fn long_refusals_are_cut_at_a_character() {
+        let text = "é".repeat(REFUSAL_TEXT_CAP);
+        let refusal = Refusal { code: RefusalCode::Internal, retry_after_ms: 0, text };
+        let (kind, payload) = split(&Response::Refused(refusal).encode());
+        assert!(Response::decode(kind, payload).is_ok());
+    }
+}
