@@ -9,7 +9,8 @@ use crate::{Candidate, Catalogue, TrackId};
 pub struct Match {
     /// The track.
     pub track: TrackId,
-    /// Where in the track the recording begins, in seconds; slightly negative where it begins before the track.
+    /// Where in the track the recording begins, in seconds; slightly negative where it begins before the
+    /// track.
     pub offset_seconds: f64,
     /// How far the votes exceed chance, in nats: G(n) of the recipe, section 5.
     pub score: f64,
@@ -39,9 +40,9 @@ struct Vote {
 /// Counts the votes.
 ///
 /// `labels` are (index into `asked`, frame on the global time line) and may hold noise: what lies on no track, or
-/// names no candidate, is dropped; the rest adds to what chance is expected to give. `query_seconds` is the length of
-/// the recording. At most `top` candidates are returned; ties go to more votes, then to the lower track number.
-/// Takes O(n log n) for n labels.
+/// names no candidate, is dropped; the rest adds to what chance is expected to give. `query_seconds` is the
+/// length of the recording. At most `top` candidates are returned; ties go to more votes, then to the lower
+/// track number. Takes O(n log n) for n labels.
 pub fn align(
     catalogue: &Catalogue,
     asked: &[Candidate],
@@ -117,8 +118,8 @@ struct Window {
 }
 
 impl Counter {
-    /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels; the first of equals.
-    /// Expects the votes of one track by offset.
+    /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels; the first of
+    /// equals. Expects the votes of one track by offset.
     fn heaviest_window(&mut self, votes: &[Vote]) -> Window {
         let (mut past, mut different) = (0, 0u32);
         let (mut most, mut best) = (0, 0..0);

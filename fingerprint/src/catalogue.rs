@@ -122,8 +122,8 @@ impl Catalogue {
         postcard::to_extend(&self.tracks, vec![VERSION]).expect("writing to a vector cannot fail")
     }
 
-    /// Reads what [`Catalogue::encode`] wrote; the bytes may come from anywhere. Memory used is at most a small
-    /// multiple of their number.
+    /// Reads what [`Catalogue::encode`] wrote; the bytes may come from anywhere. Memory used is at most a
+    /// small multiple of their number.
     ///
     /// # Errors
     /// Any [`CatalogueError`].

@@ -12,7 +12,8 @@ const TAIL_SHARE: f64 = 0.1;
 /// Score over which that share falls by a factor of e.
 const TAIL_SCALE: f64 = 6.0;
 
-/// 1 minus the chance that a recording that is not in the catalogue has a best match of this score or more. 0 to 1.
+/// 1 minus the chance that a recording that is not in the catalogue has a best match of this score or more. 0
+/// to 1.
 pub fn confidence(score: f64) -> f64 {
     1.0 - (TAIL_SHARE * (-(score - TAIL_START) / TAIL_SCALE).exp()).clamp(0.0, 1.0)
 }

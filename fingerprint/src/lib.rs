@@ -11,8 +11,9 @@
 //! | question | `query` | a recording | hashes worth asking, strongest first |
 //! | vote | `catalogue`, `align`, `confidence` | labels that came back | track, position, score and confidence |
 //!
-//! The method is that of A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003), with the peak picking
-//! and the constants that were measured for look-up by exact match; they are in [`params`], each with its reason.
+//! The method is that of A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003), with the peak
+//! picking and the constants that were measured for look-up by exact match; they are in [`params`], each with
+//! its reason.
 //!
 //! ```no_run
 //! let settings = fingerprint::Settings::default();

@@ -1,5 +1,5 @@
-//! Opus packets to samples. Symphonia reads the containers but has no Opus decoder of its own; the pure Rust one used
-//! here needs no C compiler, cmake or system library.
+//! Opus packets to samples. Symphonia reads the containers but has no Opus decoder of its own; the pure Rust
+//! one used here needs no C compiler, cmake or system library.
 
 use opus_decoder::OpusMultistreamDecoder;
 

@@ -1,10 +1,10 @@
 //! Every constant of the signal side, with its reason.
 //!
-//! "Measured" refers to the recipe's ablations on real game music (orchestral and electronic): points of recall over
-//! 20 conditions (noise, phone, mixed-in speech and music, short queries), at no false accept.
+//! "Measured" refers to the recipe's ablations on real game music (orchestral and electronic): points of
+//! recall over 20 conditions (noise, phone, mixed-in speech and music, short queries), at no false accept.
 
-/// Samples per second that everything after decoding works at. 16 kHz was no better (measured: 3 points worse at
-/// equal postings), and telephones pass nothing above 3.4 kHz anyway.
+/// Samples per second that everything after decoding works at. 16 kHz was no better (measured: 3 points worse
+/// at equal postings), and telephones pass nothing above 3.4 kHz anyway.
 pub const SAMPLE_RATE: u32 = 8_000;
 
 /// Samples in one analysis window (128 ms, Hann). Half of it costs 5 points, twice of it 2.
@@ -28,34 +28,36 @@ pub const BAND_FIRST_BIN: usize = 19;
 /// Last bin that may hold a peak (3,789 Hz): above, the anti-alias filter begins.
 pub const BAND_LAST_BIN: usize = 485;
 
-/// First bin of the upper band: 755 Hz, the geometric mean of 150 and 3,800. Each band has its own budget of peaks,
-/// so that a loud bass cannot take all of them (measured: 4 points against one band).
+/// First bin of the upper band: 755 Hz, the geometric mean of 150 and 3,800. Each band has its own budget of
+/// peaks, so that a loud bass cannot take all of them (measured: 4 points against one band).
 pub const BAND_SPLIT_BIN: usize = 97;
 
-/// Bins kept on both sides of the band, for neighbourhoods that reach over its edges: [`NEIGHBOUR_BINS`] for the
-/// maximum filter and 2 more for the average over [`WHITEN_BINS`].
+/// Bins kept on both sides of the band, for neighbourhoods that reach over its edges: [`NEIGHBOUR_BINS`] for
+/// the maximum filter and 2 more for the average over [`WHITEN_BINS`].
 pub const BAND_MARGIN: usize = 10;
 
-/// Floor under every power, as a share of the recording's maximum power (70 dB down): quieter cells are rounding and
-/// codec noise.
+/// Floor under every power, as a share of the recording's maximum power (70 dB down): quieter cells are
+/// rounding and codec noise.
 pub const POWER_FLOOR: f32 = 1e-7;
 
-/// A recording whose band stays under this amplitude (-120 dB of full scale) holds nothing but rounding noise.
+/// A recording whose band stays under this amplitude (-120 dB of full scale) holds nothing but rounding
+/// noise.
 pub const SILENCE: f32 = 1e-6;
 
-/// Larger samples are clipped to this, so that no power overflows. Floats at integer scale (32,768) still fit.
+/// Larger samples are clipped to this, so that no power overflows. Floats at integer scale (32,768) still
+/// fit.
 pub const SAMPLE_LIMIT: f32 = 1e6;
 
 /// Frames of the running mean that whitens the spectrum (10 s). At the ends the window is pushed inside the
-/// recording, so that a query of 10 s is whitened by its own mean. Subtracting the mean in dB, and not filtering for
-/// onsets, is what matters most (measured: 12 points).
+/// recording, so that a query of 10 s is whitened by its own mean. Subtracting the mean in dB, and not
+/// filtering for onsets, is what matters most (measured: 12 points).
 pub const WHITEN_FRAMES: usize = 313;
 
 /// Neighbouring bins that the mean is averaged over.
 pub const WHITEN_BINS: usize = 5;
 
-/// A peak is not smaller than any cell within this many frames (192 ms): removes the chain of peaks on a held tone,
-/// which are what makes false matches score (measured: 4.5 points against 64 ms).
+/// A peak is not smaller than any cell within this many frames (192 ms): removes the chain of peaks on a held
+/// tone, which are what makes false matches score (measured: 4.5 points against 64 ms).
 pub const NEIGHBOUR_FRAMES: usize = 6;
 
 /// A peak is not smaller than any cell within this many bins (62.5 Hz; twice as wide costs 4 points).
@@ -64,7 +66,8 @@ pub const NEIGHBOUR_BINS: usize = 8;
 /// Half-width, in frames, of the window in which peaks of one band are ranked (0.99 s in all).
 pub const RANK_FRAMES: u32 = 15;
 
-/// Shortest distance of a target from its anchor, in frames (64 ms: the windows of nearer frames are nearly the same).
+/// Shortest distance of a target from its anchor, in frames (64 ms: the windows of nearer frames are nearly
+/// the same).
 pub const TARGET_MIN_FRAMES: u32 = 2;
 
 /// Longest distance of a target from its anchor, in frames (1.47 s; 3 s costs 10 points).
@@ -73,18 +76,19 @@ pub const TARGET_MAX_FRAMES: u32 = 46;
 /// Greatest distance of a target from its anchor in frequency (3,000 Hz costs 4.5 points, 500 Hz costs 1).
 pub const TARGET_MAX_HZ: f32 = 1_000.0;
 
-/// Peaks per second kept in a query. Denser than in the reference: finds landmarks whose peaks lost a few ranks
-/// (measured with [`QUERY_FAN_OUT`] and the wide probing: +1 overall, up to +9 on queries of 3 s).
+/// Peaks per second kept in a query. Denser than in the reference: finds landmarks whose peaks lost a few
+/// ranks (measured with [`QUERY_FAN_OUT`] and the wide probing: +1 overall, up to +9 on queries of 3 s).
 pub const QUERY_PEAKS_PER_SECOND: f32 = 36.0;
 
 /// Targets per anchor in a query.
 pub const QUERY_FAN_OUT: usize = 20;
 
-/// Samples between the two analyses of a query: half a hop, so that no query lies more than 8 ms off the reference's
-/// frames.
+/// Samples between the two analyses of a query: half a hop, so that no query lies more than 8 ms off the
+/// reference's frames.
 pub const QUERY_SHIFT: usize = HOP / 2;
 
-/// A neighbouring cell is probed when the value lies within this many cells of its border: always the nearer one.
+/// A neighbouring cell is probed when the value lies within this many cells of its border: always the nearer
+/// one.
 pub const PROBE_BORDER: f32 = 0.5;
 
 /// Coordinates (f1, f2, dt) that one probe may move.
@@ -102,7 +106,8 @@ pub const STRENGTH_FAN_OUT: f32 = 0.25;
 /// Candidates handed out per query, strongest first. 2,048 bins are filled by a tenth of these.
 pub const MAX_CANDIDATES: usize = 32_768;
 
-/// Seconds of a query that are analysed; the rest is ignored. Three times what recognition needs in heavy noise.
+/// Seconds of a query that are analysed; the rest is ignored. Three times what recognition needs in heavy
+/// noise.
 pub const MAX_QUERY_SECONDS: u32 = 60;
 
 /// Shortest recording that is fingerprinted, in seconds: less has too few landmarks to tell tracks apart.
@@ -114,16 +119,17 @@ pub const MAX_SECONDS: u64 = 8 * 3_600;
 /// Source rates that make sense; lower ones would multiply the memory, higher ones the resampler's tables.
 pub const SOURCE_RATES: std::ops::RangeInclusive<u32> = 2_000..=768_000;
 
-/// Frames worked on at a time when a reference is analysed (131 s, 8 MB per array), so that a long track needs little
-/// memory.
+/// Frames worked on at a time when a reference is analysed (131 s, 8 MB per array), so that a long track
+/// needs little memory.
 pub const BLOCK_FRAMES: usize = 4_096;
 
-/// Half-frame offsets that one window of the vote spans (the recipe's 35 ms at two query shifts: a tolerance of one
-/// half-frame to each side).
+/// Half-frame offsets that one window of the vote spans (the recipe's 35 ms at two query shifts: a tolerance
+/// of one half-frame to each side).
 pub const VOTE_WINDOW: i64 = 3;
 
 /// Width of the vote's window in seconds, as it enters the expected number of chance hits.
 pub const VOTE_WINDOW_SECONDS: f64 = 0.035;
 
-/// Least expected number of chance hits in a window: a track with a handful of labels must not win by two of them.
+/// Least expected number of chance hits in a window: a track with a handful of labels must not win by two of
+/// them.
 pub const VOTE_LAMBDA_FLOOR: f64 = 0.02;

@@ -40,7 +40,8 @@ impl Recording {
 /// Decodes, mixes down and resamples piece by piece: memory beyond the result does not grow with the length.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::IsDirectory`], [`Error::NotRegular`], [`Error::Empty`], and those of [`decode_bytes`].
+/// [`Error::Io`], [`Error::IsDirectory`], [`Error::NotRegular`], [`Error::Empty`], and those of
+/// [`decode_bytes`].
 pub fn decode_file(path: &Path) -> Result<Recording, Error> {
     // Before opening: opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path)?;
@@ -56,7 +57,8 @@ pub fn decode_file(path: &Path) -> Result<Recording, Error> {
     decode(Box::new(File::open(path)?), path.extension().and_then(OsStr::to_str))
 }
 
-/// Decodes bytes, such as those of standard input. `extension_hint` is a file name's extension without the dot.
+/// Decodes bytes, such as those of standard input. `extension_hint` is a file name's extension without the
+/// dot.
 ///
 /// # Errors
 /// [`Error::Empty`]; [`Error::Unsupported`] for what is no known format; [`Error::Damaged`] and

@@ -21,8 +21,8 @@ pub struct Peak {
     pub hz: f32,
     /// Salience in dB.
     pub salience: f32,
-    /// Local rank: twice the number of stronger peaks per second around it in its band. Lower is better; keeping
-    /// ranks below K keeps about K peaks per second.
+    /// Local rank: twice the number of stronger peaks per second around it in its band. Lower is better;
+    /// keeping ranks below K keeps about K peaks per second.
     pub rank: f32,
 }
 
@@ -104,8 +104,9 @@ fn sliding_maximum(cells: &[f32], frames: usize, bins: usize) -> Vec<f32> {
     (0..frames).flat_map(|row| buffer[row * stride..row * stride + bins].iter().copied()).collect()
 }
 
-/// Replaces each value by the maximum of itself and the next `width - 1` values at steps of `stride`. Doubling the
-/// reach at every pass takes about log2(width) passes, each a plain loop that the compiler vectorises.
+/// Replaces each value by the maximum of itself and the next `width - 1` values at steps of `stride`.
+/// Doubling the reach at every pass takes about log2(width) passes, each a plain loop that the compiler
+/// vectorises.
 fn widen(buffer: &mut [f32], width: usize, stride: usize) {
     let mut reach = 1;
     while reach < width {
@@ -120,8 +121,8 @@ fn widen(buffer: &mut [f32], width: usize, stride: usize) {
     }
 }
 
-/// Sets every rank: 2 x (stronger peaks of the same band within [`RANK_FRAMES`]) / (seconds of that window, cut at
-/// the ends of the recording). Expects the peaks by frame.
+/// Sets every rank: 2 x (stronger peaks of the same band within [`RANK_FRAMES`]) / (seconds of that window,
+/// cut at the ends of the recording). Expects the peaks by frame.
 fn rank(peaks: &mut [Peak], frames: u32) {
     let upper = |peak: &Peak| usize::from(usize::from(peak.bin) >= BAND_SPLIT_BIN);
     let (mut first, mut past) = (0, 0);

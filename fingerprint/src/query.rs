@@ -23,7 +23,8 @@ pub struct Candidate {
 /// [`MAX_QUERY_SECONDS`] are used. `settings` are those of the index.
 ///
 /// The recording is analysed at two shifts, denser than a reference, and every landmark also yields the
-/// neighbouring cells that it nearly fell into. Returns each hash once, strongest first, at most [`MAX_CANDIDATES`].
+/// neighbouring cells that it nearly fell into. Returns each hash once, strongest first, at most
+/// [`MAX_CANDIDATES`].
 ///
 /// # Errors
 /// As [`crate::reference_landmarks`].
@@ -93,8 +94,8 @@ fn probe(pair: &Pair, shift: u32, settings: &Settings, sightings: &mut Vec<Sight
     }
 }
 
-/// min(S1, S2) / 20 - max(d1, d2) / K - 0.25 r / F, with K and F of the reference (recipe, section 1). Ordering by
-/// local rank, not by salience alone, keeps the hashes that the reference kept.
+/// min(S1, S2) / 20 - max(d1, d2) / K - 0.25 r / F, with K and F of the reference (recipe, section 1).
+/// Ordering by local rank, not by salience alone, keeps the hashes that the reference kept.
 fn strength(pair: &Pair, settings: &Settings) -> f32 {
     pair.anchor.salience.min(pair.target.salience) / STRENGTH_SALIENCE_DB
         - pair.anchor.rank.max(pair.target.rank) / settings.peaks_per_second
@@ -146,8 +147,8 @@ mod tests {
 
     #[test]
     fn any_shift_finds_most_of_the_reference() {
-        // Cut anywhere, the strongest 2,048 hashes hold at least 70 % of the reference's postings in that stretch
-        // (85 % or more on real music), at the right time to a frame.
+        // Cut anywhere, the strongest 2,048 hashes hold at least 70 % of the reference's postings in that
+        // stretch (85 % or more on real music), at the right time to a frame.
         let settings = Settings::default();
         let samples = music(22, 30.0);
         let reference = reference_landmarks(&samples, &settings).unwrap();

@@ -8,8 +8,8 @@ use crate::{Error, Landmark, Settings, constellation};
 /// Returns its postings by frame, then hash, each once. The same samples always give the same postings.
 ///
 /// # Errors
-/// [`Error::Setting`] for settings out of range; [`Error::TooShort`], [`Error::Silent`] and [`Error::Featureless`]
-/// where there is nothing to fingerprint.
+/// [`Error::Setting`] for settings out of range; [`Error::TooShort`], [`Error::Silent`] and
+/// [`Error::Featureless`] where there is nothing to fingerprint.
 pub fn reference_landmarks(samples: &[f32], settings: &Settings) -> Result<Vec<Landmark>, Error> {
     settings.check()?;
     let mut peaks = constellation(samples)?;

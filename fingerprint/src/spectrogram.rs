@@ -48,8 +48,8 @@ pub fn frame_count(samples: usize) -> usize {
 
 /// The transform with its tables and buffers, to be used for many frames.
 ///
-/// Two frames share one complex transform, one as real and one as imaginary part; the symmetry of a real signal's
-/// spectrum separates them again.
+/// Two frames share one complex transform, one as real and one as imaginary part; the symmetry of a real
+/// signal's spectrum separates them again.
 pub struct Analyser {
     transform: Arc<dyn Fft<f32>>,
     window: Vec<f32>,
@@ -82,7 +82,8 @@ impl Analyser {
         let (mut anywhere, mut in_band) = (0.0f32, 0.0f32);
         for frame in (0..frame_count(samples.len())).step_by(2) {
             self.transform_pair(samples, frame);
-            // The power of both frames together is at most twice that of the stronger one, and needs no separation.
+            // The power of both frames together is at most twice that of the stronger one, and needs no
+            // separation.
             for (bin, pair) in (0..=WINDOW / 2).map(|bin| (bin, self.pair_power(bin))) {
                 let greater = pair.0.max(pair.1);
                 anywhere = anywhere.max(greater);
@@ -134,7 +135,8 @@ impl Analyser {
         self.transform.process_with_scratch(&mut self.buffer, &mut self.scratch);
     }
 
-    /// Powers of both frames at a bin: with Z = A + iB, A(k) = (Z(k) + Z*(N-k)) / 2 and B(k) = (Z(k) - Z*(N-k)) / 2i.
+    /// Powers of both frames at a bin: with Z = A + iB, A(k) = (Z(k) + Z*(N-k)) / 2 and B(k) = (Z(k) -
+    /// Z*(N-k)) / 2i.
     fn pair_power(&self, bin: usize) -> (f32, f32) {
         let here = self.buffer[bin];
         let mirror = self.buffer[(WINDOW - bin) % WINDOW].conj();

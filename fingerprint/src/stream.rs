@@ -12,7 +12,8 @@ use crate::resample::ToWorkingRate;
 use crate::spectrogram::tame;
 use crate::{Error, Recording, Tags};
 
-/// Damaged stretches in a row after which a container is given up. Its reader looks for the next intact one itself.
+/// Damaged stretches in a row after which a container is given up. Its reader looks for the next intact one
+/// itself.
 const MAX_FAILURES: u32 = 1_000;
 
 /// Reads the first audio stream that can be decoded, to its end. Damaged packets are left out.
@@ -59,7 +60,8 @@ fn collect_tags(format: &mut dyn FormatReader, tags: &mut Tags) {
     }
 }
 
-/// The number of the first audio stream that there is a decoder for, and that decoder; the default stream first.
+/// The number of the first audio stream that there is a decoder for, and that decoder; the default stream
+/// first.
 fn open_stream(format: &dyn FormatReader) -> Result<(u32, Decoder), Error> {
     let mut reason = "no audio stream".to_owned();
     for track in format.default_track(TrackType::Audio).into_iter().chain(format.tracks()) {
@@ -89,7 +91,8 @@ impl Decoder {
         decoder.map(|decoder| Decoder::Symphonia(decoder, Vec::new())).map_err(|error| error.to_string())
     }
 
-    /// Decodes a packet into the sink. The inner error says why a packet was left out, the outer one ends the work.
+    /// Decodes a packet into the sink. The inner error says why a packet was left out, the outer one ends the
+    /// work.
     fn decode_into(&mut self, packet: &Packet, sink: &mut Sink) -> Result<Result<(), String>, Error> {
         match self {
             Decoder::Opus(decoder) => {

@@ -5,7 +5,8 @@ use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
 /// Most characters kept of a tag.
 const MAX_CHARS: usize = 200;
 
-/// What a file says about itself. No tag holds control characters, is empty, or is longer than 200 characters.
+/// What a file says about itself. No tag holds control characters, is empty, or is longer than 200
+/// characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     /// Title of the track.
@@ -33,7 +34,8 @@ impl Tags {
     }
 }
 
-/// The first tag of a kind wins, unless a later one merely goes on: ID3v1 cuts at 30 characters, and is read first.
+/// The first tag of a kind wins, unless a later one merely goes on: ID3v1 cuts at 30 characters, and is read
+/// first.
 fn offer(slot: &mut Option<String>, text: &str) {
     if let Some(text) = clean(text) {
         match slot {
@@ -43,8 +45,8 @@ fn offer(slot: &mut Option<String>, text: &str) {
     }
 }
 
-/// Removes what could disturb a terminal (control characters, and the marks that reverse the direction of writing)
-/// and space at both ends, and cuts what is too long.
+/// Removes what could disturb a terminal (control characters, and the marks that reverse the direction of
+/// writing) and space at both ends, and cuts what is too long.
 fn clean(text: &str) -> Option<String> {
     let harmless = |c: &char| {
         !c.is_control()

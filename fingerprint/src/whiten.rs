@@ -5,8 +5,8 @@ use ndarray::{Array1, Array2};
 use crate::params::{WHITEN_BINS, WHITEN_FRAMES};
 use crate::spectrogram::Spectrogram;
 
-/// Salience in dB, of the same shape as the levels: level minus the running mean of [`WHITEN_FRAMES`] frames at this
-/// bin, the mean being averaged over [`WHITEN_BINS`] neighbouring bins.
+/// Salience in dB, of the same shape as the levels: level minus the running mean of [`WHITEN_FRAMES`] frames
+/// at this bin, the mean being averaged over [`WHITEN_BINS`] neighbouring bins.
 pub fn salience(spectrogram: &Spectrogram) -> Array2<f32> {
     let mut salience = spectrogram.level.clone();
     let (frames, bins) = salience.dim();
@@ -26,15 +26,16 @@ pub fn salience(spectrogram: &Spectrogram) -> Array2<f32> {
     salience
 }
 
-/// Rows that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside at both ends, all rows
-/// where there are fewer.
+/// Rows that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside at both ends, all
+/// rows where there are fewer.
 fn window(frame: usize, frames: usize) -> std::ops::Range<usize> {
     let length = WHITEN_FRAMES.min(frames);
     let start = frame.saturating_sub(length / 2).min(frames - length);
     start..start + length
 }
 
-/// Subtracts from every bin the mean of `sum / count` over its neighbours; at the edges there are fewer of them.
+/// Subtracts from every bin the mean of `sum / count` over its neighbours; at the edges there are fewer of
+/// them.
 fn subtract_smoothed(row: &mut [f32], sum: &Array1<f64>, count: usize) {
     let sums = sum.as_slice().expect("a fresh array is contiguous");
     let reach = WHITEN_BINS / 2;
