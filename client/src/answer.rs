@@ -1,0 +1,61 @@
+//! What is asked, what is answered, and what it cost.
+
+use fingerprint::{Candidate, Track, Verdict};
+
+/// A recording to be named, as `fingerprint::query_candidates` sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Its hashes.
+    pub candidates: Vec<Candidate>,
+    /// Its length in seconds.
+    pub seconds: f64,
+}
+
+/// What the vote says of a [`Question`], and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The vote.
+    pub verdict: Verdict,
+    /// The tracks of `verdict.candidates`, in their order.
+    pub tracks: Vec<Track>,
+    /// Hashes that were asked, without the padding.
+    pub hashes_asked: usize,
+    /// Those of them with a label on the time line, by chance or because the server has them.
+    pub hashes_found: usize,
+    /// Labels on the time line.
+    pub labels: usize,
+    /// Bytes both ways.
+    pub bytes: Bytes,
+    /// Time by stage.
+    pub milliseconds: Stages,
+}
+
+/// Bytes of frames, headers included; QUIC adds about 3%.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bytes {
+    /// Sent for this query: the check of the manifest, the OPRF, the encrypted powers.
+    pub sent: u64,
+    /// Received for this query: the check of the manifest, the OPRF, the encrypted answers.
+    pub received: u64,
+    /// Sent before the query to fetch what was not held.
+    pub setup_sent: u64,
+    /// Received before the query: manifest, catalogue and hints that were not held.
+    pub setup_received: u64,
+}
+
+/// Milliseconds by stage.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Stages {
+    /// Connecting, fetching what was not held, deriving the masks.
+    pub setup: f64,
+    /// Choosing, blinding, the server's evaluation and its way, unblinding.
+    pub oprf: f64,
+    /// Encrypting the powers.
+    pub encrypt: f64,
+    /// From the first byte of the query to the last byte of its answer.
+    pub server: f64,
+    /// Decrypting and unmasking.
+    pub decrypt: f64,
+    /// The vote.
+    pub vote: f64,
+}
