@@ -16,7 +16,7 @@
 //!     --conditions LIST  of clean, wN (white noise at N dB over 22 kHz), bN (over 4 kHz), phone (clean,w5,w0)
 //!     --peaks K --fan-out F --frequency HZ --time MS     settings of the index
 //!     --seed N           another draw (1)
-//!     --negatives FILE   append the best score of every unknown excerpt, one per line, with its condition
+//!     --scores FILE      append the best score of every excerpt: condition, asked, score, right or not, song, answer
 //!     --speed            measure decoding and fingerprinting instead
 
 #[path = "support/degrade.rs"]
@@ -30,7 +30,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use degrade::{Condition, Random};
-use fingerprint::{SAMPLE_RATE, Settings, decode_file, query_candidates, reference_landmarks};
+use fingerprint::{
+    Match, SAMPLE_RATE, Settings, Verdict, decode_file, query_candidates, reference_landmarks,
+};
 use index::Index;
 
 type Failure = Box<dyn std::error::Error>;
@@ -135,7 +137,7 @@ fn recall(options: &Options, paths: Vec<PathBuf>) -> Result<(), Failure> {
             run.all(&known, &unknown, &mut scores)?;
         }
     }
-    if let Some(file) = options.values.get("negatives") {
+    if let Some(file) = options.values.get("scores") {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
         scores.iter().try_for_each(|line| writeln!(file, "{line}"))?;
     }
@@ -182,14 +184,19 @@ impl Run<'_> {
     fn all(&self, known: &[Clip], unknown: &[Clip], scores: &mut Vec<String>) -> Result<(), Failure> {
         let asked = self.options.list("asked", "512,1024,1536,2048");
         let asked: Vec<usize> = asked.iter().map(|count| count.parse()).collect::<Result<_, _>>()?;
+        let bins = self.options.number("bins", "2048")?;
+        let seconds = self.length as f64 / f64::from(SAMPLE_RATE);
         let mut tallies = vec![Tally::default(); asked.len()];
         // The draw depends on the condition alone, so that settings can be compared on the same excerpts.
         let mut random = Random::new(self.options.number("seed", "1")?, &self.condition.to_string());
         for (clips, count) in [(known, "queries"), (unknown, "unknown")] {
             for _ in 0..self.options.number(count, "60")? {
                 let Some((clip, from, excerpt)) = self.draw(clips, &mut random) else { break };
+                let candidates = query_candidates(&excerpt, self.settings)?;
                 for (tally, &asked) in tallies.iter_mut().zip(&asked) {
-                    self.ask(clip, from, &excerpt, asked, count == "queries", tally, scores)?;
+                    let (verdict, labels) = self.index.ask(candidates.clone(), bins, asked, seconds);
+                    tally.labels += labels;
+                    scores.push(self.judge(clip, from, &verdict, count == "queries", tally, asked));
                 }
             }
         }
@@ -207,45 +214,38 @@ impl Run<'_> {
         Some((clip, from, excerpt))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn ask(
+    /// Counts one verdict; returns its line for the file of scores.
+    fn judge(
         &self,
         clip: &Clip,
         from: usize,
-        excerpt: &[f32],
-        asked: usize,
+        verdict: &Verdict,
         known: bool,
         tally: &mut Tally,
-        scores: &mut Vec<String>,
-    ) -> Result<(), Failure> {
-        let bins = self.options.number("bins", "2048")?;
-        let (verdict, labels) = self.index.ask(excerpt, self.settings, bins, asked)?;
-        tally.labels += labels;
+        asked: usize,
+    ) -> String {
         let top = verdict.candidates.first();
+        let score = top.map_or(0.0, |best| best.score);
+        let song = top.map_or("-", |best| self.index.song(best.track));
+        let there = |best: &Match| (best.offset_seconds - from as f64 / f64::from(SAMPLE_RATE)).abs() < 0.1;
+        let exact = top.is_some_and(|best| self.index.path(best.track) == clip.path && there(best));
+        let right = known && song == clip.song;
         if !known {
-            let score = top.map_or(0.0, |best| best.score);
-            let nearest = top.map_or("-", |best| self.index.song(best.track));
-            scores.push(format!("{} {asked} {score:.2} {} {nearest}", self.condition, clip.song));
             tally.unknown += 1;
             tally.accepted += u32::from(verdict.best.is_some());
             tally.worst = tally.worst.max(score);
-            return Ok(());
+        } else {
+            tally.count += 1;
+            let outcome = match verdict.best {
+                None => &mut tally.none,
+                Some(_) if exact => &mut tally.right,
+                Some(_) if right => &mut tally.same_song,
+                Some(_) => &mut tally.wrong,
+            };
+            *outcome += 1;
         }
-        tally.count += 1;
-        match verdict.best {
-            None => tally.none += 1,
-            Some(best) => {
-                let there = (best.offset_seconds - from as f64 / f64::from(SAMPLE_RATE)).abs() < 0.1;
-                if self.index.path(best.track) == clip.path && there {
-                    tally.right += 1;
-                } else if self.index.song(best.track) == clip.song {
-                    tally.same_song += 1;
-                } else {
-                    tally.wrong += 1;
-                }
-            }
-        }
-        Ok(())
+        let kind = if known { if right { "right" } else { "wrong" } } else { "unknown" };
+        format!("{} {asked} {score:.2} {kind} {} {song}", self.condition, clip.song)
     }
 
     fn report(&self, tally: &Tally, asked: usize) {

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fingerprint::{
-    Candidate, Catalogue, Hash, Settings, Track, TrackId, Verdict, align, query_candidates,
-    reference_landmarks,
+    Candidate, Catalogue, Hash, Settings, Track, TrackId, Verdict, align, reference_landmarks,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -78,22 +77,21 @@ impl Index {
         &self.paths[track.0 as usize]
     }
 
-    /// The verdict, and how many labels came back.
+    /// The verdict, and how many labels came back, when the strongest candidate of every bin is asked, `most` at most.
     pub fn ask(
         &self,
-        samples: &[f32],
-        settings: &Settings,
+        candidates: Vec<Candidate>,
         bins: usize,
         most: usize,
-    ) -> Result<(Verdict, usize), Failure> {
-        let asked = choose(query_candidates(samples, settings)?, bins, most);
+        seconds: f64,
+    ) -> (Verdict, usize) {
+        let asked = choose(candidates, bins, most);
         let mut labels = Vec::new();
         for (candidate, hash) in asked.iter().map(|candidate| candidate.hash).enumerate() {
             let frames = self.postings.get(&hash).into_iter().flatten();
             labels.extend(frames.map(|&frame| (candidate as u32, frame)));
         }
-        let seconds = samples.len() as f64 / f64::from(fingerprint::SAMPLE_RATE);
-        Ok((align(&self.catalogue, &asked, &labels, seconds, 3), labels.len()))
+        (align(&self.catalogue, &asked, &labels, seconds, 3), labels.len())
     }
 }
 
