@@ -1,0 +1,87 @@
+//! The database's two private keys: files of their own, mode 0600, made at the first start.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::Error;
+
+/// Far more than any key takes.
+const KEY_FILE_CAP: u64 = 4096;
+
+/// Reads the key at `path`, or makes it with `generate` if there is none.
+///
+/// # Errors
+/// [`Error::File`], [`Error::KeyMode`] if others may read it.
+pub(crate) fn load_or_create(
+    path: &Path,
+    generate: impl FnOnce() -> Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    match OpenOptions::new().read(true).open(path) {
+        Ok(mut file) => {
+            check_mode(path, &file.metadata().map_err(failed)?)?;
+            let mut bytes = Zeroizing::new(Vec::new());
+            Read::by_ref(&mut file).take(KEY_FILE_CAP).read_to_end(&mut bytes).map_err(failed)?;
+            Ok(bytes)
+        }
+        Err(missing) if missing.kind() == ErrorKind::NotFound => {
+            let bytes = generate();
+            create(path, &bytes).map_err(failed)?;
+            Ok(bytes)
+        }
+        Err(other) => Err(failed(other)),
+    }
+}
+
+/// Writes beside the place and renames, so that a crash leaves a whole key or none.
+fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
+    let mode = std::os::unix::fs::MetadataExt::mode(metadata) & 0o777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Error::KeyMode { path: path.to_owned(), mode }) }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), Error> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("oprf.key");
+        let first = load_or_create(&path, || Zeroizing::new(vec![7; 32])).unwrap();
+        let again = load_or_create(&path, || unreachable!("the key exists")).unwrap();
+        assert_eq!(first, again);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            let open = load_or_create(&path, || unreachable!("the key exists"));
+            assert!(matches!(open, Err(Error::KeyMode { mode: 0o644, .. })));
+        }
+    }
+}

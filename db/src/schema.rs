@@ -1,0 +1,173 @@
+//! Names, keys and values of everything at rest. docs/storage-format.md is written from this file.
+//!
+//! | tree | key | value |
+//! | --- | --- | --- |
+//! | `meta` | `schema` | u32 LE |
+//! | `meta` | `settings`, `seed` | postcard [`fingerprint::Settings`]; 16 bytes |
+//! | `meta` | `next` | postcard [`Next`]: the next track number and frame |
+//! | `meta` | `layout` | postcard [`crate::layout::Layout`]: the shards in force |
+//! | `tracks` | track u32 BE | postcard [`crate::tracks::StoredTrack`] |
+//! | `contents` | SHA-256 of the file | track u32 BE |
+//! | `postings` | track u32 BE, chunk u32 BE | [`encode_postings`] |
+//! | `items` | hash u32 BE | [`psi::oprf::ItemKey::to_bytes`], 20 bytes |
+//! | `plaintexts` | uid u64 BE, chunk u32 BE | a slice of [`psi::shard::Shard::to_bytes`] |
+//! | `hints` | uid u64 BE | [`psi::shard::Hint`] |
+//! | `placements` | uid u64 BE, chunk u32 BE | [`encode_placements`], open shards only |
+//!
+//! Values stay below [`CHUNK_BYTES`]: sled moves large values outside its log pages, where old
+//! versions of it were seen to leak space.
+
+use fingerprint::{Hash, Landmark};
+use psi::shard::ShardUid;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::Error;
+
+/// Version of this file's content.
+pub const SCHEMA_VERSION: u32 = 1;
+/// Largest chunk of a long value.
+pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
+/// Postings per chunk: at most nine bytes each.
+pub(crate) const CHUNK_POSTINGS: usize = 3500;
+/// Placements per chunk.
+pub(crate) const CHUNK_PLACEMENTS: usize = CHUNK_BYTES / PLACEMENT_BYTES;
+/// Bytes of a placement: bin u32, hash u32, label u32.
+const PLACEMENT_BYTES: usize = 12;
+
+/// What the next track gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Next {
+    pub track: u32,
+    pub frame: u32,
+}
+
+/// A posting in its place: what an open shard must remember to be encoded again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placement {
+    pub bin: u32,
+    pub hash: u32,
+    /// Global frame.
+    pub label: u32,
+}
+
+/// Key of a chunk of a track's postings.
+pub(crate) fn track_chunk(track: u32, chunk: usize) -> [u8; 8] {
+    let mut key = [0; 8];
+    key[..4].copy_from_slice(&track.to_be_bytes());
+    key[4..].copy_from_slice(&(chunk as u32).to_be_bytes());
+    key
+}
+
+/// Key of a chunk of a shard's value.
+pub(crate) fn shard_chunk(uid: ShardUid, chunk: usize) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&uid.0.to_be_bytes());
+    key[8..].copy_from_slice(&(chunk as u32).to_be_bytes());
+    key
+}
+
+/// Serializes a record.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("records hold nothing that postcard refuses")
+}
+
+/// Reads a record; `what` names it in the error.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, Error> {
+    postcard::from_bytes(bytes).map_err(|_| Error::damaged(what))
+}
+
+/// Postings sorted by frame: hash u32 LE, then the frame's distance from the one before as LEB128.
+pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(postings.len() * 5);
+    let mut previous = 0;
+    for posting in postings {
+        out.extend_from_slice(&posting.hash.0.to_le_bytes());
+        let mut distance = posting.frame - previous;
+        previous = posting.frame;
+        while distance >= 0x80 {
+            out.push(distance as u8 | 0x80);
+            distance >>= 7;
+        }
+        out.push(distance as u8);
+    }
+    out
+}
+
+/// Reads [`encode_postings`]; `None` if the bytes are no such thing.
+pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
+    let mut postings = Vec::with_capacity(bytes.len() / 5);
+    let mut frame = 0u32;
+    while !bytes.is_empty() {
+        let (hash, rest) = bytes.split_first_chunk()?;
+        let (distance, rest) = decode_distance(rest)?;
+        frame = frame.checked_add(distance)?;
+        postings.push(Landmark { hash: Hash(u32::from_le_bytes(*hash)), frame });
+        bytes = rest;
+    }
+    Some(postings)
+}
+
+fn decode_distance(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let mut value = 0u64;
+    for (index, &byte) in bytes.iter().take(5).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((u32::try_from(value).ok()?, &bytes[index + 1..]));
+        }
+    }
+    None
+}
+
+/// Placements, 12 bytes each: bin, hash, label, u32 LE.
+pub(crate) fn encode_placements(placements: &[Placement]) -> Vec<u8> {
+    let fields = |p: &Placement| [p.bin, p.hash, p.label];
+    placements.iter().flat_map(fields).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Reads [`encode_placements`].
+pub(crate) fn decode_placements(bytes: &[u8]) -> Option<Vec<Placement>> {
+    let (chunks, rest) = bytes.as_chunks::<PLACEMENT_BYTES>();
+    let field = |chunk: &[u8; PLACEMENT_BYTES], index: usize| {
+        u32::from_le_bytes([chunk[index], chunk[index + 1], chunk[index + 2], chunk[index + 3]])
+    };
+    let read = |chunk| Placement { bin: field(chunk, 0), hash: field(chunk, 4), label: field(chunk, 8) };
+    rest.is_empty().then(|| chunks.iter().map(read).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn postings_round_trip(raw in prop::collection::vec(any::<(u32, u32)>(), 0..100)) {
+            let mut postings: Vec<Landmark> =
+                raw.into_iter().map(|(hash, frame)| Landmark { hash: Hash(hash), frame }).collect();
+            postings.sort_by_key(|p| p.frame);
+            prop_assert_eq!(decode_postings(&encode_postings(&postings)).unwrap(), postings);
+        }
+
+        #[test]
+        fn placements_round_trip(raw in prop::collection::vec(any::<(u32, u32, u32)>(), 0..100)) {
+            let placements: Vec<Placement> =
+                raw.into_iter().map(|(bin, hash, label)| Placement { bin, hash, label }).collect();
+            prop_assert_eq!(decode_placements(&encode_placements(&placements)).unwrap(), placements);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = decode_postings(&bytes);
+            let _ = decode_placements(&bytes);
+            let _ = decode::<crate::tracks::StoredTrack>(&bytes, "track");
+            let _ = decode::<crate::layout::Layout>(&bytes, "layout");
+        }
+    }
+
+    #[test]
+    fn chunks_stay_below_the_cap() {
+        let far = |i: usize| Landmark { hash: Hash(u32::MAX), frame: if i == 0 { 0 } else { u32::MAX } };
+        let postings: Vec<Landmark> = (0..CHUNK_POSTINGS).map(far).collect();
+        assert!(encode_postings(&postings).len() <= CHUNK_BYTES);
+    }
+}

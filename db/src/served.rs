@@ -1,0 +1,95 @@
+//! Encoded shards as a daemon wants them: in memory, in the form that queries are evaluated on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use psi::Params;
+use psi::evaluate::{ServedShard, ShardMatrix};
+use psi::shard::{Hint, Shard, ShardUid};
+use psi::wire::{Digest, Manifest, ShardInfo};
+use rayon::prelude::*;
+
+use crate::layout::LayoutShard;
+use crate::{Database, Error, schema};
+
+/// Everything that answers queries, at one moment.
+pub struct Served {
+    /// What clients are told.
+    pub manifest: Manifest,
+    /// The encoded catalogue.
+    pub attachment: Vec<u8>,
+    /// Hints, in the manifest's order.
+    pub hints: Vec<Hint>,
+    /// Shards, in the manifest's order.
+    pub shards: Vec<ServedShard>,
+}
+
+/// Shards in memory, kept from one [`Database::served`] to the next.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    /// Nothing is kept before somebody serves.
+    serving: bool,
+    shards: HashMap<ShardUid, (Arc<ShardMatrix>, Hint)>,
+}
+
+impl Loaded {
+    pub fn insert(&mut self, uid: ShardUid, matrix: Arc<ShardMatrix>, hint: Hint) {
+        if self.serving {
+            self.shards.insert(uid, (matrix, hint));
+        }
+    }
+
+    pub fn remove(&mut self, uid: ShardUid) {
+        self.shards.remove(&uid);
+    }
+}
+
+impl Database {
+    /// The shards in force with their manifest; loads those that are not in memory yet.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn served(&self) -> Result<Served, Error> {
+        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let layout = self.layout()?;
+        let params = layout.params()?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        loaded.serving = true;
+        let missing: Vec<&LayoutShard> =
+            layout.shards.iter().filter(|shard| !loaded.shards.contains_key(&shard.uid)).collect();
+        let fresh: Result<Vec<_>, Error> =
+            missing.into_par_iter().map(|shard| Ok((shard.uid, self.load(&params, shard)?))).collect();
+        loaded.shards.extend(fresh?);
+
+        let attachment = self.catalogue(layout.encoded_below)?.encode();
+        let in_memory = |shard: &LayoutShard| &loaded.shards[&shard.uid];
+        let manifest = Manifest {
+            spec: params.spec(),
+            seed: self.seed,
+            key: self.oprf.id(),
+            shards: layout.shards.iter().map(|s| ShardInfo { uid: s.uid, group: 0, hint: s.hint }).collect(),
+            attachment: Digest::of(&attachment),
+            attachment_bytes: attachment.len() as u64,
+            application: schema::encode(&self.settings),
+        };
+        let hints = layout.shards.iter().map(|shard| in_memory(shard).1.clone()).collect();
+        let matrix = |shard: &LayoutShard| ServedShard { group: 0, matrix: in_memory(shard).0.clone() };
+        let shards = layout.shards.iter().map(matrix).collect();
+        Ok(Served { manifest, attachment, hints, shards })
+    }
+
+    fn load(&self, params: &Params, shard: &LayoutShard) -> Result<(Arc<ShardMatrix>, Hint), Error> {
+        let uid = shard.uid;
+        let damaged = |what| Error::damaged(format!("{what} of shard {:016x}", uid.0));
+        let mut bytes = Vec::with_capacity(Shard::stored_bytes(params));
+        for chunk in self.plaintexts.scan_prefix(uid.0.to_be_bytes()).values() {
+            bytes.extend_from_slice(&chunk?);
+        }
+        let matrix = Shard::from_bytes(params, uid, &bytes).map_err(|_| damaged("plaintext"))?.matrix(params);
+        let hint = self.hints.get(uid.0.to_be_bytes())?.ok_or_else(|| damaged("hint"))?;
+        if Digest::of(&hint) != shard.hint {
+            return Err(damaged("hint"));
+        }
+        Ok((Arc::new(matrix), Hint::from_bytes(params, hint.to_vec()).map_err(|_| damaged("hint"))?))
+    }
+}

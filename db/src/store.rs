@@ -1,0 +1,248 @@
+//! Opening and closing a database; what all its parts share.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use fingerprint::Settings;
+use psi::oprf::{KEY_SEED_BYTES, OprfKey};
+use psi::{LatticeSet, SEED_BYTES};
+use rand::{RngCore, rngs::OsRng};
+use zeroize::Zeroizing;
+
+use crate::layout::Layout;
+pub use crate::schema::SCHEMA_VERSION;
+use crate::schema::{self, Next};
+use crate::served::Loaded;
+use crate::{Error, keys};
+
+/// Hashes asked in every query, padding included: half of the bins. Measured on clean and noisy
+/// 10 s excerpts (docs/recognition.md): asking every bin finds no more, and costs twice the OPRF.
+pub const ASKED: u32 = 1024;
+/// The lattice of every database.
+pub(crate) const SET: LatticeSet = LatticeSet::N2048Q47;
+/// sled's page cache. Shards are read once at the start, postings when a layout is made anew.
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A database: one folder, open in one process.
+pub struct Database {
+    folder: PathBuf,
+    pub(crate) db: sled::Db,
+    pub(crate) meta: sled::Tree,
+    pub(crate) tracks: sled::Tree,
+    pub(crate) contents: sled::Tree,
+    pub(crate) postings: sled::Tree,
+    pub(crate) items: sled::Tree,
+    pub(crate) plaintexts: sled::Tree,
+    pub(crate) hints: sled::Tree,
+    pub(crate) placements: sled::Tree,
+    pub(crate) oprf: Arc<OprfKey>,
+    pub(crate) settings: Settings,
+    pub(crate) seed: [u8; SEED_BYTES],
+    /// Held while the catalogue or the layout changes.
+    pub(crate) writer: Mutex<()>,
+    pub(crate) loaded: Mutex<Loaded>,
+}
+
+impl Database {
+    /// Opens the database in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where there is none, [`Error::Locked`], [`Error::Schema`], and whatever
+    /// reading it brings up.
+    pub fn open(folder: &Path) -> Result<Database, Error> {
+        if !folder.join("store").is_dir() {
+            return Err(Error::Missing { path: folder.to_owned() });
+        }
+        Database::open_or_create(folder, Settings::default())
+    }
+
+    /// Opens the database in `folder`, or makes one whose tracks are fingerprinted by `settings`. An
+    /// existing database keeps its own settings.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
+        make_private_folder(folder)?;
+        let store = folder.join("store");
+        let db = sled::Config::new().path(&store).cache_capacity(CACHE_BYTES).open().map_err(|error| {
+            let locked = error.to_string().contains("could not acquire lock");
+            if locked { Error::Locked { path: folder.to_owned() } } else { error.into() }
+        })?;
+        let meta = db.open_tree("meta")?;
+        check_schema(&meta)?;
+        let settings = read_or_write(&meta, "settings", || schema::encode(&settings))?;
+        let mut fresh_seed = [0; SEED_BYTES];
+        OsRng.fill_bytes(&mut fresh_seed);
+        let seed = read_or_write(&meta, "seed", || fresh_seed.to_vec())?;
+        let oprf_seed = keys::load_or_create(&folder.join("oprf.key"), || {
+            Zeroizing::new(OprfKey::generate_seed().to_vec())
+        })?;
+        let oprf_seed: &[u8; KEY_SEED_BYTES] =
+            oprf_seed.as_slice().try_into().map_err(|_| Error::damaged("oprf.key is not 32 bytes long"))?;
+        let database = Database {
+            tracks: db.open_tree("tracks")?,
+            contents: db.open_tree("contents")?,
+            postings: db.open_tree("postings")?,
+            items: db.open_tree("items")?,
+            plaintexts: db.open_tree("plaintexts")?,
+            hints: db.open_tree("hints")?,
+            placements: db.open_tree("placements")?,
+            oprf: Arc::new(OprfKey::from_seed(oprf_seed)?),
+            settings: schema::decode(&settings, "settings")?,
+            seed: seed.as_slice().try_into().map_err(|_| Error::damaged("seed"))?,
+            writer: Mutex::new(()),
+            loaded: Mutex::new(Loaded::default()),
+            folder: folder.to_owned(),
+            meta,
+            db,
+        };
+        database.settings.check().map_err(|error| Error::damaged(error.to_string()))?;
+        database.drop_orphaned_shards()?;
+        Ok(database)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How the tracks are fingerprinted.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The OPRF key.
+    pub fn oprf_key(&self) -> Arc<OprfKey> {
+        self.oprf.clone()
+    }
+
+    /// The daemon's private key as `generate` made it at the first start; a file of mode 0600.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::KeyMode`].
+    pub fn identity(
+        &self,
+        generate: impl FnOnce() -> Zeroizing<Vec<u8>>,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        keys::load_or_create(&self.folder.join("identity.key"), generate)
+    }
+
+    /// Returns once everything written so far is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn flush(&self) -> Result<(), Error> {
+        self.db.flush()?;
+        Ok(())
+    }
+
+    /// What the database holds.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let tracks = self.list()?;
+        let layout = self.layout()?;
+        let postings = tracks.iter().map(|track| u64::from(track.postings)).sum();
+        let seconds = tracks.iter().map(|track| track.seconds).sum();
+        let placed = layout.shards.iter().map(|shard| u64::from(shard.postings)).sum();
+        let params = layout.params()?;
+        let capacity = (layout.shards.len() * params.points() * params.degree()) as u64;
+        Ok(Stats {
+            tracks: tracks.len() as u64,
+            seconds,
+            postings,
+            pending_tracks: tracks.iter().filter(|track| track.id >= layout.encoded_below).count() as u64,
+            points: params.points() as u64,
+            shards: layout.shards.len() as u64,
+            open_shards: layout.shards.iter().filter(|shard| !shard.sealed).count() as u64,
+            placed,
+            dropped: layout.dropped,
+            fill: if capacity == 0 { 0.0 } else { placed as f64 / capacity as f64 },
+            upload_bytes: params.upload_bytes() as u64,
+            answer_bytes: (params.answer_bytes() * layout.shards.len()) as u64,
+            hint_bytes: (params.hint_bytes() * layout.shards.len()) as u64,
+            asked: u64::from(ASKED),
+            disk_bytes: self.db.size_on_disk()?,
+        })
+    }
+
+    pub(crate) fn next(&self) -> Result<Next, Error> {
+        match self.meta.get("next")? {
+            Some(bytes) => schema::decode(&bytes, "next track"),
+            None => Ok(Next { track: 1, frame: 0 }),
+        }
+    }
+
+    pub(crate) fn layout(&self) -> Result<Layout, Error> {
+        match self.meta.get("layout")? {
+            Some(bytes) => schema::decode(&bytes, "layout"),
+            None => Ok(Layout::empty()),
+        }
+    }
+}
+
+/// Figures of a database.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Stats {
+    /// Tracks in the catalogue.
+    pub tracks: u64,
+    /// Their length together, in seconds.
+    pub seconds: f64,
+    /// Their postings.
+    pub postings: u64,
+    /// Tracks that no shard holds yet.
+    pub pending_tracks: u64,
+    /// D: points per bin and shard.
+    pub points: u64,
+    /// S: shards.
+    pub shards: u64,
+    /// Shards that still take postings.
+    pub open_shards: u64,
+    /// Postings in shards, those of removed tracks included.
+    pub placed: u64,
+    /// Postings left out of the shards because their hash is too common.
+    pub dropped: u64,
+    /// Share of the shards' points that are postings.
+    pub fill: f64,
+    /// Bytes of a query's encrypted powers.
+    pub upload_bytes: u64,
+    /// Bytes of an answer.
+    pub answer_bytes: u64,
+    /// Bytes of all hints.
+    pub hint_bytes: u64,
+    /// Hashes asked in a query.
+    pub asked: u64,
+    /// Bytes of the store's folder.
+    pub disk_bytes: u64,
+}
+
+fn make_private_folder(folder: &Path) -> Result<(), Error> {
+    let failed = |source| Error::File { path: folder.to_owned(), source };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(failed)
+}
+
+fn check_schema(meta: &sled::Tree) -> Result<(), Error> {
+    let stored = read_or_write(meta, "schema", || SCHEMA_VERSION.to_le_bytes().to_vec())?;
+    let stored: [u8; 4] = stored.as_slice().try_into().map_err(|_| Error::damaged("schema version"))?;
+    let actual = u32::from_le_bytes(stored);
+    if actual == SCHEMA_VERSION { Ok(()) } else { Err(Error::Schema { actual, expected: SCHEMA_VERSION }) }
+}
+
+fn read_or_write(meta: &sled::Tree, key: &str, make: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, Error> {
+    if let Some(bytes) = meta.get(key)? {
+        return Ok(bytes.to_vec());
+    }
+    let bytes = make();
+    meta.insert(key, bytes.as_slice())?;
+    meta.flush()?;
+    Ok(bytes)
+}

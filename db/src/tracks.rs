@@ -1,0 +1,230 @@
+//! Tracks and their postings.
+
+use std::collections::BTreeSet;
+
+use fingerprint::{Catalogue, Landmark, Track, TrackId};
+use psi::oprf::ItemKey;
+use serde::{Deserialize, Serialize};
+use sled::Transactional;
+use sled::transaction::{ConflictableTransactionError, TransactionError};
+
+use crate::schema::{self, CHUNK_POSTINGS, Next, track_chunk};
+use crate::{Database, Error};
+
+/// Frames left free between two tracks.
+const GAP_FRAMES: u32 = 1;
+
+/// A track to be added.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NewTrack {
+    /// Title; the file's name where it has no tag.
+    pub title: String,
+    /// Artist; empty where unknown.
+    pub artist: String,
+    /// Where the file lies, as the catalogue tells it to clients: relative to what was indexed.
+    pub path: String,
+    /// SHA-256 of the file: what makes a track the same track.
+    pub content: [u8; 32],
+    /// Length in seconds.
+    pub seconds: f64,
+    /// Length in frames, at least 1.
+    pub frames: u32,
+    /// Postings as (hash, frame), sorted by frame.
+    pub postings: Vec<(u32, u32)>,
+}
+
+/// A track as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredTrack {
+    /// Number, never used again.
+    pub id: u32,
+    /// Title.
+    pub title: String,
+    /// Artist.
+    pub artist: String,
+    /// Path, as in [`NewTrack::path`].
+    pub path: String,
+    /// SHA-256 of the file.
+    pub content: [u8; 32],
+    /// First frame on the global time line.
+    pub start: u32,
+    /// Length in frames.
+    pub frames: u32,
+    /// Length in seconds.
+    pub seconds: f64,
+    /// Number of postings.
+    pub postings: u32,
+}
+
+/// What became of a track that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Added {
+    /// It is new and has this number.
+    New(u32),
+    /// Its content was there under this number.
+    Known(u32),
+}
+
+impl Database {
+    /// The number of the track with this content, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn find_content(&self, content: &[u8; 32]) -> Result<Option<u32>, Error> {
+        self.contents.get(content)?.map(|bytes| read_id(&bytes)).transpose()
+    }
+
+    /// Adds a track, all or nothing. It is safe on disk after the next [`Database::flush`], and can be
+    /// found after the next [`Database::encode`]. A known content only has its path brought up to date.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Storage`], [`Error::Damaged`].
+    pub fn add(&self, track: &NewTrack) -> Result<Added, Error> {
+        if let Some(id) = self.find_content(&track.content)? {
+            self.rename(id, &track.path)?;
+            return Ok(Added::Known(id));
+        }
+        self.remember_items(track.postings.iter().map(|&(hash, _)| hash))?;
+        let landmarks: Vec<Landmark> = track
+            .postings
+            .iter()
+            .map(|&(hash, frame)| Landmark { hash: fingerprint::Hash(hash), frame })
+            .collect();
+        let chunks: Vec<Vec<u8>> = landmarks.chunks(CHUNK_POSTINGS).map(schema::encode_postings).collect();
+
+        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Two files of one content may have been fingerprinted side by side.
+        if let Some(id) = self.find_content(&track.content)? {
+            return Ok(Added::Known(id));
+        }
+        let next = self.next()?;
+        let end = next.frame.checked_add(track.frames.max(1)).and_then(|end| end.checked_add(GAP_FRAMES));
+        let after = Next { track: next.track + 1, frame: end.ok_or(Error::Full)? };
+        let stored = StoredTrack {
+            id: next.track,
+            title: track.title.clone(),
+            artist: track.artist.clone(),
+            path: track.path.clone(),
+            content: track.content,
+            start: next.frame,
+            frames: track.frames.max(1),
+            seconds: track.seconds,
+            postings: landmarks.len() as u32,
+        };
+        (&self.meta, &self.tracks, &self.contents, &self.postings)
+            .transaction(|(meta, tracks, contents, postings)| {
+                meta.insert("next", schema::encode(&after))?;
+                tracks.insert(&stored.id.to_be_bytes(), schema::encode(&stored))?;
+                contents.insert(&stored.content, &stored.id.to_be_bytes())?;
+                for (chunk, bytes) in chunks.iter().enumerate() {
+                    postings.insert(&track_chunk(stored.id, chunk), bytes.as_slice())?;
+                }
+                Ok::<(), ConflictableTransactionError<()>>(())
+            })
+            .map_err(from_transaction)?;
+        Ok(Added::New(stored.id))
+    }
+
+    fn rename(&self, id: u32, path: &str) -> Result<(), Error> {
+        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some(bytes) = self.tracks.get(id.to_be_bytes())? else { return Ok(()) };
+        let mut stored: StoredTrack = schema::decode(&bytes, "track")?;
+        if stored.path != path {
+            stored.path = path.to_owned();
+            self.tracks.insert(id.to_be_bytes(), schema::encode(&stored))?;
+        }
+        Ok(())
+    }
+
+    /// Removes tracks from the catalogue; returns how many there were. Nobody finds them any more; what
+    /// their postings take in the shards is freed when the layout is next made anew.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn remove(&self, ids: &[u32]) -> Result<usize, Error> {
+        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut removed = 0;
+        for &id in ids {
+            let Some(bytes) = self.tracks.get(id.to_be_bytes())? else { continue };
+            let stored: StoredTrack = schema::decode(&bytes, "track")?;
+            let chunks: Vec<sled::IVec> =
+                self.postings.scan_prefix(id.to_be_bytes()).keys().collect::<Result<_, _>>()?;
+            (&self.tracks, &self.contents, &self.postings)
+                .transaction(|(tracks, contents, postings)| {
+                    tracks.remove(&id.to_be_bytes())?;
+                    contents.remove(&stored.content)?;
+                    for key in &chunks {
+                        postings.remove(key)?;
+                    }
+                    Ok::<(), ConflictableTransactionError<()>>(())
+                })
+                .map_err(from_transaction)?;
+            removed += 1;
+        }
+        self.flush()?;
+        Ok(removed)
+    }
+
+    /// All tracks by number.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn list(&self) -> Result<Vec<StoredTrack>, Error> {
+        self.tracks.iter().values().map(|bytes| schema::decode(&bytes?, "track")).collect()
+    }
+
+    /// The catalogue that clients hold: the tracks that the shards in force hold.
+    pub(crate) fn catalogue(&self, encoded_below: u32) -> Result<Catalogue, Error> {
+        let encoded = self.list()?.into_iter().filter(|track| track.id < encoded_below);
+        let public = |track: StoredTrack| Track {
+            id: TrackId(track.id),
+            title: track.title,
+            artist: track.artist,
+            path: track.path,
+            start: track.start,
+            frames: track.frames,
+        };
+        Ok(Catalogue::new(encoded.map(public).collect())?)
+    }
+
+    /// A track's postings.
+    pub(crate) fn postings_of(&self, id: u32) -> Result<Vec<Landmark>, Error> {
+        let mut postings = Vec::new();
+        for bytes in self.postings.scan_prefix(id.to_be_bytes()).values() {
+            let damaged = || Error::damaged(format!("postings of track {id}"));
+            postings.extend(schema::decode_postings(&bytes?).ok_or_else(damaged)?);
+        }
+        Ok(postings)
+    }
+
+    /// Evaluates the OPRF on hashes that were never met before, and keeps the results.
+    fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for hash in hashes.collect::<BTreeSet<u32>>() {
+            if !self.items.contains_key(hash.to_be_bytes())? {
+                batch.insert(&hash.to_be_bytes(), &self.oprf.item_key(&hash.to_le_bytes())?.to_bytes());
+            }
+        }
+        self.items.apply_batch(batch)?;
+        Ok(())
+    }
+
+    /// The key of a hash.
+    pub(crate) fn item_key(&self, hash: u32) -> Result<ItemKey, Error> {
+        match self.items.get(hash.to_be_bytes())? {
+            Some(bytes) => Ok(ItemKey::from_bytes(&bytes)?),
+            None => Ok(self.oprf.item_key(&hash.to_le_bytes())?),
+        }
+    }
+}
+
+fn read_id(bytes: &[u8]) -> Result<u32, Error> {
+    Ok(u32::from_be_bytes(bytes.try_into().map_err(|_| Error::damaged("track number"))?))
+}
+
+fn from_transaction(error: TransactionError<()>) -> Error {
+    match error {
+        TransactionError::Storage(error) => error.into(),
+        TransactionError::Abort(()) => Error::damaged("a transaction was aborted"),
+    }
+}
