@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
 use crate::params::SAMPLE_RATE;
 use crate::{Error, Tags, stream};
@@ -54,7 +55,7 @@ pub fn decode_file(path: &Path) -> Result<Recording, Error> {
     if kind.len() == 0 {
         return Err(Error::Empty);
     }
-    decode(Box::new(File::open(path)?), path.extension().and_then(OsStr::to_str))
+    decode(|| Ok(Box::new(File::open(path)?)), path.extension().and_then(OsStr::to_str))
 }
 
 /// Decodes bytes, such as those of standard input. `extension_hint` is a file name's extension without the
@@ -67,24 +68,38 @@ pub fn decode_bytes(bytes: Vec<u8>, extension_hint: Option<&str>) -> Result<Reco
     if bytes.is_empty() {
         return Err(Error::Empty);
     }
-    decode(Box::new(Cursor::new(bytes)), extension_hint)
+    let bytes: Arc<[u8]> = bytes.into();
+    decode(|| Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), extension_hint)
 }
 
-/// The boundary that no decoder's panic crosses.
-fn decode(source: Box<dyn MediaSource>, extension: Option<&str>) -> Result<Recording, Error> {
+/// The boundary that no decoder's panic crosses. `open` gives the input from its start, each time it is called.
+fn decode(
+    open: impl Fn() -> Result<Box<dyn MediaSource>, Error>,
+    extension: Option<&str>,
+) -> Result<Recording, Error> {
+    // Nothing that the closures touch is used after a panic.
+    let guarded = |source: Box<dyn MediaSource>| {
+        catch_unwind(AssertUnwindSafe(|| read(source, extension))).unwrap_or(Err(Error::DecoderPanicked))
+    };
+    match guarded(open()?) {
+        // A download cut short is refused where its true length can be seen, but can be read as a stream.
+        Err(first @ (Error::Unsupported(_) | Error::Damaged(_))) => {
+            guarded(Box::new(ReadOnlySource::new(open()?))).map_err(|_| first)
+        }
+        result => result,
+    }
+}
+
+fn read(source: Box<dyn MediaSource>, extension: Option<&str>) -> Result<Recording, Error> {
     let mut hint = Hint::new();
     if let Some(extension) = extension {
         hint.with_extension(extension);
     }
-    let work = || {
-        let stream = MediaSourceStream::new(source, Default::default());
-        let format = symphonia::default::get_probe()
-            .probe(&hint, stream, Default::default(), Default::default())
-            .map_err(unknown_format)?;
-        stream::read(format)
-    };
-    // Nothing that the closure touches is used after a panic.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::DecoderPanicked))
+    let stream = MediaSourceStream::new(source, Default::default());
+    let format = symphonia::default::get_probe()
+        .probe(&hint, stream, Default::default(), Default::default())
+        .map_err(unknown_format)?;
+    stream::read(format)
 }
 
 /// A file that ends or makes no sense before its format is known is no sound file.
