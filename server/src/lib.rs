@@ -1,1 +1,34 @@
-//! server
+//! The psi-shazam daemon: QUIC on one side, the private set intersection on the other.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `daemon` | start, publish, stop; the socket and the accepting of connections |
+//! | `config`, `identity`, `snapshot` | what a daemon is made of |
+//! | `session` | one connection: reading requests and writing responses, with limits and deadlines |
+//! | `handle` | one request: what is legal, who works on it |
+//! | `workers` | the bounded queue between sockets and cores |
+//! | `limits`, `counters` | how often one client may ask, and what was done |
+//!
+//! The server learns of a query that it was made, and nothing else: what it logs and counts holds no
+//! payload, because a payload would tell nothing.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod counters;
+mod daemon;
+mod error;
+mod handle;
+mod identity;
+mod limits;
+mod refusals;
+mod session;
+mod snapshot;
+mod workers;
+
+pub use config::Config;
+pub use counters::Counters;
+pub use daemon::Server;
+pub use error::Error;
+pub use identity::Identity;
+pub use snapshot::Snapshot;

@@ -1,0 +1,281 @@
+//! A running server: its socket, its connections, its current snapshot.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use psi::oprf::{ELEMENT_BYTES, KeyId, OprfKey};
+use psi::wire::request_cap;
+use quinn::congestion::CubicConfig;
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::counters::{Counters, Counting, add};
+use crate::identity::Identity;
+use crate::limits::RateLimit;
+use crate::snapshot::Snapshot;
+use crate::workers::Workers;
+use crate::{Error, session};
+
+/// Bytes of one connection that may be on their way at once: 4 MiB are 40 MB/s at 100 ms.
+const WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes sent before the first acknowledgement: 32 packets, as large web servers do. The usual ten
+/// would cost an answer of a megabyte two more round trips.
+const FIRST_FLIGHT: u64 = 32 * 1200;
+/// What the socket may hold between two looks at it; the system may grant less.
+const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+/// Above this share of the connections, new clients must first prove their address.
+const PROOF_SHARE: u32 = 4;
+/// How long closed connections may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A running daemon. Dropping it cuts every connection off; [`Server::stop`] is kinder.
+pub struct Server {
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
+    local: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub config: Config,
+    pub key: Arc<OprfKey>,
+    pub workers: Workers,
+    pub evaluations: RateLimit,
+    pub queries: RateLimit,
+    pub counting: Counting,
+    key_id: KeyId,
+    current: RwLock<Current>,
+    /// In KiB.
+    memory: Arc<Semaphore>,
+}
+
+/// The snapshot, and what earlier ones allowed: who asks under one of those is stale, not wrong.
+struct Current {
+    snapshot: Arc<Snapshot>,
+    request_cap: u64,
+    asked_bytes: HashSet<usize>,
+}
+
+impl Server {
+    /// Opens the socket and serves on the tokio runtime that this is called in.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], [`Error::Bind`], [`Error::Key`], [`Error::Tls`].
+    pub fn start(
+        config: Config,
+        identity: &Identity,
+        key: Arc<OprfKey>,
+        snapshot: Arc<Snapshot>,
+    ) -> Result<Server, Error> {
+        config.check()?;
+        let crypto = identity.server_config()?;
+        let shared = Arc::new(Shared::new(config, key, snapshot)?);
+        let config = &shared.config;
+        let mut quic = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        quic.transport_config(Arc::new(transport_config(config)?));
+        let failed = |source| Error::Bind { address: config.listen, source };
+        let socket = bind(config.listen).map_err(failed)?;
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint =
+            Endpoint::new(EndpointConfig::default(), Some(quic), socket, runtime).map_err(failed)?;
+        let local = endpoint.local_addr().map_err(failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let accepting = tokio::spawn(accept(shared.clone(), endpoint.clone(), stopped));
+        tracing::info!(%local, key = %identity.server_key(), "listening");
+        Ok(Server { shared, endpoint, local, stop, accepting })
+    }
+
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Serves another snapshot from now on; requests that run finish on the old one.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for one of another OPRF key: its labels could not be unmasked.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
+        self.shared.publish(snapshot)
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.counting.read()
+    }
+
+    /// Takes no more requests, finishes those that run within [`Config::stop_timeout`], and closes.
+    pub async fn stop(mut self) {
+        self.endpoint.set_server_config(None);
+        let _ = self.stop.send(true);
+        let patience = self.shared.config.stop_timeout;
+        if timeout(patience, &mut self.accepting).await.is_err() {
+            tracing::warn!("requests are cut off because they take too long");
+        }
+        self.endpoint.close(VarInt::from_u32(0), b"the server stops");
+        let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.endpoint.close(VarInt::from_u32(0), b"the server stops");
+        self.accepting.abort();
+    }
+}
+
+impl Shared {
+    fn new(config: Config, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Shared, Error> {
+        let key_id = key.id();
+        check_key(key_id, &snapshot)?;
+        Ok(Shared {
+            key,
+            key_id,
+            workers: Workers::new(config.running, config.queue),
+            evaluations: RateLimit::new(config.evaluations_per_minute),
+            queries: RateLimit::new(config.evaluations_per_minute),
+            counting: Counting::default(),
+            memory: Arc::new(Semaphore::new(kibibytes(config.upload_memory) as usize)),
+            current: RwLock::new(Current {
+                request_cap: request_cap(&snapshot.params),
+                asked_bytes: HashSet::new(),
+                snapshot,
+            }),
+            config,
+        })
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
+        check_key(self.key_id, &snapshot)?;
+        tracing::info!(shards = snapshot.shards.len(), manifest = %snapshot.digest(), "publishing");
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let asked = current.snapshot.params.asked() * ELEMENT_BYTES;
+        current.asked_bytes.insert(asked);
+        current.request_cap = current.request_cap.max(request_cap(&snapshot.params));
+        current.snapshot = snapshot;
+        Ok(())
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone()
+    }
+
+    /// The longest request that was ever legal here.
+    pub fn request_cap(&self) -> u64 {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).request_cap
+    }
+
+    /// Whether an earlier manifest asked for so many bytes of OPRF elements.
+    pub fn was_asked(&self, bytes: usize) -> bool {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).asked_bytes.contains(&bytes)
+    }
+
+    /// Takes memory for a request, if there is some.
+    pub fn upload_memory(&self, length: u32) -> Option<OwnedSemaphorePermit> {
+        let all = kibibytes(self.config.upload_memory);
+        let needed = (length.div_ceil(1024)).clamp(1, all);
+        self.memory.clone().try_acquire_many_owned(needed).ok()
+    }
+}
+
+fn check_key(server: KeyId, snapshot: &Snapshot) -> Result<(), Error> {
+    let key = snapshot.manifest.key;
+    if key == server { Ok(()) } else { Err(Error::Key { snapshot: key, server }) }
+}
+
+fn kibibytes(bytes: u64) -> u32 {
+    u32::try_from(bytes / 1024).unwrap_or(u32::MAX)
+}
+
+async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: watch::Receiver<bool>) {
+    let mut sessions = JoinSet::new();
+    loop {
+        let stopped = stop.clone();
+        tokio::select! {
+            _ = stop.changed() => break,
+            incoming = endpoint.accept() => match incoming {
+                Some(incoming) => admit(&shared, incoming, &mut sessions, stopped),
+                None => break,
+            },
+            Some(_) = sessions.join_next() => {}
+        }
+    }
+    while sessions.join_next().await.is_some() {}
+}
+
+fn admit(shared: &Arc<Shared>, incoming: Incoming, sessions: &mut JoinSet<()>, stop: watch::Receiver<bool>) {
+    let (open, most) = (sessions.len() as u32, shared.config.max_connections);
+    if open >= most {
+        tracing::info!(peer = %incoming.remote_address(), "refused a connection: there are too many");
+        add(&shared.counting.refusals, 1);
+        incoming.refuse();
+    } else if open >= most / PROOF_SHARE && incoming.may_retry() && !incoming.remote_address_validated() {
+        let _ = incoming.retry(); // it may, as was just asked
+    } else {
+        sessions.spawn(greet(shared.clone(), incoming, stop));
+    }
+}
+
+async fn greet(shared: Arc<Shared>, incoming: Incoming, stop: watch::Receiver<bool>) {
+    let peer = incoming.remote_address();
+    let Ok(connecting) = incoming.accept() else { return };
+    match timeout(shared.config.request_timeout, connecting).await {
+        Ok(Ok(connection)) => {
+            add(&shared.counting.connections, 1);
+            session::serve(shared, connection, stop).await;
+        }
+        Ok(Err(reason)) => tracing::debug!(%peer, %reason, "no handshake"),
+        Err(_) => tracing::debug!(%peer, "the handshake took too long"),
+    }
+}
+
+fn transport_config(config: &Config) -> Result<TransportConfig, Error> {
+    let mut cubic = CubicConfig::default();
+    cubic.initial_window(FIRST_FLIGHT);
+    let idle = IdleTimeout::try_from(config.idle_timeout).map_err(|error| Error::Tls(error.to_string()))?;
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(config.max_streams_per_connection))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(Some(idle))
+        .stream_receive_window(VarInt::from_u32(WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW))
+        .send_window(WINDOW.into())
+        .congestion_controller_factory(Arc::new(cubic));
+    Ok(transport)
+}
+
+/// Opens the socket; the unspecified IPv6 address takes IPv4, too.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    match bind_one(address) {
+        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && !in_use(&error) => {
+            bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        }
+        bound => bound,
+    }
+}
+
+fn in_use(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    // Less than asked for is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}

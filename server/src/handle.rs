@@ -1,0 +1,119 @@
+//! One request: what it may ask, who works on it, what goes back.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use psi::evaluate;
+use psi::oprf::ELEMENT_BYTES;
+use psi::shard::ShardUid;
+use psi::wire::{Digest, HEADER_BYTES, Refusal, RefusalCode, Request, Response};
+
+use crate::counters::add;
+use crate::daemon::Shared;
+use crate::limits::RateLimit;
+use crate::refusals::{invalid, refuse_until, stale};
+use crate::snapshot::Snapshot;
+
+/// A response, perhaps one whose bytes stay where they are.
+pub(crate) enum Reply {
+    Frame(Vec<u8>),
+    Attachment(Arc<Snapshot>),
+    Hints(Arc<Snapshot>, Vec<usize>),
+}
+
+impl Reply {
+    /// The frame in pieces, its header in the first.
+    pub fn parts<'a>(&'a self, header: &'a mut [u8; HEADER_BYTES]) -> Vec<&'a [u8]> {
+        let (empty, payload): (Response, Vec<&[u8]>) = match self {
+            Reply::Frame(frame) => return vec![frame],
+            Reply::Attachment(snapshot) => (Response::Attachment(Vec::new()), vec![&snapshot.attachment]),
+            Reply::Hints(snapshot, places) => {
+                let hints = places.iter().map(|&place| snapshot.hints[place].as_bytes());
+                (Response::Hints(Vec::new()), hints.collect())
+            }
+        };
+        header.copy_from_slice(&empty.encode());
+        let length: usize = payload.iter().map(|part| part.len()).sum();
+        let length = u32::try_from(length).unwrap_or(u32::MAX); // the caps are far below
+        header[1..].copy_from_slice(&length.to_le_bytes());
+        std::iter::once(&header[..]).chain(payload).collect()
+    }
+}
+
+pub(crate) async fn handle(shared: &Shared, client: IpAddr, request: Request) -> Result<Reply, Refusal> {
+    let snapshot = shared.snapshot();
+    match request {
+        Request::Manifest { held } if held == Some(snapshot.digest()) => whole(Response::Current),
+        Request::Manifest { .. } => whole(Response::Manifest(snapshot.encoded().to_vec())),
+        Request::Attachment(digest) if digest == snapshot.manifest.attachment => {
+            Ok(Reply::Attachment(snapshot))
+        }
+        Request::Attachment(_) => Err(stale()),
+        Request::Hints(uids) => hints(snapshot, &uids),
+        Request::Evaluate(elements) => evaluate_items(shared, client, &snapshot, elements).await,
+        Request::Query { manifest, upload } => answer_query(shared, client, snapshot, manifest, upload).await,
+    }
+}
+
+fn whole(response: Response) -> Result<Reply, Refusal> {
+    Ok(Reply::Frame(response.encode()))
+}
+
+fn hints(snapshot: Arc<Snapshot>, uids: &[ShardUid]) -> Result<Reply, Refusal> {
+    let places = snapshot.places(uids).ok_or_else(stale)?;
+    // A client has no reason to ask for one twice, and eight bytes must not buy thousands for ever.
+    if places.len() > snapshot.hints.len() {
+        return Err(invalid("more hints than there are"));
+    }
+    Ok(Reply::Hints(snapshot, places))
+}
+
+async fn evaluate_items(
+    shared: &Shared,
+    client: IpAddr,
+    snapshot: &Snapshot,
+    elements: Vec<u8>,
+) -> Result<Reply, Refusal> {
+    let expected = snapshot.params.asked() * ELEMENT_BYTES;
+    if elements.len() != expected {
+        let earlier = shared.was_asked(elements.len());
+        let text = || format!("{} bytes of OPRF elements, expected {expected}", elements.len());
+        return Err(if earlier { stale() } else { invalid(text()) });
+    }
+    within(&shared.evaluations, client)?;
+    let key = shared.key.clone();
+    let evaluated = shared.workers.run(move || key.evaluate(&elements)).await?;
+    let evaluated = evaluated.map_err(|error| invalid(error.to_string()))?;
+    add(&shared.counting.evaluations, 1);
+    whole(Response::Evaluated(evaluated))
+}
+
+async fn answer_query(
+    shared: &Shared,
+    client: IpAddr,
+    snapshot: Arc<Snapshot>,
+    manifest: Digest,
+    upload: Vec<u8>,
+) -> Result<Reply, Refusal> {
+    if manifest != snapshot.digest() {
+        return Err(stale());
+    }
+    let (actual, expected) = (upload.len(), snapshot.params.upload_bytes());
+    if actual != expected {
+        return Err(invalid(format!("an upload of {actual} bytes, expected {expected}")));
+    }
+    within(&shared.queries, client)?;
+    let job = move || evaluate::answer(&snapshot.params, &snapshot.shards, &upload);
+    let answer = shared.workers.run(job).await?.map_err(|error| invalid(error.to_string()))?;
+    add(&shared.counting.queries, 1);
+    whole(Response::Answer(answer))
+}
+
+fn within(limit: &RateLimit, client: IpAddr) -> Result<(), Refusal> {
+    let refusal = |wait: Duration| {
+        let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
+        refuse_until(RefusalCode::Busy, wait, "too many queries from this address")
+    };
+    limit.take(client, Instant::now()).map_err(refusal)
+}

@@ -1,0 +1,114 @@
+//! How often one client may ask: a token bucket per address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most clients that are remembered; full buckets are forgotten first.
+const CLIENTS: usize = 64 * 1024;
+
+/// Token buckets that hold a minute's worth.
+pub(crate) struct RateLimit {
+    per_minute: u32,
+    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+}
+
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl RateLimit {
+    /// 0: no limit.
+    pub fn new(per_minute: u32) -> RateLimit {
+        RateLimit { per_minute, buckets: Mutex::default() }
+    }
+
+    /// Takes a token, or says how long it takes until there is one.
+    pub fn take(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        if self.per_minute == 0 {
+            return Ok(());
+        }
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = network_of(client);
+        if buckets.len() >= CLIENTS && !buckets.contains_key(&name) {
+            self.forget(&mut buckets, now);
+        }
+        let full = f64::from(self.per_minute);
+        let bucket = buckets.entry(name).or_insert(Bucket { tokens: full, filled: now });
+        bucket.tokens = self.tokens(bucket, now);
+        bucket.filled = now;
+        if bucket.tokens >= 1.0 {
+            bucket.tokens -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - bucket.tokens) * 60.0 / full))
+    }
+
+    fn tokens(&self, bucket: &Bucket, now: Instant) -> f64 {
+        let full = f64::from(self.per_minute);
+        let gained = now.saturating_duration_since(bucket.filled).as_secs_f64() * full / 60.0;
+        (bucket.tokens + gained).min(full)
+    }
+
+    /// A full bucket says nothing. Should none be full, all are forgotten: memory comes first.
+    fn forget(&self, buckets: &mut HashMap<IpAddr, Bucket>, now: Instant) {
+        let full = f64::from(self.per_minute);
+        buckets.retain(|_, bucket| self.tokens(bucket, now) < full);
+        if buckets.len() >= CLIENTS {
+            buckets.clear();
+        }
+    }
+}
+
+/// A client commands all of the last 64 bits of an IPv6 address.
+fn network_of(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_minutes_worth_then_one_at_a_time() {
+        let (limit, start) = (RateLimit::new(60), Instant::now());
+        assert!((0..60).all(|_| limit.take(ip("10.0.0.1"), start).is_ok()));
+        let wait = limit.take(ip("10.0.0.1"), start).unwrap_err();
+        assert!(wait > Duration::from_millis(900) && wait < Duration::from_millis(1100));
+        assert!(limit.take(ip("10.0.0.2"), start).is_ok());
+        assert!(limit.take(ip("10.0.0.1"), start + Duration::from_millis(1100)).is_ok());
+        assert!(limit.take(ip("10.0.0.1"), start + Duration::from_millis(1100)).is_err());
+        assert!((0..60).all(|_| limit.take(ip("10.0.0.1"), start + Duration::from_secs(600)).is_ok()));
+    }
+
+    #[test]
+    fn one_household_is_one_client() {
+        let (limit, now) = (RateLimit::new(1), Instant::now());
+        assert!(limit.take(ip("2001:db8::1"), now).is_ok());
+        assert!(limit.take(ip("2001:db8::2"), now).is_err());
+        assert!(limit.take(ip("2001:db8:0:1::1"), now).is_ok());
+        assert!(limit.take(ip("10.0.0.1"), now).is_ok());
+        assert!(limit.take(ip("::ffff:10.0.0.1"), now).is_err());
+    }
+
+    #[test]
+    fn zero_is_no_limit_and_memory_is_bounded() {
+        let now = Instant::now();
+        let none = RateLimit::new(0);
+        assert!((0..1000).all(|_| none.take(ip("10.0.0.1"), now).is_ok()));
+        let limit = RateLimit::new(2);
+        for i in 0..CLIENTS as u32 + 10 {
+            let _ = limit.take(IpAddr::V4(i.into()), now);
+        }
+        assert!(limit.buckets.lock().unwrap().len() <= CLIENTS);
+    }
+}

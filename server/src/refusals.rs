@@ -1,0 +1,22 @@
+//! What a client is told when it does not get what it asked for.
+
+use psi::wire::{Refusal, RefusalCode};
+
+pub(crate) fn refuse_until(code: RefusalCode, retry_after_ms: u32, text: impl Into<String>) -> Refusal {
+    Refusal { code, retry_after_ms, text: text.into() }
+}
+
+/// The request breaks a rule.
+pub(crate) fn invalid(text: impl Into<String>) -> Refusal {
+    refuse_until(RefusalCode::Invalid, 0, text)
+}
+
+/// The request was legal under an earlier manifest, perhaps.
+pub(crate) fn stale() -> Refusal {
+    refuse_until(RefusalCode::Stale, 0, "the manifest has changed")
+}
+
+/// The server's fault; the log knows more.
+pub(crate) fn internal() -> Refusal {
+    refuse_until(RefusalCode::Internal, 0, "the server failed")
+}

@@ -1,0 +1,135 @@
+//! One connection: a stream per request, each with its limits and deadlines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::frames::{FrameError, read_header, read_payload, write_parts};
+use psi::wire::{HEADER_BYTES, Refusal, RefusalCode, Request, Response};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::counters::add;
+use crate::daemon::Shared;
+use crate::handle::{Reply, handle};
+use crate::refusals::{invalid, refuse_until};
+
+/// A request or response gets a second more for so many bytes; clients grant the same.
+const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// Tells a client that its stream is not read to the end.
+const STOPPED: VarInt = VarInt::from_u32(1);
+/// Tells a client that it read too slowly.
+const TOO_SLOW: VarInt = VarInt::from_u32(2);
+/// When to come back if the memory for requests is taken.
+const MEMORY_RETRY_MS: u32 = 1000;
+
+/// Serves a connection until either side has enough of it.
+pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop: watch::Receiver<bool>) {
+    let peer = connection.remote_address();
+    tracing::debug!(%peer, "connection opened");
+    let mut requests = JoinSet::new();
+    let reason = loop {
+        tokio::select! {
+            _ = stop.changed() => break None,
+            stream = connection.accept_bi() => match stream {
+                Ok((send, receive)) => {
+                    let client = connection.remote_address().ip();
+                    requests.spawn(serve_stream(shared.clone(), client, send, receive));
+                }
+                Err(reason) => break Some(reason),
+            },
+            Some(_) = requests.join_next() => {}
+        }
+    };
+    while requests.join_next().await.is_some() {}
+    match reason {
+        Some(reason) => tracing::debug!(%peer, %reason, "connection closed"),
+        None => tracing::debug!(%peer, "connection finished because the server stops"),
+    }
+}
+
+async fn serve_stream(
+    shared: Arc<Shared>,
+    client: std::net::IpAddr,
+    mut send: SendStream,
+    mut receive: RecvStream,
+) {
+    let handled = match read_request(&shared, &mut receive).await {
+        Ok((request, _memory)) => handle(&shared, client, request).await,
+        Err(Unread::Refused(refusal)) => {
+            let _ = receive.stop(STOPPED); // it may have ended already
+            Err(refusal)
+        }
+        Err(Unread::Gone) => return,
+    };
+    let reply = handled.unwrap_or_else(|refusal| {
+        add(&shared.counting.refusals, 1);
+        match refusal.code {
+            RefusalCode::Stale => tracing::debug!(%client, "refused as stale"),
+            code => tracing::info!(%client, ?code, text = refusal.text, "refused"),
+        }
+        Reply::Frame(Response::Refused(refusal).encode())
+    });
+    write_reply(&shared, &mut send, &reply).await;
+}
+
+/// Why there is no request.
+enum Unread {
+    Refused(Refusal),
+    /// There is nobody to tell.
+    Gone,
+}
+
+impl From<FrameError> for Unread {
+    fn from(error: FrameError) -> Unread {
+        match error {
+            FrameError::Read(_) | FrameError::Write(_) => Unread::Gone,
+            broken => Unread::Refused(invalid(broken.to_string())),
+        }
+    }
+}
+
+/// Reads a request; the permit stands for its memory.
+async fn read_request(
+    shared: &Shared,
+    receive: &mut RecvStream,
+) -> Result<(Request, OwnedSemaphorePermit), Unread> {
+    let slow = |_| Unread::Refused(invalid("the request took too long"));
+    let cap = shared.request_cap();
+    let header = timeout(patience(shared, 0), read_header(receive, cap)).await.map_err(slow)??;
+    let memory = shared.upload_memory(header.length).ok_or_else(|| {
+        let text = "too many requests at a time";
+        Unread::Refused(refuse_until(RefusalCode::Busy, MEMORY_RETRY_MS, text))
+    })?;
+    let length = u64::from(header.length);
+    let frame = timeout(patience(shared, length), read_payload(receive, header)).await.map_err(slow)??;
+    add(&shared.counting.bytes_in, HEADER_BYTES as u64 + length);
+    let request = Request::decode(frame.kind, frame.payload)
+        .map_err(|error| Unread::Refused(invalid(error.to_string())))?;
+    Ok((request, memory))
+}
+
+/// Writes a response and waits until the client has it, so that a stopping server cuts nobody off.
+async fn write_reply(shared: &Shared, send: &mut SendStream, reply: &Reply) {
+    let mut header = [0; HEADER_BYTES];
+    let parts = reply.parts(&mut header);
+    let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
+    let written = timeout(patience(shared, length), async {
+        write_parts(send, parts).await?;
+        let _ = send.stopped().await; // a client that is gone needs no more
+        Ok::<(), FrameError>(())
+    });
+    match written.await {
+        Ok(Ok(())) => add(&shared.counting.bytes_out, length),
+        Ok(Err(_)) => {} // the connection's end says why
+        Err(_) => {
+            tracing::debug!("a client reads too slowly");
+            let _ = send.reset(TOO_SLOW);
+        }
+    }
+}
+
+fn patience(shared: &Shared, bytes: u64) -> Duration {
+    shared.config.request_timeout + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+}

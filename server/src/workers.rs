@@ -1,0 +1,83 @@
+//! The bridge from sockets to cores: a bounded queue in front of the rayon pool.
+
+use std::sync::Arc;
+
+use psi::wire::{Refusal, RefusalCode};
+use tokio::sync::Semaphore;
+
+use crate::refusals;
+
+/// When a client should come back that found the queue full; a few jobs are done by then.
+const RETRY_AFTER_MS: u32 = 500;
+
+pub(crate) struct Workers {
+    /// Jobs that wait or run.
+    admitted: Arc<Semaphore>,
+    /// Jobs that run.
+    running: Arc<Semaphore>,
+}
+
+impl Workers {
+    pub fn new(running: usize, queue: usize) -> Workers {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        Workers { admitted: semaphore(running + queue), running: semaphore(running) }
+    }
+
+    /// Runs a job that computes, or refuses it where too many wait. A job that panics is refused, too;
+    /// one that nobody waits for any more still counts until it is done.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| {
+            refusals::refuse_until(RefusalCode::Busy, RETRY_AFTER_MS, "too many queries at a time")
+        })?;
+        let running = self.running.clone().acquire_owned().await.map_err(|_| refusals::internal())?;
+        let guarded = move || {
+            let result = job();
+            drop((admitted, running));
+            result
+        };
+        tokio::task::spawn_blocking(guarded).await.map_err(|error| {
+            tracing::error!(%error, "a job failed");
+            refusals::internal()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn a_panic_is_a_refusal_and_frees_its_place() {
+        let workers = Workers::new(1, 0);
+        for _ in 0..3 {
+            let refusal = workers.run(|| -> () { panic!("as arranged") }).await.unwrap_err();
+            assert_eq!(refusal.code, RefusalCode::Internal);
+        }
+        assert_eq!(workers.run(|| 7).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_the_queue_cannot_hold_is_refused() {
+        let workers = Arc::new(Workers::new(1, 1));
+        let (release, wait) = mpsc::channel::<()>();
+        let spawn = |job: Box<dyn FnOnce() + Send>| {
+            let workers = workers.clone();
+            tokio::spawn(async move { workers.run(job).await })
+        };
+        let first = spawn(Box::new(move || wait.recv().unwrap()));
+        let second = spawn(Box::new(|| ()));
+        while workers.admitted.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refusal = workers.run(|| ()).await.unwrap_err();
+        assert_eq!(refusal.code, RefusalCode::Busy);
+        assert!(refusal.retry_after_ms > 0);
+        release.send(()).unwrap();
+        assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+        assert!(workers.run(|| ()).await.is_ok());
+    }
+}
