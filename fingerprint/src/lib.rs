@@ -48,7 +48,7 @@ mod whiten;
 
 pub use align::{Match, Verdict, align};
 pub use catalogue::{Catalogue, CatalogueError, Track, TrackId};
-pub use confidence::confidence;
+pub use confidence::{THRESHOLD, confidence};
 pub use error::Error;
 pub use hash::{Hash, Landmark};
 pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, SAMPLE_RATE};
