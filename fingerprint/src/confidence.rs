@@ -1,8 +1,9 @@
 //! What a score means: the chance that a recording of something else reaches it.
 //!
-//! Measured on 1,440 excerpts of 10 s from held-out songs (three splits of 673 clips of game music, 120 excerpts each
-//! clean, with white noise at 5 and 0 dB over 22 kHz, and at 0 dB over 4 kHz; 1,024 hashes asked of about 550 tracks
-//! at 30 postings a second; `examples/recall.rs`). Their best scores fall off exponentially:
+//! Measured on 1,440 excerpts of 10 s from held-out songs (three splits of 673 clips of game music, 120
+//! excerpts each clean, with white noise at 5 and 0 dB over 22 kHz, and at 0 dB over 4 kHz; 1,024 hashes
+//! asked of about 550 tracks at 30 postings a second; `examples/recall.rs`). Their best scores fall off
+//! exponentially:
 //!
 //! | score | share of excerpts at or above | this fit |
 //! | --- | --- | --- |
@@ -12,24 +13,26 @@
 //! | 50 | 0.35 % | 0.51 % |
 //! | 60 | 0.07 % | 0.12 % |
 //!
-//! All pairs of songs count here, also those that seem to share drum loops (without them: 0.16 % at 50). With 2,048
-//! hashes asked the chances are up to twice as large.
+//! All pairs of songs count here, also those that seem to share drum loops (without them: 0.16 % at 50). With
+//! 2,048 hashes asked the chances are up to twice as large.
 
-/// Least score that is answered. 2 of the 1,440 excerpts reach it, and 99 % of the indexed ones do at 0 dB over
-/// 22 kHz. A threshold of 50 (the recipe's) would let 5 pass and find 0.3 % more.
+/// Least score that is answered. 2 of the 1,440 excerpts reach it, and 99 % of the indexed ones do at 0 dB
+/// over 22 kHz. A threshold of 50 (the recipe's) would let 5 pass and find 0.3 % more.
 pub const THRESHOLD: f64 = 55.0;
 
-/// Score from which on the tail of false scores is taken to fall exponentially: just above their median (17.2).
+/// Score from which on the tail of false scores is taken to fall exponentially: just above their median
+/// (17.2).
 const TAIL_START: f64 = 20.0;
 
 /// Share of recordings of something else that score [`TAIL_START`] or more.
 const TAIL_SHARE: f64 = 0.42;
 
-/// Score over which that share falls by a factor of e: the mean excess over [`TAIL_START`] (maximum likelihood).
+/// Score over which that share falls by a factor of e: the mean excess over [`TAIL_START`] (maximum
+/// likelihood).
 const TAIL_SCALE: f64 = 6.8;
 
-/// 1 minus the chance that a recording that is not in the catalogue has a best match of this score or more. 0 to 1;
-/// at the threshold 0.998.
+/// 1 minus the chance that a recording that is not in the catalogue has a best match of this score or more. 0
+/// to 1; at the threshold 0.998.
 pub fn confidence(score: f64) -> f64 {
     1.0 - (TAIL_SHARE * (-(score - TAIL_START) / TAIL_SCALE).exp()).clamp(0.0, 1.0)
 }

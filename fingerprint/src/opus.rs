@@ -1,6 +1,7 @@
-//! Opus packets to samples. Symphonia reads the containers but has no Opus decoder of its own. The one used here is
-//! pure Rust, so that no cmake or system library is needed; of four such decoders it was the only one that is both
-//! right (79 dB from libopus on music) and fast (over 200 x real time, where two others reach 2 x).
+//! Opus packets to samples. Symphonia reads the containers but has no Opus decoder of its own. The one used
+//! here is pure Rust, so that no cmake or system library is needed; of four such decoders it was the only one
+//! that is both right (79 dB from libopus on music) and fast (over 200 x real time, where two others reach 2
+//! x).
 
 use rusty_opus::OpusDecoder;
 use rusty_opus::multistream::OpusMSDecoder;

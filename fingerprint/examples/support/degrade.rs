@@ -40,8 +40,8 @@ const ABOVE_THE_BAND_DB: f32 = 7.4;
 pub enum Condition {
     /// Nothing.
     Clean,
-    /// White noise at this signal-to-noise ratio in dB, over the band of 44.1 kHz sound as in the recipe. Most of it
-    /// lies above 4 kHz and is gone at 8 kHz.
+    /// White noise at this signal-to-noise ratio in dB, over the band of 44.1 kHz sound as in the recipe.
+    /// Most of it lies above 4 kHz and is gone at 8 kHz.
     White(f32),
     /// White noise at this ratio in dB within the band of 8 kHz sound: 7.4 dB harder.
     BandWhite(f32),

@@ -77,7 +77,8 @@ impl Index {
         &self.paths[track.0 as usize]
     }
 
-    /// The verdict, and how many labels came back, when the strongest candidate of every bin is asked, `most` at most.
+    /// The verdict, and how many labels came back, when the strongest candidate of every bin is asked, `most`
+    /// at most.
     pub fn ask(
         &self,
         candidates: Vec<Candidate>,
