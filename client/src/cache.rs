@@ -24,8 +24,11 @@ pub struct Cache(Store);
 #[derive(Debug, Clone)]
 enum Store {
     Folder(PathBuf),
-    Memory(Arc<Mutex<HashMap<(ServerKey, String), Vec<u8>>>>),
+    Memory(Arc<Mutex<Files>>),
 }
+
+/// Files in memory, by server and name.
+type Files = HashMap<(ServerKey, String), Vec<u8>>;
 
 impl Cache {
     /// A cache in this folder, which is created when something is kept.

@@ -1,0 +1,119 @@
+//! What is fetched, and what is not fetched again.
+
+use std::fs;
+
+use client::{Cache, Client, Error};
+use fingerprint::Settings;
+use psi::wire::HEADER_BYTES;
+use psi::{Params, ParamsSpec};
+
+use crate::support::*;
+
+/// Bytes of a response that holds so many hints.
+fn hints(count: usize) -> u64 {
+    (HEADER_BYTES + count * Params::new(spec(64)).unwrap().hint_bytes()) as u64
+}
+
+fn received(client: &Client) -> Vec<(u8, u64)> {
+    let of_server = |record: &&client::Record| record.direction == client::Direction::Received;
+    client.transcript().iter().filter(of_server).map(|record| (record.kind, record.length)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_connection_fetches_nothing() {
+    let (server, key) = serve(config(), snapshot(&[0, 1]));
+    let folder = tempfile::tempdir().unwrap();
+    for cache in [Cache::in_folder(folder.path()), Cache::in_memory()] {
+        let mut first = connect(server.local_addr(), key, &cache).await;
+        first.settings().await.unwrap();
+        assert!(received(&first).contains(&(3, hints(6))));
+        let mut second = connect(server.local_addr(), key, &cache).await;
+        second.settings().await.unwrap();
+        assert_eq!(received(&second), [(6, 5)]); // the manifest that is held is current
+        let answer = ask_and_check(&mut second, 1).await;
+        assert_eq!((answer.bytes.setup_sent, answer.bytes.setup_received), (0, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_files_are_fetched_again() {
+    let (server, key) = serve(config(), snapshot(&[0, 1]));
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::in_folder(folder.path());
+    connect(server.local_addr(), key, &cache).await.settings().await.unwrap();
+    let files =
+        || fs::read_dir(folder.path().join(key.to_string())).unwrap().map(|file| file.unwrap().path());
+    assert_eq!(files().count(), 8); // manifest, catalogue, six hints
+    for file in files() {
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let mut client = connect(server.local_addr(), key, &cache).await;
+        client.settings().await.unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let fetched: Vec<(u8, u64)> = received(&client).into_iter().filter(|&(kind, _)| kind != 6).collect();
+        match name.split_once('-') {
+            Some(("hint", _)) => assert_eq!(fetched, [(3, hints(1))]),
+            Some(_) => assert_eq!(fetched.iter().map(|f| f.0).collect::<Vec<_>>(), [2]),
+            None => assert_eq!(fetched.iter().map(|f| f.0).collect::<Vec<_>>(), [1]),
+        }
+        ask_and_check(&mut client, 0).await;
+    }
+    for file in files() {
+        fs::write(file, b"").unwrap();
+    }
+    let mut client = connect(server.local_addr(), key, &cache).await;
+    client.settings().await.unwrap();
+    ask_and_check(&mut client, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_publishing_only_new_hints_are_fetched() {
+    let (server, key) = serve(config(), snapshot(&[0, 1]));
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::in_folder(folder.path());
+    connect(server.local_addr(), key, &cache).await.settings().await.unwrap();
+    server.publish(snapshot(&[1, 2])).unwrap();
+    let mut client = connect(server.local_addr(), key, &cache).await;
+    client.settings().await.unwrap();
+    assert_eq!(received(&client).last(), Some(&(3, hints(3))));
+    ask_and_check(&mut client, 2).await;
+    assert!(client.identify(question(0, 200, 60), 3).await.unwrap().verdict.best.is_none());
+    let files = fs::read_dir(folder.path().join(key.to_string())).unwrap().count();
+    assert_eq!(files, 8); // what the new manifest does not name is gone
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_query_is_asked_afresh() {
+    let (server, key) = serve(config(), snapshot(&[0, 1]));
+    let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
+    client.settings().await.unwrap();
+    server.publish(snapshot(&[0, 1, 2])).unwrap();
+    let before = received(&client).len();
+    let answer = ask_and_check(&mut client, 2).await;
+    let kinds: Vec<u8> = received(&client)[before..].iter().map(|&(kind, _)| kind).collect();
+    assert_eq!(kinds, [4, 7, 1, 2, 3, 4, 5]); // OPRF, refused; manifest, catalogue, hints; OPRF, answer
+    assert_eq!(received(&client)[before + 4], (3, hints(3)));
+    assert!(answer.bytes.setup_received > 0);
+    assert_eq!(server.counters().refusals, 1);
+
+    // Other parameters: the OPRF's count is no longer the legal one, and that is stale, not wrong.
+    let larger = ParamsSpec { asked: 100, ..spec(64) };
+    server.publish(snapshot_with(&[0, 1, 2], larger, &Settings::default())).unwrap();
+    ask_and_check(&mut client, 1).await;
+    let kinds: Vec<u8> = received(&client).iter().rev().take(4).map(|&(kind, _)| kind).collect();
+    assert_eq!(kinds, [5, 4, 1, 7]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_settings_ask_for_another_fingerprint() {
+    let (server, key) = serve(config(), snapshot(&[0]));
+    let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
+    client.settings().await.unwrap();
+    let finer = Settings { frequency_step_hz: 5.0, ..Settings::default() };
+    server.publish(snapshot_with(&[0], spec(64), &finer)).unwrap();
+    let refused = client.identify(question(0, 200, 60), 3).await;
+    assert!(matches!(refused, Err(Error::SettingsChanged)));
+    assert_eq!(client.settings().await.unwrap(), finer);
+    ask_and_check(&mut client, 0).await;
+}

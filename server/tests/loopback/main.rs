@@ -1,0 +1,9 @@
+//! Real clients and real servers over QUIC on loopback, with made-up tracks and no database.
+
+mod answers;
+mod caching;
+mod hostile_clients;
+mod hostile_servers;
+mod limits;
+mod pinning;
+mod support;

@@ -1,0 +1,151 @@
+//! Made-up tracks, a server of them, and clients.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use client::{Cache, Client, ClientConfig, Question, ServerKey, Trust};
+use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use psi::evaluate::ServedShard;
+use psi::oprf::{ItemKey, OprfKey};
+use psi::pack::BinPacker;
+use psi::shard::{Entry, Hint, Shard, ShardUid};
+use psi::wire::{Digest, Manifest, ShardInfo};
+use psi::{LatticeSet, Params, ParamsSpec, PublicMasks, bins};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use server::{Config, Identity, Server, Snapshot};
+
+pub const SEED: [u8; 16] = [6; 16];
+/// Frames of each track.
+pub const FRAMES: u32 = 900;
+const POSTINGS: usize = 600;
+/// Shards that a track's postings may take.
+const SHARDS_PER_TRACK: usize = 3;
+
+pub fn oprf_key() -> Arc<OprfKey> {
+    Arc::new(OprfKey::from_seed(&[5; 32]).unwrap())
+}
+
+pub fn spec(asked: u32) -> ParamsSpec {
+    let set = LatticeSet::N2048Q47;
+    ParamsSpec { set, points: 8, groups: 1, label_elements: 2, tag_elements: 0, asked }
+}
+
+/// (hash, frame) of one track, the same in every run.
+pub fn postings(track: u32) -> Vec<(u32, u32)> {
+    let mut rng = StdRng::seed_from_u64(track.into());
+    (0..POSTINGS).map(|_| (rng.r#gen(), rng.gen_range(0..FRAMES))).collect()
+}
+
+pub fn start_of(track: u32) -> u32 {
+    1000 + track * 70_000 // so that both label elements count
+}
+
+/// `count` hashes of a track from `from` on, as a recording would give them.
+pub fn question(track: u32, from: u32, count: usize) -> Question {
+    let heard = postings(track).into_iter().filter(|&(_, frame)| frame >= from).take(count);
+    let candidates = heard
+        .map(|(hash, frame)| Candidate { hash: Hash(hash), strength: 1.0, times: vec![2 * (frame - from)] })
+        .collect();
+    Question { candidates, seconds: 10.0 }
+}
+
+pub fn catalogue(tracks: &[u32]) -> Catalogue {
+    let track = |&track: &u32| Track {
+        id: TrackId(track),
+        title: format!("title {track}"),
+        artist: format!("artist {track}"),
+        path: String::new(),
+        start: start_of(track),
+        frames: FRAMES,
+    };
+    Catalogue::new(tracks.iter().map(track).collect()).unwrap()
+}
+
+/// A shard with all that belongs to it.
+#[derive(Clone)]
+struct Part {
+    uid: ShardUid,
+    hint: Hint,
+    served: ServedShard,
+}
+
+/// The shards of one track; encoded once per process, as full shards of a database are.
+fn parts(track: u32) -> Vec<Part> {
+    static MADE: [OnceLock<Vec<Part>>; 8] = [const { OnceLock::new() }; 8];
+    MADE[track as usize].get_or_init(|| encode(track)).clone()
+}
+
+fn encode(track: u32) -> Vec<Part> {
+    let params = Params::new(spec(64)).unwrap();
+    let (key, masks) = (oprf_key(), PublicMasks::derive(&params, &SEED));
+    let mut packers: Vec<BinPacker> = Vec::new();
+    packers.resize_with(params.bins(), || BinPacker::new(SHARDS_PER_TRACK, params.points()));
+    let mut places: [Vec<(u32, ItemKey, [u16; 2])>; SHARDS_PER_TRACK] = Default::default();
+    for (hash, frame) in postings(track) {
+        let item = hash.to_le_bytes();
+        let (slot, key) = (bins::bin_of(&params, &item), key.item_key(&item).unwrap());
+        let label = start_of(track) + frame;
+        let place = packers[slot as usize].place(key.residue()).unwrap();
+        places[place].push((slot, key, [label as u16, (label >> 16) as u16]));
+    }
+    let made = places.iter().enumerate().map(|(index, entries)| {
+        let uid = ShardUid(u64::from(track) * 100 + index as u64);
+        let entries = entries.iter().map(|(slot, key, label)| Entry { slot: *slot, key, label });
+        let matrix = Arc::new(Shard::encode(&params, uid, entries).unwrap().matrix(&params));
+        let hint = Hint::compute(&params, &matrix, &masks, 0);
+        Part { uid, hint, served: ServedShard { group: 0, matrix } }
+    });
+    made.collect()
+}
+
+/// A snapshot of these tracks; three shards each.
+pub fn snapshot_with(tracks: &[u32], spec: ParamsSpec, settings: &Settings) -> Arc<Snapshot> {
+    let parts: Vec<Part> = tracks.iter().flat_map(|&track| parts(track)).collect();
+    let info = |part: &Part| ShardInfo { uid: part.uid, group: 0, hint: Digest::of(part.hint.as_bytes()) };
+    let attachment = catalogue(tracks).encode();
+    let manifest = Manifest {
+        spec,
+        seed: SEED,
+        key: oprf_key().id(),
+        shards: parts.iter().map(info).collect(),
+        attachment: Digest::of(&attachment),
+        attachment_bytes: attachment.len() as u64,
+        application: postcard::to_extend(settings, Vec::new()).unwrap(),
+    };
+    let (hints, shards) = parts.into_iter().map(|part| (part.hint, part.served)).unzip();
+    Arc::new(Snapshot::new(manifest, attachment, hints, shards).unwrap())
+}
+
+pub fn snapshot(tracks: &[u32]) -> Arc<Snapshot> {
+    snapshot_with(tracks, spec(64), &Settings::default())
+}
+
+pub fn config() -> Config {
+    Config { listen: (Ipv4Addr::LOCALHOST, 0).into(), evaluations_per_minute: 0, ..Config::default() }
+}
+
+/// A server of these tracks under a new identity.
+pub fn serve(config: Config, snapshot: Arc<Snapshot>) -> (Server, ServerKey) {
+    let identity = Identity::from_pkcs8(&Identity::generate_pkcs8()).unwrap();
+    (Server::start(config, &identity, oprf_key(), snapshot).unwrap(), identity.server_key())
+}
+
+pub fn client_config(key: ServerKey, cache: &Cache) -> ClientConfig {
+    ClientConfig { timeout: Duration::from_secs(60), ..ClientConfig::new(Trust::Pinned(key), cache.clone()) }
+}
+
+pub async fn connect(address: SocketAddr, key: ServerKey, cache: &Cache) -> Client {
+    Client::connect(&address.to_string(), client_config(key, cache)).await.unwrap()
+}
+
+/// Asks for a passage of `track` and checks the answer.
+pub async fn ask_and_check(client: &mut Client, track: u32) -> client::Answer {
+    let answer = client.identify(question(track, 200, 60), 3).await.unwrap();
+    let best = answer.verdict.best.as_ref().expect("a match");
+    assert_eq!(best.track, TrackId(track));
+    assert!((best.offset_seconds - 200.0 * fingerprint::FRAME_SECONDS).abs() < 0.1);
+    assert_eq!(answer.tracks[0].title, format!("title {track}"));
+    answer
+}
