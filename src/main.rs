@@ -1,2 +1,53 @@
 //! psi-shazam: name a recording without showing it to anyone.
-fn main() {}
+//!
+//! One small file per command, wiring the crates together; nothing else.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod demo;
+mod files;
+mod index;
+mod interrupt;
+mod library;
+mod output;
+mod query;
+mod serve;
+mod tracks;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+
+/// As grep: 0 found, 1 not found, 2 error.
+const ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Index(args) => index::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Query(args) => query::run(&args),
+        Command::List(args) => tracks::list(&args),
+        Command::Remove(args) => tracks::remove(&args),
+        Command::Stats(args) => tracks::stats(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        // A reader that has seen enough (`| head`) is no error of ours.
+        let pipe = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+        if !pipe {
+            let _ = writeln!(std::io::stderr(), "psi-shazam: {error:#}");
+        }
+        ExitCode::from(ERROR)
+    })
+}
+
+/// Whether people watch standard error, so that progress is worth drawing.
+fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}

@@ -26,7 +26,7 @@ const MIN_OPEN_SHARDS: usize = 4;
 const SEALED_FILL: f64 = 0.9;
 
 /// What an encoding did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct EncodeReport {
     /// Tracks that can be found now and could not before.
     pub tracks: usize,

@@ -81,7 +81,7 @@ impl Database {
     /// [`Error::Full`], [`Error::Storage`], [`Error::Damaged`].
     pub fn add(&self, track: &NewTrack) -> Result<Added, Error> {
         if let Some(id) = self.find_content(&track.content)? {
-            self.rename(id, &track.path)?;
+            self.set_path(id, &track.path)?;
             return Ok(Added::Known(id));
         }
         self.remember_items(track.postings.iter().map(|&(hash, _)| hash))?;
@@ -125,7 +125,11 @@ impl Database {
         Ok(Added::New(stored.id))
     }
 
-    fn rename(&self, id: u32, path: &str) -> Result<(), Error> {
+    /// Notes where a track's file lies now. An unknown number changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn set_path(&self, id: u32, path: &str) -> Result<(), Error> {
         let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Some(bytes) = self.tracks.get(id.to_be_bytes())? else { return Ok(()) };
         let mut stored: StoredTrack = schema::decode(&bytes, "track")?;

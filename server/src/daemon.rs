@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use psi::oprf::{ELEMENT_BYTES, KeyId, OprfKey};
@@ -41,7 +41,7 @@ pub struct Server {
     endpoint: Endpoint,
     local: SocketAddr,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What all connections share.
@@ -91,6 +91,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(accept(shared.clone(), endpoint.clone(), stopped));
         tracing::info!(%local, key = %identity.server_key(), "listening");
+        let accepting = Mutex::new(Some(accepting));
         Ok(Server { shared, endpoint, local, stop, accepting })
     }
 
@@ -113,12 +114,22 @@ impl Server {
     }
 
     /// Takes no more requests, finishes those that run within [`Config::stop_timeout`], and closes.
-    pub async fn stop(mut self) {
+    /// The socket is free a moment later.
+    pub async fn stop(self) {
+        self.shut_down().await;
+    }
+
+    /// [`Server::stop`] for a server that is shared.
+    pub(crate) async fn shut_down(&self) {
         self.endpoint.set_server_config(None);
         let _ = self.stop.send(true);
-        let patience = self.shared.config.stop_timeout;
-        if timeout(patience, &mut self.accepting).await.is_err() {
-            tracing::warn!("requests are cut off because they take too long");
+        let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut accepting) = accepting {
+            let patience = self.shared.config.stop_timeout;
+            if timeout(patience, &mut accepting).await.is_err() {
+                tracing::warn!("requests are cut off because they take too long");
+                accepting.abort();
+            }
         }
         self.endpoint.close(VarInt::from_u32(0), b"the server stops");
         let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
@@ -128,7 +139,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.endpoint.close(VarInt::from_u32(0), b"the server stops");
-        self.accepting.abort();
+        if let Some(accepting) = self.accepting.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            accepting.abort();
+        }
     }
 }
 

@@ -14,11 +14,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod config;
 mod counters;
 mod daemon;
 mod error;
 mod handle;
+mod hosted;
 mod identity;
 mod limits;
 mod refusals;
@@ -30,5 +32,6 @@ pub use config::Config;
 pub use counters::Counters;
 pub use daemon::Server;
 pub use error::Error;
+pub use hosted::{Daemon, DaemonError};
 pub use identity::Identity;
 pub use snapshot::Snapshot;

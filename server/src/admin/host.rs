@@ -1,0 +1,142 @@
+//! The daemon's end of the socket.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+
+use super::wire::{self, AdminRequest, AdminResponse, Description, SOCKET_NAME};
+use crate::hosted::Hosted;
+
+/// Listens until dropped, and removes the socket then.
+pub(crate) struct AdminHost {
+    path: PathBuf,
+    accepting: JoinHandle<()>,
+}
+
+impl AdminHost {
+    /// Opens the socket. Whoever holds the database's lock may replace a socket that was left behind.
+    pub fn open(hosted: Arc<Hosted>, description: Description) -> io::Result<AdminHost> {
+        let path = hosted.database.folder().join(SOCKET_NAME);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        let accepting = tokio::spawn(accept(listener, hosted, description));
+        Ok(AdminHost { path, accepting })
+    }
+}
+
+impl Drop for AdminHost {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn accept(listener: UnixListener, hosted: Arc<Hosted>, description: Description) {
+    let mut owners = JoinSet::new();
+    loop {
+        tokio::select! {
+            incoming = listener.accept() => match incoming {
+                Ok((stream, _)) => {
+                    owners.spawn(serve(stream, hosted.clone(), description.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the admin socket");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            },
+            Some(_) = owners.join_next() => {}
+        }
+    }
+}
+
+async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>, description: Description) {
+    let unencoded = Arc::new(AtomicBool::new(false));
+    while let Ok(request) = read(&mut stream).await {
+        let (sender, mut responses) = unbounded_channel();
+        let (hosted, description, unencoded) = (hosted.clone(), description.clone(), unencoded.clone());
+        let work = spawn_blocking(move || {
+            let response = handle(&hosted, &description, request, &unencoded, &sender);
+            // The owner may have gone; then nobody waits for the answer.
+            let _ = sender.send(response);
+        });
+        while let Some(response) = responses.recv().await {
+            let Ok(bytes) = wire::encode(&response) else { break };
+            if stream.write_all(&bytes).await.is_err() {
+                break;
+            }
+        }
+        let _ = work.await;
+    }
+    // An `index` that was killed told us of tracks that it meant to be found.
+    if unencoded.load(Ordering::SeqCst) {
+        let finished = spawn_blocking(move || hosted.encode(&|_, _| {})).await;
+        if let Ok(Err(error)) = finished {
+            tracing::error!(%error, "encoding");
+        }
+    }
+}
+
+async fn read(stream: &mut UnixStream) -> io::Result<AdminRequest> {
+    let mut header = [0; 4];
+    stream.read_exact(&mut header).await?;
+    let length = wire::length(header)?;
+    // Grows with what arrives, not with what was announced.
+    let mut body = Vec::new();
+    stream.take(length as u64).read_to_end(&mut body).await?;
+    wire::decode(&body)
+}
+
+fn handle(
+    hosted: &Hosted,
+    description: &Description,
+    request: AdminRequest,
+    unencoded: &AtomicBool,
+    progress: &UnboundedSender<AdminResponse>,
+) -> AdminResponse {
+    let database = &hosted.database;
+    let result: Result<AdminResponse, crate::DaemonError> = (|| {
+        Ok(match request {
+            AdminRequest::Describe => AdminResponse::Described(Box::new(description.clone())),
+            AdminRequest::Find(content) => AdminResponse::Found(database.find_content(&content)?),
+            AdminRequest::SetPath(track, path) => {
+                database.set_path(track, &path)?;
+                AdminResponse::Done
+            }
+            AdminRequest::Add(track) => {
+                unencoded.store(true, Ordering::SeqCst);
+                AdminResponse::Added(database.add(&track)?)
+            }
+            AdminRequest::Flush => {
+                database.flush()?;
+                AdminResponse::Done
+            }
+            AdminRequest::Encode => {
+                unencoded.store(false, Ordering::SeqCst);
+                let report = hosted.encode(&|done, total| {
+                    let _ = progress.send(AdminResponse::Progress(done as u64, total as u64));
+                })?;
+                AdminResponse::Encoded(report)
+            }
+            AdminRequest::List => AdminResponse::Tracks(database.list()?),
+            AdminRequest::Remove(tracks) => {
+                let removed = database.remove(&tracks)?;
+                hosted.encode(&|_, _| {})?;
+                AdminResponse::Removed(removed as u64)
+            }
+            AdminRequest::Stats => AdminResponse::Stats(Box::new(database.stats()?)),
+        })
+    })();
+    result.unwrap_or_else(|error| AdminResponse::Failed(error.to_string()))
+}

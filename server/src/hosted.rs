@@ -1,0 +1,124 @@
+//! A daemon: a database, the server that answers for it, and the socket of its owner.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use client::ServerKey;
+use db::{Database, EncodeReport};
+use tokio::task::spawn_blocking;
+
+use crate::admin::{AdminHost, Description};
+use crate::{Config, Counters, Error, Identity, Server, Snapshot};
+
+/// What a daemon can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DaemonError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::Error),
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] Error),
+    /// The owner's socket cannot be opened.
+    #[error("the admin socket {path}: {source}")]
+    Admin {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The runtime stops.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// The database and the server that shows it.
+pub(crate) struct Hosted {
+    pub database: Arc<Database>,
+    server: Server,
+}
+
+impl Hosted {
+    /// Encodes what was added, and publishes what is in force now.
+    pub fn encode(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
+        let report = self.database.encode(progress)?;
+        self.server.publish(Arc::new(snapshot(&self.database)?))?;
+        Ok(report)
+    }
+}
+
+fn snapshot(database: &Database) -> Result<Snapshot, DaemonError> {
+    let served = database.served()?;
+    Ok(Snapshot::new(served.manifest, served.attachment, served.hints, served.shards)?)
+}
+
+/// A running daemon.
+pub struct Daemon {
+    hosted: Arc<Hosted>,
+    admin: Option<AdminHost>,
+    key: ServerKey,
+}
+
+impl Daemon {
+    /// Encodes what an interrupted run left over, loads the shards, and serves. With `admin`, the owner
+    /// can add and remove tracks while it runs.
+    ///
+    /// # Errors
+    /// Any [`DaemonError`].
+    pub async fn start(config: Config, database: Arc<Database>, admin: bool) -> Result<Daemon, DaemonError> {
+        let opened = database.clone();
+        let prepare = move || -> Result<(Identity, Snapshot), DaemonError> {
+            let identity = Identity::from_pkcs8(&opened.identity(Identity::generate_pkcs8)?)?;
+            opened.encode(&|_, _| {})?;
+            Ok((identity, snapshot(&opened)?))
+        };
+        let (identity, snapshot) = spawn_blocking(prepare).await.map_err(|_| DaemonError::Stopping)??;
+        let server = Server::start(config, &identity, database.oprf_key(), Arc::new(snapshot))?;
+        let key = identity.server_key();
+        let description = Description {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address: server.local_addr(),
+            key: key.to_string(),
+            settings: database.settings().clone(),
+        };
+        let path = database.folder().join(crate::admin::SOCKET_NAME);
+        let hosted = Arc::new(Hosted { database, server });
+        let open = || AdminHost::open(hosted.clone(), description);
+        let admin = match admin {
+            true => Some(open().map_err(|source| DaemonError::Admin { path, source })?),
+            false => None,
+        };
+        Ok(Daemon { hosted, admin, key })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.hosted.server.local_addr()
+    }
+
+    /// The key that clients pin.
+    pub fn server_key(&self) -> ServerKey {
+        self.key
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        self.hosted.server.counters()
+    }
+
+    /// Finishes what runs, within limits, and stops. The database is closed when this returns, unless
+    /// the caller holds it, too.
+    ///
+    /// # Errors
+    /// [`DaemonError::Database`] where the last writes cannot be flushed.
+    pub async fn stop(self) -> Result<(), DaemonError> {
+        drop(self.admin);
+        self.hosted.server.shut_down().await;
+        let database = self.hosted.database.clone();
+        drop(self.hosted);
+        spawn_blocking(move || database.flush()).await.map_err(|_| DaemonError::Stopping)??;
+        Ok(())
+    }
+}

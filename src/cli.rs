@@ -1,0 +1,129 @@
+//! The command line, as clap sees it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+
+/// Name a recording without showing it to anyone.
+///
+/// `index` fills a database with the landmarks of your music, `serve` answers encrypted queries about
+/// it, and `query` asks: the server never learns the recording, its hashes or the answer.
+#[derive(Parser)]
+#[command(name = "psi-shazam", version, after_help = "Try it: psi-shazam demo")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Add music to the database
+    #[command(after_help = "Example: psi-shazam index ./fma_small --jobs 2")]
+    Index(IndexArgs),
+    /// Answer encrypted queries over QUIC
+    #[command(after_help = "Example: psi-shazam serve --listen 0.0.0.0:4433")]
+    Serve(ServeArgs),
+    /// Name recordings
+    #[command(after_help = "\
+Examples:
+  psi-shazam query heard.m4a                                  ask the local database
+  psi-shazam query heard.m4a --server music.example --json    ask a server
+  ffmpeg -i radio.ts -t 10 -f wav - | psi-shazam query -
+
+Exit code: 0 if every recording was named, 1 if some has no match, 2 after an error.")]
+    Query(QueryArgs),
+    /// List the tracks of the database
+    #[command(after_help = "Example: psi-shazam list --json")]
+    List(DatabaseArgs),
+    /// Remove tracks from the database
+    #[command(after_help = "Example: psi-shazam remove 17 music/song.mp3")]
+    Remove(RemoveArgs),
+    /// Show what the database holds and what a query costs
+    #[command(after_help = "Example: psi-shazam stats --json")]
+    Stats(DatabaseArgs),
+    /// Index, serve and query the music that comes with the source code
+    #[command(after_help = "Example: cargo run --release -- demo")]
+    Demo(DemoArgs),
+}
+
+#[derive(Args)]
+pub struct IndexArgs {
+    /// Files and folders; folders are searched through all their levels
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Tracks fingerprinted at a time [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// UDP address and port to listen on
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4433")]
+    pub listen: SocketAddr,
+    /// The database's folder
+    #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
+    pub db: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct QueryArgs {
+    /// Recordings; `-` reads one from standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The server to ask; without it the local database answers, by the same protocol
+    #[arg(long, value_name = "HOST:PORT", env = "PSI_SHAZAM_SERVER")]
+    pub server: Option<String>,
+    /// The key that the server must have, as `serve` prints it; without it the first key seen is kept
+    #[arg(long, value_name = "KEY", requires = "server")]
+    pub server_key: Option<client::ServerKey>,
+    /// How many candidates to list
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub top: u16,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct RemoveArgs {
+    /// Track numbers or paths, as `list` shows them
+    #[arg(required = true, value_name = "TRACK")]
+    pub tracks: Vec<String>,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// The folder of the demonstration's audio [default: tests/audio of the source code]
+    #[arg(long, value_name = "DIR")]
+    pub audio: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct DatabaseArgs {
+    /// The database's folder
+    #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
+    pub db: Option<PathBuf>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The database's folder: the one given, else that of the user.
+pub fn database_folder(given: &Option<PathBuf>) -> Result<PathBuf> {
+    match given {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(user_folders()?.data_dir().join("db")),
+    }
+}
+
+/// Where this user's data and caches belong (XDG base directories on Linux).
+pub fn user_folders() -> Result<directories::ProjectDirs> {
+    directories::ProjectDirs::from("", "", "psi-shazam")
+        .context("this user has no home folder; say where the database is with --db DIR")
+}

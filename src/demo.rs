@@ -1,0 +1,100 @@
+//! `psi-shazam demo`: the whole story on bundled music.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use client::Trust;
+use db::Database;
+use fingerprint::Settings;
+
+use crate::cli::DemoArgs;
+use crate::files;
+use crate::index;
+use crate::interrupt::Interrupt;
+use crate::library::Library;
+use crate::output::{self, hours, position, size};
+use crate::query;
+
+/// A noisy recording of a bundled track, and one of a song that is not in the catalogue.
+const RECORDINGS: [&str; 2] = ["recordings/noisy.m4a", "unknown/heroes-rite.m4a"];
+
+pub fn run(args: &DemoArgs) -> Result<ExitCode> {
+    let audio = audio_folder(&args.audio)?;
+    let folder = tempfile::Builder::new().prefix("psi-shazam-demo").tempdir()?;
+    println!("Indexing the bundled music into {}", folder.path().display());
+    let database = Database::open_or_create(folder.path(), Settings::default())?;
+    let library = Library::Local(Box::new(database));
+    let (found, unreadable) = files::walk(&[audio.join("catalogue")])?;
+    let summary = index::index(&library, &found, unreadable, &Interrupt::listen()?)?;
+    println!("  {} tracks, {}, {:.1} s", summary.added, hours(summary.seconds_of_audio), summary.seconds);
+    let Library::Local(database) = library else { bail!("the demonstration's database has a daemon") };
+    if summary.interrupted {
+        return Ok(ExitCode::from(130));
+    }
+    let matched = tokio::runtime::Runtime::new()?.block_on(ask(&audio, Arc::new(*database)))?;
+    if matched == [true, false] { Ok(ExitCode::SUCCESS) } else { bail!("an answer is not the right one") }
+}
+
+async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
+    let daemon = query::start_embedded(database).await?;
+    println!("Serving on {} (UDP), server key {}\n", daemon.local_addr(), daemon.server_key());
+    let mut client = query::connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key())).await?;
+    let mut matched = [false; 2];
+    for (matched, recording) in matched.iter_mut().zip(RECORDINGS) {
+        *matched = tell(&mut client, &audio.join(recording), recording).await?;
+    }
+    client.close().await;
+    daemon.stop().await?;
+    println!("Now yours: psi-shazam index MUSIC_FOLDER, then psi-shazam query RECORDING");
+    Ok(matched)
+}
+
+/// Asks about one recording and prints all there is to say of it.
+async fn tell(client: &mut client::Client, file: &Path, shown: &str) -> Result<bool> {
+    println!("Asking about {shown}");
+    let answer = query::identify(client, file, 1).await?;
+    match &answer.best {
+        Some(best) => {
+            println!("  title       {}", best.title);
+            println!("  artist      {}", best.artist);
+            println!("  position    {}", position(best.offset_seconds));
+            println!("  score       {:.0}", best.score);
+            println!("  certainty   {}", output::certainty(best.confidence));
+        }
+        None => println!("  no match"),
+    }
+    let (bytes, ms) = (answer.bytes, answer.milliseconds);
+    let setup = match bytes.setup_received {
+        0 => String::new(),
+        setup => format!(" ({} before, once)", size(setup)),
+    };
+    println!("  bytes       {} sent, {} received{setup}", size(bytes.sent), size(bytes.received));
+    println!(
+        "  time        {:.0} ms: decode {:.0}, fingerprint {:.0}, OPRF {:.0}, encrypt {:.0}, server {:.0}, decrypt {:.0}, vote {:.0}",
+        ms.total, ms.decode, ms.fingerprint, ms.oprf, ms.encrypt, ms.server, ms.decrypt, ms.vote
+    );
+    println!(
+        "  the server saw      that somebody asked: {} blinded points and encrypted numbers, as many for every recording",
+        size(bytes.sent)
+    );
+    println!(
+        "  the client learned  the catalogue's entries for {} of its own hashes, and nothing else\n",
+        answer.hashes.asked
+    );
+    Ok(answer.best.is_some())
+}
+
+fn audio_folder(given: &Option<PathBuf>) -> Result<PathBuf> {
+    let source_code = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/audio");
+    let folder = given.clone().unwrap_or(source_code);
+    if RECORDINGS.iter().all(|recording| folder.join(recording).is_file()) {
+        Ok(folder)
+    } else {
+        bail!(
+            "the bundled music is not in {}; run this from the source code, or give its tests/audio with --audio DIR",
+            folder.display()
+        )
+    }
+}

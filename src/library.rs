@@ -1,0 +1,118 @@
+//! The database, whether this process opens it or a daemon has it open.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use db::{Added, Database, EncodeReport, NewTrack, Stats, StoredTrack};
+use fingerprint::Settings;
+use server::admin::{AdminClient, Description};
+
+/// Called with (shards encoded, shards to encode).
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// One of the two.
+pub enum Library {
+    /// Opened here.
+    Local(Box<Database>),
+    /// Opened by a daemon, which is told over its socket.
+    Daemon(AdminClient),
+}
+
+impl Library {
+    /// Opens the database in `folder`, through its daemon if one is up. With `create`, makes it where
+    /// there is none.
+    pub fn open(folder: &Path, create: bool) -> Result<Library> {
+        if let Some(client) = AdminClient::connect(folder)? {
+            return Ok(Library::Daemon(client));
+        }
+        let database = match create {
+            true => Database::open_or_create(folder, Settings::default()),
+            false => Database::open(folder),
+        };
+        Ok(Library::Local(Box::new(database.with_context(|| format!("cannot open {}", folder.display()))?)))
+    }
+
+    /// The daemon that has the database open, if one does.
+    pub fn daemon(&self) -> Result<Option<Description>> {
+        match self {
+            Library::Local(_) => Ok(None),
+            Library::Daemon(client) => Ok(Some(client.describe()?)),
+        }
+    }
+
+    /// How its tracks are fingerprinted.
+    pub fn settings(&self) -> Result<Settings> {
+        match self {
+            Library::Local(database) => Ok(database.settings().clone()),
+            Library::Daemon(client) => Ok(client.describe()?.settings),
+        }
+    }
+
+    /// The number of the track with this content.
+    pub fn find(&self, content: [u8; 32]) -> Result<Option<u32>> {
+        match self {
+            Library::Local(database) => Ok(database.find_content(&content)?),
+            Library::Daemon(client) => Ok(client.find(content)?),
+        }
+    }
+
+    /// Notes that a known content lies at another path now.
+    pub fn moved(&self, track: u32, path: &str) -> Result<()> {
+        match self {
+            Library::Local(database) => Ok(database.set_path(track, path)?),
+            Library::Daemon(client) => Ok(client.set_path(track, path)?),
+        }
+    }
+
+    /// Adds a track; safe on disk after [`Library::flush`].
+    pub fn add(&self, track: NewTrack) -> Result<Added> {
+        match self {
+            Library::Local(database) => Ok(database.add(&track)?),
+            Library::Daemon(client) => Ok(client.add(track)?),
+        }
+    }
+
+    /// Returns once everything added is on disk.
+    pub fn flush(&self) -> Result<()> {
+        match self {
+            Library::Local(database) => Ok(database.flush()?),
+            Library::Daemon(client) => Ok(client.flush()?),
+        }
+    }
+
+    /// Makes what was added and removed visible to queries.
+    pub fn encode(&self, progress: Progress) -> Result<EncodeReport> {
+        match self {
+            Library::Local(database) => Ok(database.encode(progress)?),
+            Library::Daemon(client) => Ok(client.encode(progress)?),
+        }
+    }
+
+    /// All tracks.
+    pub fn list(&self) -> Result<Vec<StoredTrack>> {
+        match self {
+            Library::Local(database) => Ok(database.list()?),
+            Library::Daemon(client) => Ok(client.list()?),
+        }
+    }
+
+    /// Removes tracks; nobody finds them when this returns.
+    pub fn remove(&self, tracks: Vec<u32>) -> Result<usize> {
+        match self {
+            Library::Local(database) => {
+                let removed = database.remove(&tracks)?;
+                database.encode(&|_, _| {})?;
+                Ok(removed)
+            }
+            Library::Daemon(client) => Ok(client.remove(tracks)?),
+        }
+    }
+
+    /// Figures.
+    pub fn stats(&self) -> Result<Stats> {
+        match self {
+            Library::Local(database) => Ok(database.stats()?),
+            Library::Daemon(client) => Ok(client.stats()?),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `psi-shazam serve`: the daemon.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use db::Database;
+use fingerprint::Settings;
+use server::admin::AdminClient;
+use server::{Config, Daemon};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{self, ServeArgs};
+use crate::output::{hours, size};
+
+pub fn run(args: &ServeArgs) -> Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let folder = cli::database_folder(&args.db)?;
+    if let Some(other) = AdminClient::connect(&folder)? {
+        let address = other.describe()?.address;
+        bail!("a daemon already serves {} on {address}", folder.display());
+    }
+    let database = Database::open_or_create(&folder, Settings::default())
+        .with_context(|| format!("cannot open {}", folder.display()))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(serve(args, Arc::new(database)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: &ServeArgs, database: Arc<Database>) -> Result<()> {
+    let stop = stop_signal()?;
+    let config = Config { listen: args.listen, ..Config::default() };
+    let daemon = Daemon::start(config, database.clone(), true).await?;
+    let stats = database.stats()?;
+    println!("listening on  {} (UDP)", daemon.local_addr());
+    println!("server key    {}", daemon.server_key());
+    println!("catalogue     {} tracks, {}", stats.tracks, hours(stats.seconds));
+    println!(
+        "a query       {} up, {} down, {} of hints once",
+        size(stats.upload_bytes),
+        size(stats.answer_bytes),
+        size(stats.hint_bytes)
+    );
+    stop.await;
+    tracing::info!("stopping");
+    let counters = daemon.counters();
+    daemon.stop().await?;
+    tracing::info!(?counters, "stopped");
+    Ok(())
+}
+
+/// Resolves at SIGINT or SIGTERM; listens from now on.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

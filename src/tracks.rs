@@ -1,0 +1,104 @@
+//! `psi-shazam list | remove | stats`.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use db::StoredTrack;
+use serde_json::json;
+
+use crate::cli::{self, DatabaseArgs, RemoveArgs};
+use crate::library::Library;
+use crate::output::{self, hours, position, size};
+
+pub fn list(args: &DatabaseArgs) -> Result<ExitCode> {
+    let library = Library::open(&cli::database_folder(&args.db)?, false)?;
+    let mut out = std::io::stdout().lock();
+    for track in library.list()? {
+        if args.json {
+            let line = json!({
+                "track_id": track.id,
+                "title": track.title,
+                "artist": track.artist,
+                "path": track.path,
+                "seconds": track.seconds,
+                "hashes": track.postings,
+            });
+            writeln!(out, "{line}")?;
+        } else {
+            let StoredTrack { id, title, artist, path, seconds, .. } = track;
+            writeln!(out, "{id:6}  {:>10}  {title} — {artist}  ({path})", position(seconds))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
+    let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
+    let tracks = library.list()?;
+    let mut chosen = BTreeSet::new();
+    for wanted in &args.tracks {
+        let matching: Vec<&StoredTrack> =
+            tracks.iter().filter(|track| track.path == *wanted || wanted.parse() == Ok(track.id)).collect();
+        if matching.is_empty() {
+            bail!(
+                "there is no track {wanted}; `psi-shazam list` shows numbers and paths. Nothing was removed"
+            );
+        }
+        chosen.extend(matching.iter().map(|track| track.id));
+    }
+    let removed = library.remove(chosen.into_iter().collect())?;
+    match args.database.json {
+        true => output::print_json(&json!({ "removed": removed }))?,
+        false => println!("removed {removed}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn stats(args: &DatabaseArgs) -> Result<ExitCode> {
+    let folder = cli::database_folder(&args.db)?;
+    let library = Library::open(&folder, false)?;
+    let daemon = library.daemon()?;
+    let stats = library.stats()?;
+    if args.json {
+        let mut value = serde_json::to_value(&stats)?;
+        value["daemon"] = json!(daemon.map(|found| found.address.to_string()));
+        output::print_json(&value)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let per_second = stats.postings as f64 / stats.seconds.max(1.0);
+    let per_hour = size((stats.disk_bytes as f64 * 3600.0 / stats.seconds.max(1.0)) as u64);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "database       {}", folder.display())?;
+    if let Some(daemon) = daemon {
+        writeln!(out, "served on      {}, key {}", daemon.address, daemon.key)?;
+    }
+    writeln!(out, "tracks         {}, {}", stats.tracks, hours(stats.seconds))?;
+    if stats.pending_tracks > 0 {
+        writeln!(out, "to be encoded  {} tracks, at the next index, query or serve", stats.pending_tracks)?;
+    }
+    writeln!(
+        out,
+        "postings       {} ({per_second:.1} a second), {} left out as too common",
+        stats.postings, stats.dropped
+    )?;
+    writeln!(
+        out,
+        "shards         {} ({} open) of 2048 bins with {} points, {:.1}% of them postings",
+        stats.shards,
+        stats.open_shards,
+        stats.points,
+        100.0 * stats.fill
+    )?;
+    writeln!(
+        out,
+        "a query        {} hashes, {} up, {} down; {} of hints once",
+        stats.asked,
+        size(stats.upload_bytes),
+        size(stats.answer_bytes),
+        size(stats.hint_bytes)
+    )?;
+    writeln!(out, "on disk        {} ({per_hour} per hour of audio)", size(stats.disk_bytes))?;
+    Ok(ExitCode::SUCCESS)
+}
