@@ -8,7 +8,8 @@ use psi::wire::Refusal;
 use crate::frames::FrameError;
 use crate::key::ServerKey;
 
-/// Why there is no answer. Nothing here tells what was asked or found.
+/// Why there is no answer. Nothing here tells what was asked or found, and what a server says is escaped,
+/// so that it can be shown on a terminal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -94,7 +95,7 @@ pub enum Error {
         after: Duration,
     },
     /// The connection broke.
-    #[error("the connection broke: {0}")]
+    #[error("the connection broke: {}", .0.to_string().escape_debug())]
     Connection(#[from] quinn::ConnectionError),
     /// A frame could not be sent or received.
     #[error("exchanging {what}: {source}")]

@@ -256,8 +256,10 @@ async fn connect_one(
     trust: &Trust,
     expected: Option<ServerKey>,
 ) -> Result<Connected, Error> {
-    let unreachable =
-        |reason: String| Error::Unreachable { server: server.clone(), reason: format!("{target}: {reason}") };
+    let unreachable = |reason: String| Error::Unreachable {
+        server: server.clone(),
+        reason: format!("{target}: {}", reason.escape_debug()),
+    };
     let verifier = KeyVerifier::new(expected);
     let mut config = quinn::ClientConfig::new(Arc::new(verifier.client_config()?));
     config.transport_config(Arc::new(transport_config()));

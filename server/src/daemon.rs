@@ -245,7 +245,7 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, stop: watch::Receiver<bo
             add(&shared.counting.connections, 1);
             session::serve(shared, connection, stop).await;
         }
-        Ok(Err(reason)) => tracing::debug!(%peer, %reason, "no handshake"),
+        Ok(Err(reason)) => tracing::debug!(%peer, ?reason, "no handshake"),
         Err(_) => tracing::debug!(%peer, "the handshake took too long"),
     }
 }

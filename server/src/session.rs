@@ -44,7 +44,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
     };
     while requests.join_next().await.is_some() {}
     match reason {
-        Some(reason) => tracing::debug!(%peer, %reason, "connection closed"),
+        Some(reason) => tracing::debug!(%peer, ?reason, "connection closed"),
         None => tracing::debug!(%peer, "connection finished because the server stops"),
     }
 }
