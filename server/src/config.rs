@@ -23,6 +23,9 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Most connections at a time. Default 256: each may hold 4 MiB of unsent answers, 1 GiB together.
     pub max_connections: u32,
+    /// Most of them by one client (one IPv4 address, or 64 bits of IPv6). Default 64: a quarter, so that
+    /// nobody shuts the others out alone, and room for a household or a test.
+    pub max_connections_per_client: u32,
     /// Most requests at a time on one connection. Default 4: a client has one under way.
     pub max_streams_per_connection: u32,
     /// Most bytes of requests in memory at a time. Default 256 MiB: 300 queries of 12 million postings.
@@ -46,6 +49,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_secs(5),
             max_connections: 256,
+            max_connections_per_client: 64,
             max_streams_per_connection: 4,
             upload_memory: 256 << 20,
             running: 2,
@@ -71,6 +75,7 @@ impl Config {
         range("request_timeout in ms", milliseconds(self.request_timeout), 10, DAY)?;
         range("stop_timeout in ms", milliseconds(self.stop_timeout), 0, DAY)?;
         range("max_connections", self.max_connections.into(), 1, 1 << 20)?;
+        range("max_connections_per_client", self.max_connections_per_client.into(), 1, 1 << 20)?;
         range("max_streams_per_connection", self.max_streams_per_connection.into(), 1, 1024)?;
         range("upload_memory", self.upload_memory, 1 << 20, 1 << 40)?;
         range("running", self.running as u64, 1, 1024)?;
@@ -90,6 +95,7 @@ mod tests {
             Config { idle_timeout: Duration::ZERO, ..good.clone() },
             Config { request_timeout: Duration::MAX, ..good.clone() },
             Config { max_connections: 0, ..good.clone() },
+            Config { max_connections_per_client: 0, ..good.clone() },
             Config { max_streams_per_connection: 0, ..good.clone() },
             Config { upload_memory: 0, ..good.clone() },
             Config { running: 0, ..good.clone() },

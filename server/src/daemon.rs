@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::counters::{Counters, Counting, add};
 use crate::identity::Identity;
-use crate::limits::RateLimit;
+use crate::limits::{RateLimit, Seat, Seats};
 use crate::snapshot::Snapshot;
 use crate::workers::Workers;
 use crate::{Error, session};
@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     pub evaluations: RateLimit,
     pub queries: RateLimit,
     pub counting: Counting,
+    seats: Arc<Seats>,
     key_id: KeyId,
     current: RwLock<Current>,
     /// In KiB.
@@ -156,6 +157,7 @@ impl Shared {
             evaluations: RateLimit::new(config.evaluations_per_minute),
             queries: RateLimit::new(config.evaluations_per_minute),
             counting: Counting::default(),
+            seats: Seats::new(config.max_connections_per_client),
             memory: Arc::new(Semaphore::new(kibibytes(config.upload_memory) as usize)),
             current: RwLock::new(Current {
                 request_cap: request_cap(&snapshot.params),
@@ -226,18 +228,21 @@ async fn accept(shared: Arc<Shared>, endpoint: Endpoint, mut stop: watch::Receiv
 
 fn admit(shared: &Arc<Shared>, incoming: Incoming, sessions: &mut JoinSet<()>, stop: watch::Receiver<bool>) {
     let (open, most) = (sessions.len() as u32, shared.config.max_connections);
-    if open >= most {
-        tracing::info!(peer = %incoming.remote_address(), "refused a connection: there are too many");
+    let peer = incoming.remote_address();
+    let seat = shared.seats.take(peer.ip()).filter(|_| open < most);
+    let Some(seat) = seat else {
+        tracing::info!(%peer, "refused a connection: there are too many");
         add(&shared.counting.refusals, 1);
-        incoming.refuse();
-    } else if open >= most / PROOF_SHARE && incoming.may_retry() && !incoming.remote_address_validated() {
+        return incoming.refuse();
+    };
+    if open >= most / PROOF_SHARE && incoming.may_retry() && !incoming.remote_address_validated() {
         let _ = incoming.retry(); // it may, as was just asked
     } else {
-        sessions.spawn(greet(shared.clone(), incoming, stop));
+        sessions.spawn(greet(shared.clone(), incoming, seat, stop));
     }
 }
 
-async fn greet(shared: Arc<Shared>, incoming: Incoming, stop: watch::Receiver<bool>) {
+async fn greet(shared: Arc<Shared>, incoming: Incoming, _seat: Seat, stop: watch::Receiver<bool>) {
     let peer = incoming.remote_address();
     let Ok(connecting) = incoming.accept() else { return };
     match timeout(shared.config.request_timeout, connecting).await {

@@ -1,8 +1,8 @@
-//! How often one client may ask: a token bucket per address.
+//! How often one client may ask, a token bucket per address, and how many connections it may hold.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Most clients that are remembered; full buckets are forgotten first.
@@ -62,6 +62,48 @@ impl RateLimit {
     }
 }
 
+/// Connections that are open, by client.
+pub(crate) struct Seats {
+    per_client: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One open connection; dropping it makes room.
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    client: IpAddr,
+}
+
+impl Seats {
+    pub fn new(per_client: u32) -> Arc<Seats> {
+        Arc::new(Seats { per_client: per_client as usize, taken: Mutex::default() })
+    }
+
+    /// Takes a seat, unless this client has enough of them.
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Seat> {
+        let client = network_of(client);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(client).or_default();
+        if *count >= self.per_client {
+            return None;
+        }
+        *count += 1;
+        Some(Seat { seats: self.clone(), client })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.client);
+            }
+        }
+    }
+}
+
 /// A client commands all of the last 64 bits of an IPv6 address.
 fn network_of(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
@@ -110,5 +152,16 @@ mod tests {
             let _ = limit.take(IpAddr::V4(i.into()), now);
         }
         assert!(limit.buckets.lock().unwrap().len() <= CLIENTS);
+    }
+
+    #[test]
+    fn seats_are_free_again_when_their_connection_ends() {
+        let seats = Seats::new(2);
+        let first = seats.take(ip("10.0.0.1"));
+        let _second = seats.take(ip("::ffff:10.0.0.1")).unwrap();
+        assert!(seats.take(ip("10.0.0.1")).is_none() && seats.take(ip("10.0.0.2")).is_some());
+        drop(first);
+        assert!(seats.take(ip("10.0.0.1")).is_some());
+        assert_eq!(seats.taken.lock().unwrap().len(), 1);
     }
 }

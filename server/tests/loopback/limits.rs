@@ -65,7 +65,16 @@ async fn evaluations_are_counted_by_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_too_many_is_refused_until_there_is_room() {
-    let (server, key) = serve(server::Config { max_connections: 2, ..config() }, snapshot(&[0]));
+    for limits in [
+        server::Config { max_connections: 2, ..config() },
+        server::Config { max_connections_per_client: 2, ..config() },
+    ] {
+        crowd(limits).await;
+    }
+}
+
+async fn crowd(limits: server::Config) {
+    let (server, key) = serve(limits, snapshot(&[0]));
     let first = connect(server.local_addr(), key, &Cache::in_memory()).await;
     let _second = connect(server.local_addr(), key, &Cache::in_memory()).await;
     let address = server.local_addr().to_string();
@@ -92,4 +101,17 @@ async fn a_request_that_never_ends_is_given_up() {
     let reply = Response::decode(frame.kind, frame.payload).unwrap();
     assert!(matches!(reply, Response::Refused(refusal) if refusal.code == RefusalCode::Invalid));
     connect(server.local_addr(), key, &Cache::in_memory()).await.settings().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopping_server_finishes_what_it_began() {
+    let (server, _) = serve(config(), snapshot_with(&[0], spec(2048), &Default::default()));
+    let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
+    let request = Request::Evaluate(blinded(2048)).encode();
+    let asking = tokio::spawn(async move { exchange(&connection, &request).await });
+    while server.counters().bytes_in == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    server.stop().await;
+    assert!(matches!(asking.await.unwrap(), Ok(Response::Evaluated(_))));
 }

@@ -1,5 +1,6 @@
 //! Made-up tracks, a server of them, and clients.
 
+use std::array::from_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,7 +9,6 @@ use client::{Cache, Client, ClientConfig, Question, ServerKey, Trust};
 use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
 use psi::evaluate::ServedShard;
 use psi::oprf::{ItemKey, OprfKey};
-use psi::pack::BinPacker;
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::wire::{Digest, Manifest, ShardInfo};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks, bins};
@@ -80,14 +80,18 @@ fn parts(track: u32) -> Vec<Part> {
 fn encode(track: u32) -> Vec<Part> {
     let params = Params::new(spec(64)).unwrap();
     let (key, masks) = (oprf_key(), PublicMasks::derive(&params, &SEED));
-    let mut packers: Vec<BinPacker> = Vec::new();
-    packers.resize_with(params.bins(), || BinPacker::new(SHARDS_PER_TRACK, params.points()));
+    let mut residues: [Vec<Vec<u32>>; SHARDS_PER_TRACK] = from_fn(|_| vec![Vec::new(); params.bins()]);
     let mut places: [Vec<(u32, ItemKey, [u16; 2])>; SHARDS_PER_TRACK] = Default::default();
     for (hash, frame) in postings(track) {
         let item = hash.to_le_bytes();
         let (slot, key) = (bins::bin_of(&params, &item), key.item_key(&item).unwrap());
+        let room = |shard: &usize| {
+            let held = &residues[*shard][slot as usize];
+            held.len() < params.points() && !held.contains(&key.residue())
+        };
+        let place = (0..SHARDS_PER_TRACK).find(room).unwrap();
+        residues[place][slot as usize].push(key.residue());
         let label = start_of(track) + frame;
-        let place = packers[slot as usize].place(key.residue()).unwrap();
         places[place].push((slot, key, [label as u16, (label >> 16) as u16]));
     }
     let made = places.iter().enumerate().map(|(index, entries)| {
