@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use psi::oprf::ItemKey;
-use psi::pack::BinPacker;
+use psi::pack::{BinPacker, Wanted};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::wire::Digest;
 use psi::{Params, PublicMasks, bins};
@@ -309,8 +309,7 @@ fn pack(
             for &(shard, residue) in held.get(&bin[0].placement.bin).into_iter().flatten() {
                 packer.occupy(shard, residue);
             }
-            order_by_rarity(bin);
-            bin.iter().map(|posting| (posting.placement, packer.place(residue(&posting.placement)))).collect()
+            pack_bin(packer, bin, residue)
         })
         .collect();
     let mut dropped = 0;
@@ -326,19 +325,24 @@ fn pack(
     (open, dropped)
 }
 
-/// The order in which the postings of one bin are placed, so that what is dropped tells the least:
-/// first one posting of every hash, then the second of those that have one, and so on; among the
-/// postings of a hash, first one of every track.
-fn order_by_rarity(bin: &mut [Posting]) {
-    let mut rank = 0;
-    let mut ranked: Vec<(u32, u32, Placement)> = Vec::with_capacity(bin.len());
-    for (index, posting) in bin.iter().enumerate() {
-        rank =
-            if index > 0 && bin[index - 1].placement.hash == posting.placement.hash { rank + 1 } else { 0 };
-        ranked.push((rank, posting.repetition, posting.placement));
-    }
-    ranked.sort_unstable();
-    for (posting, (_, repetition, placement)) in bin.iter_mut().zip(ranked) {
-        *posting = Posting { placement, repetition };
-    }
+/// Packs one bin. Of postings that share a residue, the first of every track goes before the second
+/// of any, so that what is dropped is what one track repeats most.
+fn pack_bin(
+    packer: BinPacker,
+    bin: &mut [Posting],
+    residue: impl Fn(&Placement) -> u32,
+) -> Vec<(Placement, Option<usize>)> {
+    bin.sort_unstable_by_key(|posting| (residue(&posting.placement), posting.repetition, posting.placement));
+    let alike: Vec<&[Posting]> =
+        bin.chunk_by(|a, b| residue(&a.placement) == residue(&b.placement)).collect();
+    let wanted: Vec<Wanted> = alike
+        .iter()
+        .map(|postings| Wanted { residue: residue(&postings[0].placement), count: postings.len() })
+        .collect();
+    let packed = packer.pack(&wanted);
+    let places = |(postings, shards): (&&[Posting], Vec<usize>)| {
+        let shards = shards.into_iter().map(Some).chain(std::iter::repeat(None));
+        postings.iter().map(|posting| posting.placement).zip(shards).collect::<Vec<_>>()
+    };
+    alike.iter().zip(packed).flat_map(places).collect()
 }

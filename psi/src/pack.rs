@@ -1,49 +1,110 @@
 //! Which shard of a bin takes which posting.
 //!
-//! Shards are filled in order, so that all but the last few are full. Postings that share a residue
-//! (one hash many times, or two hashes by chance) go to different shards, so a hash can have at most
-//! as many postings as there are shards; what finds no place is dropped, and the caller orders the
-//! postings so that those tell the least.
+//! Postings that share a residue (one item many times, or two items by chance) must lie in different
+//! shards. So a residue has at most as many postings as there are shards, and what is over finds no
+//! place: the postings of the most frequent residues, which tell least. The rest is packed so that
+//! the first shards are full and the last ones take what is left, by the greedy construction of a
+//! 0/1 matrix with given row and column sums (Gale 1957, Ryser 1957): the most frequent residue
+//! first, each into the shards with most left to take.
 
 use std::collections::HashMap;
 
 use bitvec::vec::BitVec;
 
-/// The open shards as one bin sees them.
+/// The shards as one bin sees them.
 pub struct BinPacker {
-    points: usize,
-    /// Points that each shard holds in this bin.
-    load: Vec<usize>,
+    /// Points that each shard can still take in this bin.
+    free: Vec<usize>,
     /// Shards that hold a residue already.
     holders: HashMap<u32, BitVec>,
-    /// No shard before this one has room.
-    first_open: usize,
+}
+
+/// Postings that share a residue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Their residue.
+    pub residue: u32,
+    /// Their number.
+    pub count: usize,
 }
 
 impl BinPacker {
     /// A bin over `shards` empty shards of `points` points.
     pub fn new(shards: usize, points: usize) -> BinPacker {
-        BinPacker { points, load: vec![0; shards], holders: HashMap::new(), first_open: 0 }
+        BinPacker { free: vec![points; shards], holders: HashMap::new() }
     }
 
     /// Notes a posting that `shard` holds from before.
     pub fn occupy(&mut self, shard: usize, residue: u32) {
-        self.load[shard] += 1;
-        let shards = self.load.len();
+        let shards = self.free.len();
+        self.free[shard] = self.free[shard].saturating_sub(1);
         self.holders.entry(residue).or_insert_with(|| BitVec::repeat(false, shards)).set(shard, true);
     }
 
-    /// Places a posting in the first shard with room that does not hold its residue.
-    pub fn place(&mut self, residue: u32) -> Option<usize> {
-        while self.load.get(self.first_open).is_some_and(|&load| load >= self.points) {
-            self.first_open += 1;
+    /// Packs postings with distinct residues; returns for each element of `wanted` the shards of its
+    /// postings, which may be fewer than it wants.
+    pub fn pack(mut self, wanted: &[Wanted]) -> Vec<Vec<usize>> {
+        let admitted = self.admit(wanted);
+        let mut target = self.targets(admitted.iter().sum());
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(admitted[index]));
+        let mut placed = vec![Vec::new(); wanted.len()];
+        let mut first = 0; // no shard before it is to take more
+        for index in order {
+            let held = self.holders.get(&wanted[index].residue);
+            let free = |shard: usize| self.free[shard] > 0 && !held.is_some_and(|shards| shards[shard]);
+            while target.get(first) == Some(&0) {
+                first += 1;
+            }
+            let shards = match admitted[index] {
+                0 => continue,
+                1 if first < target.len() && free(first) => vec![first],
+                count => {
+                    let mut shards: Vec<usize> = (0..target.len()).filter(|&shard| free(shard)).collect();
+                    shards.sort_by_key(|&shard| std::cmp::Reverse(target[shard]));
+                    shards.truncate(count);
+                    shards
+                }
+            };
+            for &shard in &shards {
+                self.free[shard] -= 1;
+                target[shard] = target[shard].saturating_sub(1);
+            }
+            placed[index] = shards;
         }
-        let held = self.holders.get(&residue);
-        let free =
-            |&shard: &usize| self.load[shard] < self.points && !held.is_some_and(|shards| shards[shard]);
-        let shard = (self.first_open..self.load.len()).find(free)?;
-        self.occupy(shard, residue);
-        Some(shard)
+        placed
+    }
+
+    /// How many postings of each residue are let in: all, or up to the level at which they fit.
+    fn admit(&self, wanted: &[Wanted]) -> Vec<usize> {
+        let shards = self.free.len();
+        let open = |w: &Wanted| shards - self.holders.get(&w.residue).map_or(0, |held| held.count_ones());
+        let most: Vec<usize> = wanted.iter().map(|w| w.count.min(open(w))).collect();
+        let capacity: usize = self.free.iter().sum();
+        let fits = |level: usize| most.iter().map(|&count| count.min(level)).sum::<usize>() <= capacity;
+        if fits(shards) {
+            return most;
+        }
+        let level = (0..shards).rev().find(|&level| fits(level)).unwrap_or(0);
+        let mut admitted: Vec<usize> = most.iter().map(|&count| count.min(level)).collect();
+        let mut left = capacity - admitted.iter().sum::<usize>();
+        for (count, &most) in admitted.iter_mut().zip(&most) {
+            if *count < most && left > 0 {
+                *count += 1;
+                left -= 1;
+            }
+        }
+        admitted
+    }
+
+    /// How many of `postings` each shard is to take: the first ones all they can.
+    fn targets(&self, mut postings: usize) -> Vec<usize> {
+        let take = |&free: &usize| {
+            let taken = free.min(postings);
+            postings -= taken;
+            taken
+        };
+        self.free.iter().map(take).collect()
     }
 }
 
@@ -55,34 +116,75 @@ mod tests {
     proptest! {
         #[test]
         fn no_bin_overflows_and_no_residue_meets_itself(
-            residues in prop::collection::vec(0u32..20, 0..200),
-            shards in 1usize..8,
+            counts in prop::collection::vec(1usize..12, 0..60),
+            before in prop::collection::vec((0usize..8, 0u32..70), 0..20),
+            shards in 1usize..9,
             points in 1usize..12,
         ) {
             let mut packer = BinPacker::new(shards, points);
             let mut held = vec![Vec::new(); shards];
-            for residue in residues {
-                match packer.place(residue) {
-                    Some(shard) => {
-                        prop_assert!(!held[shard].contains(&residue));
-                        held[shard].push(residue);
-                        prop_assert!(held[shard].len() <= points);
-                        // First fit: every earlier shard was full or held the residue.
-                        for earlier in &held[..shard] {
-                            prop_assert!(earlier.len() == points || earlier.contains(&residue));
-                        }
-                    }
-                    None => prop_assert!(held.iter().all(|h| h.len() == points || h.contains(&residue))),
+            for (shard, residue) in before {
+                if shard < shards && held[shard].len() < points && !held[shard].contains(&residue) {
+                    packer.occupy(shard, residue);
+                    held[shard].push(residue);
+                }
+            }
+            let wanted: Vec<Wanted> =
+                counts.iter().zip(0..).map(|(&count, residue)| Wanted { residue, count }).collect();
+            for (w, shards) in wanted.iter().zip(packer.pack(&wanted)) {
+                prop_assert!(shards.len() <= w.count);
+                for shard in shards {
+                    prop_assert!(!held[shard].contains(&w.residue));
+                    held[shard].push(w.residue);
+                    prop_assert!(held[shard].len() <= points);
                 }
             }
         }
+
+        /// In empty shards whatever fits by numbers is placed, up to what an uneven last shard costs.
+        #[test]
+        fn nothing_is_dropped_that_fits(
+            counts in prop::collection::vec(1usize..9, 1..80),
+            points in 4usize..40,
+        ) {
+            let total: usize = counts.iter().sum();
+            let shards = total.div_ceil(points).max(9) + 2;
+            let wanted: Vec<Wanted> =
+                counts.iter().zip(0..).map(|(&count, residue)| Wanted { residue, count }).collect();
+            let placed: usize = BinPacker::new(shards, points).pack(&wanted).iter().map(Vec::len).sum();
+            prop_assert_eq!(placed, total);
+        }
+    }
+
+    #[test]
+    fn the_first_shards_are_full_and_the_last_take_the_rest() {
+        let wanted: Vec<Wanted> =
+            (0..100).map(|residue| Wanted { residue, count: if residue < 5 { 6 } else { 1 } }).collect();
+        let mut loads = [0; 16];
+        for shard in BinPacker::new(16, 10).pack(&wanted).into_iter().flatten() {
+            loads[shard] += 1;
+        }
+        assert_eq!(loads[..12], [10; 12]); // 125 postings
+        assert_eq!(loads[12..].iter().sum::<i32>(), 5);
+    }
+
+    #[test]
+    fn the_most_frequent_give_way() {
+        let wanted = [
+            Wanted { residue: 1, count: 9 },
+            Wanted { residue: 2, count: 1 },
+            Wanted { residue: 3, count: 2 },
+        ];
+        let placed: Vec<usize> = BinPacker::new(3, 2).pack(&wanted).iter().map(Vec::len).collect();
+        assert_eq!(placed, [3, 1, 2]);
+        let placed: Vec<usize> = BinPacker::new(4, 1).pack(&wanted).iter().map(Vec::len).collect();
+        assert_eq!(placed, [2, 1, 1]);
     }
 
     #[test]
     fn what_a_shard_held_before_counts() {
         let mut packer = BinPacker::new(2, 1);
         packer.occupy(0, 5);
-        assert_eq!(packer.place(6), Some(1));
-        assert_eq!(packer.place(7), None);
+        assert_eq!(packer.pack(&[Wanted { residue: 6, count: 2 }]), [vec![1]]);
     }
 }

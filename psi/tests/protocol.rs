@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use psi::evaluate::{ServedShard, answer};
 use psi::oprf::{ItemKey, OprfKey};
-use psi::pack::BinPacker;
+use psi::pack::{BinPacker, Wanted};
 use psi::query::{AskedKey, KnownShard};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::{Error, LatticeSet, Params, ParamsSpec, PublicMasks, bins, oprf, query};
@@ -20,29 +20,44 @@ struct Server {
     dropped: usize,
 }
 
+/// One query as the client sees it.
+struct Asking {
+    /// (item, label) of everything unmasked.
+    labels: Vec<(u32, Vec<u16>)>,
+    /// Items that the bins had room for.
+    asked: BTreeSet<u32>,
+    upload: Vec<u8>,
+}
+
 impl Server {
     fn new(spec: ParamsSpec, shards_per_group: usize, postings: &[(Vec<u8>, Vec<u16>)]) -> Server {
         let params = Params::new(spec).unwrap();
         let key = OprfKey::from_seed(&[5; 32]).unwrap();
         let masks = PublicMasks::derive(&params, &[6; 16]);
         let keys: Vec<ItemKey> = postings.iter().map(|(item, _)| key.item_key(item).unwrap()).collect();
-        let mut packers: BTreeMap<u32, BinPacker> = BTreeMap::new();
+        let mut bins_of: BTreeMap<u32, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
+        for (index, ((item, _), item_key)) in postings.iter().zip(&keys).enumerate() {
+            let bin = bins_of.entry(bins::bin_of(&params, item)).or_default();
+            bin.entry(item_key.residue()).or_default().push(index);
+        }
         let mut places: BTreeMap<(usize, usize), Vec<Entry>> = BTreeMap::new();
-        let mut dropped = 0;
-        for ((item, label), item_key) in postings.iter().zip(&keys) {
-            let bin = bins::bin_of(&params, item);
-            let packer =
-                packers.entry(bin).or_insert_with(|| BinPacker::new(shards_per_group, params.points()));
-            let group = bin as usize / params.degree();
-            match packer.place(item_key.residue()) {
-                Some(shard) => places.entry((group, shard)).or_default().push(Entry {
-                    slot: bin % params.degree() as u32,
-                    key: item_key,
-                    label,
-                }),
-                None => dropped += 1,
+        let mut placed = 0;
+        for (bin, by_residue) in bins_of {
+            let wanted: Vec<Wanted> = by_residue
+                .iter()
+                .map(|(&residue, indices)| Wanted { residue, count: indices.len() })
+                .collect();
+            let packed = BinPacker::new(shards_per_group, params.points()).pack(&wanted);
+            for (&index, shard) in
+                by_residue.values().zip(packed).flat_map(|(i, shards)| i.iter().zip(shards))
+            {
+                let (group, slot) = (bin as usize / params.degree(), bin % params.degree() as u32);
+                let entry = Entry { slot, key: &keys[index], label: &postings[index].1 };
+                places.entry((group, shard)).or_default().push(entry);
+                placed += 1;
             }
         }
+        let dropped = postings.len() - placed;
         let encode = |(uid, ((group, _), entries)): (usize, ((usize, usize), Vec<Entry>))| {
             let uid = ShardUid(1000 + uid as u64);
             let shard = Shard::encode(&params, uid, entries).unwrap();
@@ -56,8 +71,8 @@ impl Server {
         Server { params, key, masks, shards, dropped }
     }
 
-    /// Asks for `items` through every message, and returns (item, label) of everything unmasked.
-    fn ask(&self, items: &[Vec<u8>]) -> (Vec<(u32, Vec<u16>)>, BTreeSet<u32>, Vec<u8>) {
+    /// Asks for `items` through every message.
+    fn ask(&self, items: &[Vec<u8>]) -> Asking {
         let asked = bins::choose(&self.params, items, &mut thread_rng());
         let blinded = oprf::blind(asked.clone()).unwrap();
         let evaluated = self.key.evaluate(blinded.message()).unwrap();
@@ -79,7 +94,7 @@ impl Server {
             .map(|(uid, group, hint, _)| KnownShard { uid: *uid, group: *group, hint })
             .collect();
         let labels = pending.open(&known, &reply, |r| Some((r.item, r.label.to_vec()))).unwrap();
-        (labels, asked_items, upload)
+        Asking { labels, asked: asked_items, upload }
     }
 }
 
@@ -111,7 +126,8 @@ fn check_labels(spec: ParamsSpec, seed_items: u32) {
     assert_eq!(server.dropped, 0);
 
     let asked: Vec<u32> = (0..300).chain(1_000_000..1_000_300).collect(); // half of them absent
-    let (returned, really_asked, _) = server.ask(&asked.iter().map(|&i| item(i)).collect::<Vec<_>>());
+    let asking = server.ask(&asked.iter().map(|&i| item(i)).collect::<Vec<_>>());
+    let (returned, really_asked) = (asking.labels, asking.asked);
     let mut by_item: BTreeMap<u32, BTreeSet<Vec<u16>>> = BTreeMap::new();
     for (index, label) in returned.into_iter().filter(|(_, label)| label[0] == 7) {
         by_item.entry(asked[index as usize]).or_default().insert(label);
@@ -164,15 +180,15 @@ fn two_items_with_one_residue_in_one_bin_both_answer() {
     let postings = [(item(first), vec![1, 1]), (item(second), vec![2, 2])];
     let server = Server::new(params.spec(), 2, &postings);
     assert_eq!(server.shards.len(), 2);
-    assert_eq!(server.ask(&[item(first)]).0, [(0, vec![1, 1])]);
-    assert_eq!(server.ask(&[item(second)]).0, [(0, vec![2, 2])]);
+    assert_eq!(server.ask(&[item(first)]).labels, [(0, vec![1, 1])]);
+    assert_eq!(server.ask(&[item(second)]).labels, [(0, vec![2, 2])]);
 }
 
 #[test]
 fn queries_share_no_bytes_and_answers_no_errors() {
     let server = Server::new(spec(LatticeSet::N2048Q47, 8, 1, 2, 0), 2, &[(item(1), vec![1, 2])]);
-    let (_, _, first) = server.ask(&[item(1)]);
-    let (_, _, second) = server.ask(&[item(1)]);
+    let first = server.ask(&[item(1)]).upload;
+    let second = server.ask(&[item(1)]).upload;
     // Eight equal bytes in a row at one place: 2^-64 each by chance.
     let shared = first.windows(8).zip(second.windows(8)).any(|(a, b)| a == b);
     assert!(first != second && !shared);
