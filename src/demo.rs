@@ -57,8 +57,8 @@ async fn tell(client: &mut client::Client, file: &Path, shown: &str) -> Result<b
     let answer = query::identify(client, file, 1).await?;
     match &answer.best {
         Some(best) => {
-            println!("  title       {}", best.title);
-            println!("  artist      {}", best.artist);
+            println!("  title       {}", output::plain(&best.title));
+            println!("  artist      {}", output::plain(&best.artist));
             println!("  position    {}", position(best.offset_seconds));
             println!("  score       {:.0}", best.score);
             println!("  certainty   {}", output::certainty(best.confidence));

@@ -212,6 +212,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_hostile_title_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\x1b[2Jb\u{9b}1m"), "a\u{fffd}[2Jb\u{fffd}1m");
+    }
+
+    #[test]
     fn positions_and_sizes_read_well() {
         assert_eq!(position(61.239), "1:01.24");
         assert_eq!(position(-0.05), "-0:00.05");

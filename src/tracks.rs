@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::{self, DatabaseArgs, RemoveArgs};
 use crate::library::Library;
-use crate::output::{self, hours, position, size};
+use crate::output::{self, hours, plain, position, size};
 
 pub fn list(args: &DatabaseArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.db)?, false)?;
@@ -27,8 +27,8 @@ pub fn list(args: &DatabaseArgs) -> Result<ExitCode> {
             });
             writeln!(out, "{line}")?;
         } else {
-            let StoredTrack { id, title, artist, path, seconds, .. } = track;
-            writeln!(out, "{id:6}  {:>10}  {title} — {artist}  ({path})", position(seconds))?;
+            let (title, artist, path) = (plain(&track.title), plain(&track.artist), plain(&track.path));
+            writeln!(out, "{:6}  {:>10}  {title} — {artist}  ({path})", track.id, position(track.seconds))?;
         }
     }
     Ok(ExitCode::SUCCESS)
