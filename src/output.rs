@@ -167,11 +167,13 @@ pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
 
 /// "Title — Artist".
 pub fn name(found: &JsonMatch) -> String {
-    if found.artist.is_empty() {
-        found.title.clone()
-    } else {
-        format!("{} — {}", found.title, found.artist)
-    }
+    let (title, artist) = (plain(&found.title), plain(&found.artist));
+    if artist.is_empty() { title } else { format!("{title} — {artist}") }
+}
+
+/// A text that a server chose, without what would steer a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The chance that something else scores as much, in words.
