@@ -37,6 +37,8 @@ const FIRST_FLIGHT: u64 = 32 * 1200;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A connection without a sign of life for so long is given up.
 const IDLE: VarInt = VarInt::from_u32(30_000); // milliseconds
+/// Long enough to send the goodbye; that it arrives is not waited for.
+const GOODBYE: Duration = Duration::from_millis(20);
 /// TLS wants a name; nobody looks at it.
 const SERVER_NAME: &str = "psi-shazam";
 
@@ -196,7 +198,7 @@ impl Transport {
     /// Says goodbye, and waits until the server has heard it.
     pub async fn close(self) {
         self.connection.close(VarInt::from_u32(0), b"");
-        let _ = timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await;
+        let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
     }
 }
 
