@@ -195,7 +195,7 @@ impl Transport {
         }
     }
 
-    /// Says goodbye, and waits until the server has heard it.
+    /// Says goodbye, and waits until that is sent.
     pub async fn close(self) {
         self.connection.close(VarInt::from_u32(0), b"");
         let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;

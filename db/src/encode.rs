@@ -11,7 +11,7 @@ use psi::oprf::ItemKey;
 use psi::pack::{BinPacker, Wanted};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::wire::Digest;
-use psi::{Params, PublicMasks, bins};
+use psi::{Params, PublicMasks, SEED_BYTES, bins};
 use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;
 
@@ -97,7 +97,8 @@ impl Database {
             let open = self.open_shards(&layout, open, postings.len())?;
             (sealed, layout.points, layout.planned_for, open, postings)
         };
-        let mut next = Layout { points, shards: kept, encoded_below, planned_for, dropped: 0 };
+        let seed = if rebuild { fresh_seed() } else { layout.seed };
+        let mut next = Layout { points, seed, shards: kept, encoded_below, planned_for, dropped: 0 };
         let params = next.params()?;
         let items = self.item_keys(&postings, &open)?;
         let (open, dropped) = pack(&params, postings, open, &items);
@@ -178,7 +179,7 @@ impl Database {
         next: &mut Layout,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<usize, Error> {
-        let masks = PublicMasks::derive(params, &self.seed);
+        let masks = PublicMasks::derive(params, &next.seed);
         let total = open.iter().filter(|shard| shard.changed).count();
         let mut done = 0;
         for shard in open {
@@ -268,6 +269,12 @@ impl Database {
         self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(uid);
         Ok(())
     }
+}
+
+fn fresh_seed() -> [u8; SEED_BYTES] {
+    let mut seed = [0; SEED_BYTES];
+    OsRng.fill_bytes(&mut seed);
+    seed
 }
 
 impl OpenShard {

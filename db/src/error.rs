@@ -28,6 +28,11 @@ pub enum Error {
         /// Version that this program reads and writes.
         expected: u32,
     },
+    /// The OPRF key is not the one that the shards were made with.
+    #[error(
+        "oprf.key is not the key that this database was made with; bring back that file, or index again into a new folder"
+    )]
+    OtherKey,
     /// A stored record is damaged.
     #[error("the database is damaged: {what}")]
     Damaged {

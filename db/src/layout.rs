@@ -5,7 +5,7 @@
 
 use psi::shard::ShardUid;
 use psi::wire::Digest;
-use psi::{Params, ParamsSpec};
+use psi::{Params, ParamsSpec, SEED_BYTES};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ const DROPPED_SHARE: f64 = 0.01;
 pub(crate) struct Layout {
     /// D.
     pub points: u16,
+    /// Seed of the public masks: a new one whenever the layout is made anew, since hints change anyway
+    /// and fewer queries then share the masks.
+    pub seed: [u8; SEED_BYTES],
     /// The shards, in the order in which they were filled.
     pub shards: Vec<LayoutShard>,
     /// Tracks numbered below this are in the shards, or were dropped.
@@ -52,7 +55,14 @@ pub(crate) struct LayoutShard {
 impl Layout {
     /// Of a database without tracks.
     pub fn empty() -> Layout {
-        Layout { points: POINTS[0], shards: Vec::new(), encoded_below: 0, planned_for: 0, dropped: 0 }
+        Layout {
+            points: POINTS[0],
+            seed: [0; SEED_BYTES],
+            shards: Vec::new(),
+            encoded_below: 0,
+            planned_for: 0,
+            dropped: 0,
+        }
     }
 
     pub fn params(&self) -> Result<Params, Error> {

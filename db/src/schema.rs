@@ -3,7 +3,8 @@
 //! | tree | key | value |
 //! | --- | --- | --- |
 //! | `meta` | `schema` | u32 LE |
-//! | `meta` | `settings`, `seed` | postcard [`fingerprint::Settings`]; 16 bytes |
+//! | `meta` | `settings` | postcard [`fingerprint::Settings`] |
+//! | `meta` | `key` | [`psi::oprf::KeyId`] of `oprf.key`, 16 bytes |
 //! | `meta` | `next` | postcard [`Next`]: the next track number and frame |
 //! | `meta` | `layout` | postcard [`crate::layout::Layout`]: the shards in force |
 //! | `tracks` | track u32 BE | postcard [`crate::tracks::StoredTrack`] |
@@ -14,7 +15,7 @@
 //! | `hints` | uid u64 BE | [`psi::shard::Hint`] |
 //! | `placements` | uid u64 BE, chunk u32 BE | [`encode_placements`], open shards only |
 //!
-//! Values stay below [`CHUNK_BYTES`]: sled moves large values outside its log pages, where old
+//! Values other than the layout (47 bytes a shard) stay below [`CHUNK_BYTES`]: sled moves large values outside its log pages, where old
 //! versions of it were seen to leak space.
 
 use fingerprint::{Hash, Landmark};

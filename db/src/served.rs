@@ -65,7 +65,7 @@ impl Database {
         let in_memory = |shard: &LayoutShard| &loaded.shards[&shard.uid];
         let manifest = Manifest {
             spec: params.spec(),
-            seed: self.seed,
+            seed: layout.seed,
             key: self.oprf.id(),
             shards: layout.shards.iter().map(|s| ShardInfo { uid: s.uid, group: 0, hint: s.hint }).collect(),
             attachment: Digest::of(&attachment),

@@ -203,11 +203,16 @@ impl Database {
 
     /// Evaluates the OPRF on hashes that were never met before, and keeps the results.
     fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Error> {
-        let mut batch = sled::Batch::default();
+        let mut unknown = Vec::new();
         for hash in hashes.collect::<BTreeSet<u32>>() {
             if !self.items.contains_key(hash.to_be_bytes())? {
-                batch.insert(&hash.to_be_bytes(), &self.oprf.item_key(&hash.to_le_bytes())?.to_bytes());
+                unknown.push(hash);
             }
+        }
+        let items: Vec<[u8; 4]> = unknown.iter().map(|hash| hash.to_le_bytes()).collect();
+        let mut batch = sled::Batch::default();
+        for (hash, key) in unknown.iter().zip(self.oprf.item_keys(&items)?) {
+            batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
         self.items.apply_batch(batch)?;
         Ok(())

@@ -208,6 +208,26 @@ fn opening_what_is_in_use_missing_or_newer_is_refused() {
 }
 
 #[test]
+fn a_lost_key_is_not_replaced_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    std::fs::remove_file(folder.path().join("oprf.key")).unwrap();
+    let reopened = Database::open_or_create(folder.path(), Settings::default());
+    assert!(matches!(reopened, Err(Error::OtherKey)));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_store_is_private_wherever_it_lies() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    drop(open(folder.path()));
+    let mode = std::fs::metadata(folder.path().join("store")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
 fn damage_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(folder.path());

@@ -27,6 +27,7 @@ pub mod bins;
 mod bits;
 mod error;
 pub mod evaluate;
+mod group;
 mod interpolate;
 mod kernel;
 pub mod oprf;

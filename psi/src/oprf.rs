@@ -6,18 +6,20 @@
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
-use rand::{CryptoRng, RngCore, rngs::OsRng};
+use curve25519_dalek::scalar::Scalar;
+use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
-use voprf::{BlindedElement, EvaluationElement, OprfClient, OprfServer, Ristretto255};
+use sha2::{Digest, Sha256, Sha512};
+use voprf::{OprfServer, Ristretto255};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::Error;
+use crate::group::{self, BATCH};
 use crate::params::PLAINTEXT_MODULUS;
 use crate::shard::ShardUid;
 
 /// Bytes of a blinded or evaluated element on the wire.
-pub const ELEMENT_BYTES: usize = 32;
+pub const ELEMENT_BYTES: usize = group::ELEMENT_BYTES;
 /// Bytes of the seed that an [`OprfKey`] is derived from (RFC 9497, section 3.2.1).
 pub const KEY_SEED_BYTES: usize = 32;
 /// Domain separation of the key derivation.
@@ -30,7 +32,8 @@ const KEY_ID_INPUT: &[u8] = b"psi-shazam oprf key identifier v1: not an item";
 pub struct KeyId(pub [u8; 16]);
 
 /// The server's OPRF key.
-pub struct OprfKey(OprfServer<Ristretto255>);
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct OprfKey(Scalar);
 
 impl OprfKey {
     /// Draws the seed of a new key from the operating system.
@@ -45,28 +48,55 @@ impl OprfKey {
     /// # Errors
     /// [`Error::Malformed`] in the case, of probability about 2^-2048, that no key derives.
     pub fn from_seed(seed: &[u8; KEY_SEED_BYTES]) -> Result<OprfKey, Error> {
-        let key =
-            OprfServer::new_from_seed(seed, KEY_INFO).map_err(|_| Error::Malformed { what: "OPRF seed" })?;
-        Ok(OprfKey(key))
+        OprfKey::derive(seed, KEY_INFO)
+    }
+
+    fn derive(seed: &[u8], info: &[u8]) -> Result<OprfKey, Error> {
+        let malformed = || Error::Malformed { what: "OPRF seed" };
+        let derived = OprfServer::<Ristretto255>::new_from_seed(seed, info).map_err(|_| malformed())?;
+        let mut bytes: Zeroizing<[u8; 32]> = Zeroizing::new([0; 32]);
+        bytes.copy_from_slice(&derived.serialize());
+        Ok(OprfKey(Option::from(Scalar::from_canonical_bytes(*bytes)).ok_or_else(malformed)?))
     }
 
     /// The key's public name.
     pub fn id(&self) -> KeyId {
-        let output = self.0.evaluate(KEY_ID_INPUT).expect("the input has a legal length");
-        let digest = Sha256::digest(output);
+        let outputs = self.outputs(&[KEY_ID_INPUT]).expect("the input has a legal length");
+        let digest = Sha256::digest(outputs[0]);
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
         KeyId(id)
     }
 
-    /// Evaluates an item that the server knows itself.
+    /// Evaluates items that the server knows itself. Large lists go faster than single items.
+    ///
+    /// # Errors
+    /// [`Error::ItemLength`].
+    pub fn item_keys<I: AsRef<[u8]> + Sync>(&self, items: &[I]) -> Result<Vec<ItemKey>, Error> {
+        let keys: Result<Vec<Vec<ItemKey>>, Error> = items
+            .par_chunks(BATCH)
+            .map(|batch| Ok(self.outputs(batch)?.iter().map(ItemKey::from_output).collect()))
+            .collect();
+        Ok(keys?.into_iter().flatten().collect())
+    }
+
+    /// Evaluates one item.
     ///
     /// # Errors
     /// [`Error::ItemLength`].
     pub fn item_key(&self, item: &[u8]) -> Result<ItemKey, Error> {
-        check_item(item)?;
-        let output = self.0.evaluate(item).map_err(|_| Error::ItemLength { length: item.len() })?;
-        Ok(ItemKey::from_output(&output))
+        Ok(ItemKey::from_output(&self.outputs(&[item])?[0]))
+    }
+
+    /// Evaluate (RFC 9497, section 3.3.1).
+    fn outputs<I: AsRef<[u8]>>(&self, items: &[I]) -> Result<Vec<[u8; OUTPUT_BYTES]>, Error> {
+        let elements: Result<Vec<_>, Error> = items.iter().map(|item| hash_item(item.as_ref())).collect();
+        let evaluated = group::multiply_and_encode(elements?.into_iter().map(|element| (&self.0, element)));
+        Ok(items
+            .iter()
+            .zip(evaluated)
+            .map(|(item, element)| finalize_hash(item.as_ref(), &element))
+            .collect())
     }
 
     /// Evaluates a client's blinded elements (RFC 9497, section 3.3.1, BlindEvaluate).
@@ -76,22 +106,22 @@ impl OprfKey {
     /// not canonical or is the identity.
     pub fn evaluate(&self, blinded: &[u8]) -> Result<Vec<u8>, Error> {
         check_elements(blinded, blinded.len() / ELEMENT_BYTES)?;
-        let evaluated: Result<Vec<[u8; ELEMENT_BYTES]>, Error> = blinded
-            .par_chunks_exact(ELEMENT_BYTES)
+        let evaluated: Result<Vec<Vec<[u8; ELEMENT_BYTES]>>, Error> = blinded
+            .par_chunks(BATCH * ELEMENT_BYTES)
             .enumerate()
-            .map(|(index, bytes)| {
-                let element =
-                    BlindedElement::deserialize(bytes).map_err(|_| Error::GroupElement { index })?;
-                Ok(self.0.blind_evaluate(&element).serialize().into())
+            .map(|(batch, bytes)| {
+                let elements = decode_elements(batch, bytes)?;
+                Ok(group::multiply_and_encode(elements.into_iter().map(|element| (&self.0, element))))
             })
             .collect();
-        Ok(evaluated?.concat())
+        Ok(evaluated?.concat().concat())
     }
 }
 
 /// Blinded items that wait for the server's evaluation.
 pub struct BlindedItems<I> {
-    items: Vec<(I, OprfClient<Ristretto255>)>,
+    items: Vec<I>,
+    blinds: Zeroizing<Vec<Scalar>>,
     message: Vec<u8>,
 }
 
@@ -99,32 +129,38 @@ pub struct BlindedItems<I> {
 ///
 /// # Errors
 /// [`Error::ItemLength`].
-pub fn blind<I: AsRef<[u8]> + Send>(items: Vec<I>) -> Result<BlindedItems<I>, Error> {
-    blind_with(items, || OsRng)
+pub fn blind<I: AsRef<[u8]> + Sync>(items: Vec<I>) -> Result<BlindedItems<I>, Error> {
+    let blinds = Zeroizing::new(items.iter().map(|_| random_scalar()).collect());
+    blind_with(items, blinds)
 }
 
-fn blind_with<I, R, F>(items: Vec<I>, rng: F) -> Result<BlindedItems<I>, Error>
-where
-    I: AsRef<[u8]> + Send,
-    R: RngCore + CryptoRng,
-    F: Fn() -> R + Sync,
-{
-    let blinded: Result<Vec<_>, Error> = items
-        .into_par_iter()
-        .map(|item| {
-            check_item(item.as_ref())?;
-            let length = item.as_ref().len();
-            let result =
-                OprfClient::blind(item.as_ref(), &mut rng()).map_err(|_| Error::ItemLength { length })?;
-            let element: [u8; ELEMENT_BYTES] = result.message.serialize().into();
-            Ok(((item, result.state), element))
+/// Uniform and not zero.
+fn random_scalar() -> Scalar {
+    loop {
+        let scalar = Scalar::random(&mut OsRng);
+        if scalar != Scalar::ZERO {
+            return scalar;
+        }
+    }
+}
+
+fn blind_with<I: AsRef<[u8]> + Sync>(
+    items: Vec<I>,
+    blinds: Zeroizing<Vec<Scalar>>,
+) -> Result<BlindedItems<I>, Error> {
+    let blinded: Result<Vec<Vec<[u8; ELEMENT_BYTES]>>, Error> = items
+        .par_chunks(BATCH)
+        .zip(blinds.par_chunks(BATCH))
+        .map(|(items, blinds)| {
+            let elements: Result<Vec<_>, Error> = items.iter().map(|item| hash_item(item.as_ref())).collect();
+            Ok(group::multiply_and_encode(blinds.iter().zip(elements?)))
         })
         .collect();
-    let (items, elements): (Vec<_>, Vec<_>) = blinded?.into_iter().unzip();
-    Ok(BlindedItems { items, message: elements.concat() })
+    let message = blinded?.concat().concat();
+    Ok(BlindedItems { items, blinds, message })
 }
 
-impl<I: AsRef<[u8]> + Send + Sync> BlindedItems<I> {
+impl<I: AsRef<[u8]> + Sync> BlindedItems<I> {
     /// The message to the server: 32 bytes per item, uniform whatever the items are.
     pub fn message(&self) -> &[u8] {
         &self.message
@@ -137,20 +173,49 @@ impl<I: AsRef<[u8]> + Send + Sync> BlindedItems<I> {
     /// [`Error::Length`], [`Error::GroupElement`].
     pub fn finalize(self, evaluated: &[u8]) -> Result<Vec<ItemKey>, Error> {
         check_elements(evaluated, self.items.len())?;
-        self.items
-            .par_iter()
-            .zip(evaluated.par_chunks_exact(ELEMENT_BYTES))
+        let keys: Result<Vec<Vec<ItemKey>>, Error> = self
+            .items
+            .par_chunks(BATCH)
+            .zip(self.blinds.par_chunks(BATCH))
+            .zip(evaluated.par_chunks(BATCH * ELEMENT_BYTES))
             .enumerate()
-            .map(|(index, ((item, state), bytes))| {
-                let element =
-                    EvaluationElement::deserialize(bytes).map_err(|_| Error::GroupElement { index })?;
-                let output = state
-                    .finalize(item.as_ref(), &element)
-                    .map_err(|_| Error::ItemLength { length: item.as_ref().len() })?;
-                Ok(ItemKey::from_output(&output))
+            .map(|(batch, ((items, blinds), bytes))| {
+                let elements = decode_elements(batch, bytes)?;
+                let mut inverses = Zeroizing::new(blinds.to_vec());
+                Scalar::batch_invert(&mut inverses);
+                let unblinded = group::multiply_and_encode(inverses.iter().zip(elements));
+                let output = |(item, element): (&I, _)| finalize_hash(item.as_ref(), element);
+                Ok(items.iter().zip(&unblinded).map(output).map(|o| ItemKey::from_output(&o)).collect())
             })
-            .collect()
+            .collect();
+        Ok(keys?.into_iter().flatten().collect())
     }
+}
+
+/// Bytes of an OPRF output.
+const OUTPUT_BYTES: usize = 64;
+
+/// The last hash of Evaluate and Finalize (RFC 9497, section 3.3.1).
+fn finalize_hash(item: &[u8], element: &[u8; ELEMENT_BYTES]) -> [u8; OUTPUT_BYTES] {
+    Sha512::new()
+        .chain_update((item.len() as u16).to_be_bytes()) // items have at most 65,535 bytes
+        .chain_update(item)
+        .chain_update((ELEMENT_BYTES as u16).to_be_bytes())
+        .chain_update(element)
+        .chain_update(b"Finalize")
+        .finalize()
+        .into()
+}
+
+fn hash_item(item: &[u8]) -> Result<curve25519_dalek::RistrettoPoint, Error> {
+    check_item(item)?;
+    group::hash_to_group(item).ok_or(Error::ItemLength { length: item.len() })
+}
+
+fn decode_elements(batch: usize, bytes: &[u8]) -> Result<Vec<curve25519_dalek::RistrettoPoint>, Error> {
+    let decode =
+        |(place, bytes)| group::decode(bytes).ok_or(Error::GroupElement { index: batch * BATCH + place });
+    bytes.chunks_exact(ELEMENT_BYTES).enumerate().map(decode).collect()
 }
 
 fn check_item(item: &[u8]) -> Result<(), Error> {
@@ -181,7 +246,7 @@ impl ItemKey {
     /// Bytes of [`ItemKey::to_bytes`].
     pub const BYTES: usize = 20;
 
-    fn from_output(output: &[u8]) -> ItemKey {
+    fn from_output(output: &[u8; OUTPUT_BYTES]) -> ItemKey {
         let mut low = [0u8; 16];
         low.copy_from_slice(&output[..16]);
         let residue = (u128::from_le_bytes(low) % u128::from(PLAINTEXT_MODULUS)) as u32;
@@ -253,27 +318,6 @@ mod tests {
         (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
     }
 
-    /// Hands out prepared bytes, as the blinds of RFC 9497's vectors are given.
-    struct Prepared(Vec<u8>);
-
-    impl RngCore for Prepared {
-        fn next_u32(&mut self) -> u32 {
-            unreachable!("scalars are drawn by bytes")
-        }
-        fn next_u64(&mut self) -> u64 {
-            unreachable!("scalars are drawn by bytes")
-        }
-        fn fill_bytes(&mut self, out: &mut [u8]) {
-            out.fill(0);
-            out[..self.0.len()].copy_from_slice(&self.0);
-        }
-        fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), rand::Error> {
-            self.fill_bytes(out);
-            Ok(())
-        }
-    }
-    impl CryptoRng for Prepared {}
-
     /// RFC 9497, appendix A.1.1 (ristretto255-SHA512, OPRF mode): key derived from seed a3..a3 and
     /// "test key"; (input, blind, blinded element, evaluation element, output).
     const SEED: &str = "a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3a3";
@@ -296,17 +340,45 @@ mod tests {
 
     #[test]
     fn rfc_9497_vectors_step_by_step() {
-        let server = OprfKey(OprfServer::new_from_seed(&hex(SEED), b"test key").unwrap());
+        let server = OprfKey::derive(&hex(SEED), b"test key").unwrap();
         for [input, blind, blinded, evaluated, output] in VECTORS {
             let item = hex(input);
-            let waiting = blind_with(vec![item.clone()], || Prepared(hex(blind))).unwrap();
+            let blind = Scalar::from_canonical_bytes(hex(blind).try_into().unwrap()).unwrap();
+            let waiting = blind_with(vec![item.clone()], Zeroizing::new(vec![blind])).unwrap();
             assert_eq!(waiting.message(), hex(blinded));
             let answer = server.evaluate(waiting.message()).unwrap();
             assert_eq!(answer, hex(evaluated));
             let keys = waiting.finalize(&answer).unwrap();
-            let expected = ItemKey::from_output(&hex(output));
+            let expected = ItemKey::from_output(&hex(output).try_into().unwrap());
             assert_eq!(keys[0].to_bytes(), expected.to_bytes());
             assert_eq!(server.item_key(&item).unwrap().to_bytes(), expected.to_bytes());
+        }
+    }
+
+    /// The crate `voprf`, one element at a time, is the oracle of the batches.
+    #[test]
+    fn batches_agree_with_voprf() {
+        use voprf::{BlindedElement, OprfClient};
+        let ours = OprfKey::from_seed(&[3; 32]).unwrap();
+        let theirs = OprfServer::<Ristretto255>::new_from_seed(&[3; 32], KEY_INFO).unwrap();
+        let items: Vec<Vec<u8>> = (1..200u8).map(|i| vec![i; usize::from(i)]).collect();
+        let waiting = blind(items.clone()).unwrap();
+        let answer = ours.evaluate(waiting.message()).unwrap();
+        for (blinded, evaluated) in waiting.message().chunks(32).zip(answer.chunks(32)) {
+            let element = BlindedElement::deserialize(blinded).unwrap();
+            assert_eq!(theirs.blind_evaluate(&element).serialize()[..], *evaluated);
+        }
+        let known = ours.item_keys(&items).unwrap();
+        for ((item, key), known) in items.iter().zip(waiting.finalize(&answer).unwrap()).zip(known) {
+            let expected = ItemKey::from_output(&theirs.evaluate(item).unwrap().into());
+            assert_eq!(key.to_bytes(), expected.to_bytes());
+            assert_eq!(known.to_bytes(), expected.to_bytes());
+            // Their client with our server.
+            let client = OprfClient::<Ristretto255>::blind(item, &mut OsRng).unwrap();
+            let evaluated = ours.evaluate(&client.message.serialize()).unwrap();
+            let evaluated = voprf::EvaluationElement::deserialize(&evaluated).unwrap();
+            let output = client.state.finalize(item, &evaluated).unwrap();
+            assert_eq!(ItemKey::from_output(&output.into()).to_bytes(), expected.to_bytes());
         }
     }
 
@@ -331,6 +403,21 @@ mod tests {
         assert!(second.item_key(b"item").unwrap().to_bytes() != key.to_bytes());
         assert!(ItemKey::from_bytes(&[0xff; 20]).is_err());
         assert!(ItemKey::from_bytes(&[0; 19]).is_err());
+    }
+
+    /// Residue and masks of RFC 9497's first output, computed apart from this code (SHA-512's bytes
+    /// as integers, AES-128 by another implementation). A change orphans every stored database.
+    #[test]
+    fn residues_and_masks_never_change() {
+        let key = ItemKey::from_output(&hex(VECTORS[0][4]).try_into().unwrap());
+        assert_eq!(key.residue(), 299);
+        let masks = |uid, count| {
+            let mut masks = vec![0; count];
+            key.masks().fill(ShardUid(uid), &mut masks);
+            masks
+        };
+        assert_eq!(masks(1, 4), [19486, 43490, 5181, 37331]);
+        assert_eq!(masks(2, 2), [27605, 35321]);
     }
 
     #[test]

@@ -13,11 +13,11 @@ pub const ANSWER_BITS: u32 = 20;
 /// Bits per coefficient of a hint. Rounding to 26 bits costs 2.1% of the noise limit at N = 2048.
 pub const HINT_BITS: u32 = 26;
 /// Largest share of the decryption limit that the noise's standard deviation may take: ten of them
-/// fit below the limit, so a slot fails with a probability below 2^-62.
+/// fit below the limit, so a slot fails with a probability of about 2^-76.
 pub const NOISE_SHARE_LIMIT: f64 = 0.1;
 /// Most low bits that an upload ever drops; more would not save a tenth of the bytes.
 const MAX_DROPPED_BITS: u32 = 12;
-/// Most points per bin and shard: beyond, an upload passes 18 MB, and sums leave the kernels' headroom.
+/// Most points per bin and shard: beyond, an upload passes 12 MB, and sums leave the kernels' headroom.
 pub const MAX_POINTS: u16 = 1024;
 /// Most ciphertext groups.
 pub const MAX_GROUPS: u8 = 8;

@@ -2,6 +2,7 @@
 
 use rand::{CryptoRng, Rng, RngCore, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::Error;
 use crate::bits;
@@ -77,7 +78,7 @@ pub fn encrypt(
     keys: Vec<AskedKey>,
     rng: &mut (impl RngCore + CryptoRng),
 ) -> Result<(Vec<u8>, Pending), Error> {
-    let mut residues: Vec<u32> = random_residues(params, rng);
+    let mut residues = Zeroizing::new(random_residues(params, rng));
     let mut taken = bitvec::bitvec![0; params.bins()];
     let mut asked = Vec::with_capacity(keys.len());
     for AskedKey { item, bin, key } in keys {
@@ -89,7 +90,7 @@ pub fn encrypt(
         let (group, slot) = (bin / params.degree(), bin % params.degree());
         asked.push(AskedItem { item, group, slot, masks: key.masks() });
     }
-    let plaintexts = powers(params, &residues);
+    let plaintexts = Zeroizing::new(powers(params, &residues));
     let secret = FreshSecret::generate(Ring::of(params.set()));
     let (upload, secret) = cipher::encrypt(params, masks, secret, &plaintexts);
     Ok((upload, Pending { params: *params, secret, asked }))

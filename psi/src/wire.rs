@@ -20,7 +20,7 @@ use crate::shard::ShardUid;
 pub const PROTOCOL_VERSION: u16 = 1;
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 5;
-/// Cap on a manifest: 4,096 shards of 42 bytes, and the rest.
+/// Cap on a manifest: 4,096 shards of at most 43 bytes, and the rest.
 pub const MANIFEST_CAP: u64 = 256 * 1024;
 /// Cap on an attachment (the catalogue: a million tracks of 100 bytes, and room).
 pub const ATTACHMENT_CAP: u64 = 256 * 1024 * 1024;

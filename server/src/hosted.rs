@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use client::ServerKey;
 use db::{Database, EncodeReport};
@@ -38,11 +38,14 @@ pub enum DaemonError {
 pub(crate) struct Hosted {
     pub database: Arc<Database>,
     server: Server,
+    /// Held from encoding to publishing, so that no older state follows a newer one.
+    publishing: Mutex<()>,
 }
 
 impl Hosted {
     /// Encodes what was added, and publishes what is in force now.
     pub fn encode(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let report = self.database.encode(progress)?;
         self.server.publish(Arc::new(snapshot(&self.database)?))?;
         Ok(report)
@@ -84,7 +87,7 @@ impl Daemon {
             settings: database.settings().clone(),
         };
         let path = database.folder().join(crate::admin::SOCKET_NAME);
-        let hosted = Arc::new(Hosted { database, server });
+        let hosted = Arc::new(Hosted { database, server, publishing: Mutex::new(()) });
         let open = || AdminHost::open(hosted.clone(), description);
         let admin = match admin {
             true => Some(open().map_err(|source| DaemonError::Admin { path, source })?),

@@ -9,7 +9,7 @@
 //! | `workers` | the bounded queue between sockets and cores |
 //! | `limits`, `counters` | how often one client may ask, and what was done |
 //!
-//! The server learns of a query that it was made, and nothing else: what it logs and counts holds no
+//! The server learns of a query that it was made, when, and from which address: what it logs and counts holds no
 //! payload, because a payload would tell nothing.
 
 #![forbid(unsafe_code)]

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use tfhe::core_crypto::commons::dispersion::StandardDev;
 use tfhe::core_crypto::commons::math::random::{Gaussian, RandomGenerator, Seed};
 use tfhe::core_crypto::prelude::{CiphertextModulus, DefaultRandomGenerator};
+use zeroize::Zeroizing;
 
 use super::ring::{Coefficients, Ring, Transformed};
 use super::secret::{FreshSecret, SpentSecret, os_seeded_generator};
@@ -131,7 +132,8 @@ fn phases(
     answer: impl Iterator<Item = u64>,
 ) -> Vec<u64> {
     let hint = Coefficients(hint.map(|h| ring.switch_up(h, HINT_BITS)).collect());
-    let masked = ring.inverse(ring.multiply(&ring.forward(hint), secret.transformed()));
+    // hint·s gives s away to whoever has the hint.
+    let masked = Zeroizing::new(ring.inverse(ring.multiply(&ring.forward(hint), secret.transformed())));
     answer.zip(&masked.0).map(|(x, &m)| ring.subtract(ring.switch_up(x, ANSWER_BITS), m)).collect()
 }
 
