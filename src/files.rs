@@ -26,8 +26,11 @@ pub struct Found {
     pub shown: String,
 }
 
+/// What could not be read, and why.
+pub type Unreadable = (PathBuf, String);
+
 /// Everything below `paths`, in a fixed order, and what could not be read with the reason.
-pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<(PathBuf, String)>)> {
+pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<Unreadable>)> {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for path in paths {
         let metadata = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -41,7 +44,8 @@ pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<(PathBuf, String)>)> {
         let name = root.file_name().map(PathBuf::from).unwrap_or_default();
         for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
             match entry {
-                Ok(entry) if entry.file_type().is_file() && is_audio(entry.path()) => {
+                // Pipes and devices, too: whoever reads the list of skipped files finds them there.
+                Ok(entry) if !entry.file_type().is_dir() && is_audio(entry.path()) => {
                     let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
                     let shown = name.join(below).to_string_lossy().into_owned();
                     found.push(Found { file: entry.into_path(), shown });
@@ -49,7 +53,8 @@ pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<(PathBuf, String)>)> {
                 Ok(_) => {}
                 Err(error) => {
                     let path = error.path().unwrap_or(path).to_owned();
-                    unreadable.push((path, error.to_string()));
+                    let reason = error.io_error().map_or_else(|| error.to_string(), |io| io.to_string());
+                    unreadable.push((path, reason));
                 }
             }
         }

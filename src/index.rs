@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cli::{self, IndexArgs};
-use crate::files::{self, Found};
+use crate::files::{self, Found, Unreadable};
 use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, hours};
@@ -74,7 +74,7 @@ pub fn run(args: &IndexArgs) -> Result<ExitCode> {
 pub fn index(
     library: &Library,
     found: &[Found],
-    unreadable: Vec<(PathBuf, String)>,
+    unreadable: Vec<Unreadable>,
     interrupt: &Interrupt,
 ) -> Result<Summary> {
     let start = Instant::now();
@@ -147,7 +147,8 @@ impl Summary {
             Outcome::Known => self.already_there += 1,
             Outcome::Skipped { file, reason } => {
                 let file = file.display().to_string();
-                bar.suspend(|| eprintln!("skipped {file}: {reason}"));
+                let (shown, why) = (output::plain(&file), output::plain(&reason));
+                bar.suspend(|| eprintln!("skipped {shown}: {why}"));
                 self.skipped.push(Skipped { file, reason });
             }
         }
@@ -222,7 +223,7 @@ fn print_summary(summary: &Summary, folder: &str) -> Result<()> {
     writeln!(out, "already there  {}", summary.already_there)?;
     writeln!(out, "skipped        {}", summary.skipped.len())?;
     for Skipped { file, reason } in &summary.skipped {
-        writeln!(out, "  {file}: {reason}")?;
+        writeln!(out, "  {}: {}", output::plain(file), output::plain(reason))?;
     }
     let rate = summary.seconds_of_audio / 60.0 / summary.seconds.max(1e-3);
     writeln!(out, "took           {:.1} s, {rate:.1} hours of audio per minute", summary.seconds)?;

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             .downcast_ref::<std::io::Error>()
             .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
         if !pipe {
-            let _ = writeln!(std::io::stderr(), "psi-shazam: {error:#}");
+            let _ = writeln!(std::io::stderr(), "psi-shazam: {}", output::explain(&error));
         }
         ExitCode::from(ERROR)
     })

@@ -132,7 +132,7 @@ pub fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 /// The answer as a person reads it.
 pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", answer.file)?;
+    writeln!(out, "{}", plain(&answer.file))?;
     match &answer.best {
         Some(best) => {
             writeln!(out, "  {}", name(best))?;
@@ -171,7 +171,21 @@ pub fn name(found: &JsonMatch) -> String {
     if artist.is_empty() { title } else { format!("{title} — {artist}") }
 }
 
-/// A text that a server chose, without what would steer a terminal.
+/// An error with its causes, fit for a terminal. Some messages end in their cause: that is not said twice.
+pub fn explain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    let lines: Vec<String> = text.lines().map(plain).collect();
+    lines.join("\n")
+}
+
+/// A text that somebody else chose (a title, a file name), without what would steer a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
@@ -216,6 +230,15 @@ mod tests {
     #[test]
     fn a_hostile_title_cannot_steer_the_terminal() {
         assert_eq!(plain("a\x1b[2Jb\u{9b}1m"), "a\u{fffd}[2Jb\u{fffd}1m");
+    }
+
+    #[test]
+    fn an_error_tells_each_cause_once_and_steers_nothing() {
+        let missing = || std::io::Error::other("no \x1b[2J such file");
+        let error =
+            anyhow::Error::new(missing()).context("cannot read a: no \x1b[2J such file").context("stopped");
+        assert_eq!(explain(&error), "stopped: cannot read a: no \u{fffd}[2J such file");
+        assert_eq!(explain(&anyhow::anyhow!("two\nlines")), "two\nlines");
     }
 
     #[test]

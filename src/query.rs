@@ -88,10 +88,10 @@ async fn query_all(args: &QueryArgs, mut client: Client) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed = true;
-                let (file, error) = (file.display().to_string(), format!("{error:#}"));
+                let (file, error) = (file.display().to_string(), output::explain(&error));
                 match args.database.json {
                     true => output::print_json(&FileError { file, error })?,
-                    false => eprintln!("psi-shazam: {file}: {error}"),
+                    false => eprintln!("psi-shazam: {}: {error}", output::plain(&file)),
                 }
             }
         }

@@ -15,7 +15,8 @@ use crate::output::{hours, size};
 
 pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(crate::is_watched()).init();
     let folder = cli::database_folder(&args.db)?;
     if let Some(other) = AdminClient::connect(&folder)? {
         let address = other.describe()?.address;

@@ -12,6 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
+use super::place::Place;
 use super::wire::{self, AdminRequest, AdminResponse, Description, SOCKET_NAME};
 use crate::hosted::Hosted;
 
@@ -29,7 +30,7 @@ impl AdminHost {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(&path)?;
+        let listener = UnixListener::bind(Place::in_folder(hosted.database.folder())?.path())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let accepting = tokio::spawn(accept(listener, hosted, description));
         Ok(AdminHost { path, accepting })

@@ -6,6 +6,7 @@
 
 mod host;
 mod owner;
+mod place;
 mod wire;
 
 pub(crate) use host::AdminHost;

@@ -1,12 +1,13 @@
 //! The owner's end: what `index` and its like call.
 
-use std::io::{self, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use db::{Added, EncodeReport, NewTrack, Stats, StoredTrack};
 
+use super::place::Place;
 use super::wire::{self, AdminError, AdminRequest, AdminResponse, Description, SOCKET_NAME};
 
 /// A connection to the daemon that has a database open. Calls from several threads take turns.
@@ -18,18 +19,13 @@ impl AdminClient {
     /// # Errors
     /// [`AdminError::Socket`] for a socket that is there but may not be used.
     pub fn connect(folder: &Path) -> Result<Option<AdminClient>, AdminError> {
-        let path = folder.join(SOCKET_NAME);
-        match UnixStream::connect(&path) {
+        match Place::in_folder(folder).and_then(|place| UnixStream::connect(place.path())) {
             Ok(stream) => Ok(Some(AdminClient(Mutex::new(stream)))),
-            // A socket that nobody listens on is what a killed daemon leaves behind.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
-            {
-                Ok(None)
-            }
-            // Too long a path for a socket: then no daemon has one there either.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
-            Err(source) => Err(AdminError::Socket { path, source }),
+            Err(source) => match source.kind() {
+                // A socket that nobody listens on is what a killed daemon leaves behind.
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused => Ok(None),
+                _ => Err(AdminError::Socket { path: folder.join(SOCKET_NAME), source }),
+            },
         }
     }
 

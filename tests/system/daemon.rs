@@ -1,0 +1,162 @@
+//! The daemon's life: tracks that come and go, signals, crashes, a second one.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Daemon, User, audio, copy_catalogue};
+
+fn ask(user: &User, daemon: &Daemon, recording: &str, top: &str) -> Value {
+    let recording = audio(recording);
+    user.run([
+        "query",
+        recording.to_str().unwrap(),
+        "--server",
+        &daemon.server(),
+        "--server-key",
+        &daemon.key,
+        "--top",
+        top,
+        "--json",
+    ])
+    .json()
+}
+
+/// Whether some file below `folder` contains `text`.
+fn holds(folder: &Path, text: &str) -> bool {
+    let contains = |bytes: Vec<u8>| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { holds(&path, text) } else { contains(fs::read(path).unwrap()) }
+    })
+}
+
+#[test]
+fn tracks_come_and_go_while_it_runs() {
+    let user = User::new();
+    let music = user.path("music");
+    let files = copy_catalogue(&music);
+    let late = files.iter().find(|file| file.ends_with("the-city-falls.ogg")).unwrap();
+    let elsewhere = user.path("the-city-falls.ogg");
+    fs::rename(late, &elsewhere).unwrap();
+    let index = |path: &Path| {
+        let indexed = user.run(["index".as_ref(), path.as_os_str(), "--json".as_ref()]);
+        indexed.assert_code(0);
+        indexed.json()["added"].as_u64().unwrap()
+    };
+    assert_eq!(index(&music), 7);
+
+    let daemon = user.serve();
+    let socket = fs::metadata(user.db().join("admin.sock")).unwrap();
+    assert!(socket.file_type().is_socket());
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(user.db()).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let recording = "recordings/clean.mp3";
+    let before = ask(&user, &daemon, recording, "100");
+    assert!(before["match"].is_null(), "{before}");
+    assert_eq!(index(&elsewhere), 1);
+    let with = ask(&user, &daemon, recording, "1");
+    assert_eq!(with["match"]["title"], "The City Falls", "{with}");
+    assert!(holds(&user.path("cache"), "The City Falls"), "the client holds the catalogue");
+
+    let removed = user.run(["remove", "the-city-falls.ogg", "--json"]);
+    removed.assert_code(0);
+    assert_eq!(removed.json()["removed"], 1);
+    let without = ask(&user, &daemon, recording, "100");
+    assert!(without["match"].is_null(), "{without}");
+    assert!(!without.to_string().contains("The City Falls"), "{without}");
+    assert!(!holds(&user.path("cache"), "The City Falls"), "nothing names what was removed");
+    assert_eq!(user.list().len(), 7);
+    // Others are still there.
+    assert_eq!(ask(&user, &daemon, "recordings/phone.wav", "1")["match"]["title"], "Loyalists");
+    assert_eq!(index(&elsewhere), 1);
+    assert_eq!(ask(&user, &daemon, recording, "1")["match"]["title"], "The City Falls");
+
+    let stats = user.run(["stats", "--json"]).json();
+    assert_eq!(stats["daemon"], daemon.server());
+    assert_eq!(stats["tracks"], 8);
+}
+
+#[test]
+fn killed_and_started_again_it_answers_as_before() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let first = ask(&user, &daemon, "recordings/noisy.m4a", "1");
+    assert_eq!(first["match"]["title"], "Breaking the Chains");
+    let key = daemon.key.clone();
+    let (status, _) = daemon.stop("KILL");
+    assert_eq!(status.code(), None);
+    assert!(user.db().join("admin.sock").exists(), "a killed daemon leaves its socket behind");
+    // What a dead daemon left disturbs nobody.
+    assert_eq!(user.list().len(), 8);
+    let daemon = user.serve();
+    assert_eq!(daemon.key, key);
+    let again = ask(&user, &daemon, "recordings/noisy.m4a", "1");
+    assert_eq!(again["match"]["track_id"], first["match"]["track_id"]);
+    assert_eq!(again["match"]["offset_seconds"], first["match"]["offset_seconds"]);
+    assert_eq!(
+        again["bytes"]["setup_received"], 0,
+        "shards and catalogue are the ones that the client holds"
+    );
+}
+
+#[test]
+fn sigterm_and_sigint_stop_it_in_good_order() {
+    let user = User::with_catalogue();
+    for signal in ["TERM", "INT"] {
+        let daemon = user.serve();
+        ask(&user, &daemon, "recordings/noisy.m4a", "1");
+        let (status, log) = daemon.stop(signal);
+        assert_eq!(status.code(), Some(0), "{signal}: {log}");
+        assert!(!user.db().join("admin.sock").exists());
+        assert!(log.contains("queries: 1"), "{log}");
+        assert!(!log.contains('\u{1b}'), "no colours where nobody watches: {log}");
+    }
+}
+
+#[test]
+fn one_database_has_one_daemon() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let second = user.run(["serve", "--listen", "127.0.0.1:0"]);
+    second.assert_error(&["already serves", &daemon.server()]);
+    assert_eq!(second.stdout, "");
+    // The first one did not notice.
+    assert_eq!(ask(&user, &daemon, "recordings/phone.wav", "1")["match"]["title"], "Loyalists");
+    // A port that is taken is told from that.
+    let other = User::new();
+    let taken = other.run(["serve", "--listen", &daemon.server()]);
+    taken.assert_error(&["cannot listen on", &daemon.server(), "in use"]);
+}
+
+#[test]
+fn an_empty_database_is_served_and_filled() {
+    let user = User::new();
+    let daemon = user.serve();
+    assert!(ask(&user, &daemon, "recordings/clean.mp3", "3")["match"].is_null());
+    user.run(["index".as_ref(), audio("catalogue").as_os_str()]).assert_code(0);
+    assert_eq!(ask(&user, &daemon, "recordings/clean.mp3", "3")["match"]["title"], "The City Falls");
+}
+
+/// A Unix socket's path has about 108 bytes; a database's folder may lie deeper.
+#[test]
+fn a_deep_folder_is_no_obstacle() {
+    let user = User::new();
+    let deep = format!("{0}/{0}/{0}", "a-rather-long-name-for-a-folder-with-music-in-it");
+    let catalogue = audio("catalogue");
+    let index = user.run(["index".as_ref(), catalogue.as_os_str(), "--db".as_ref(), deep.as_ref()]);
+    index.assert_code(0);
+    let mut command = user.command(["serve", "--listen", "127.0.0.1:0"]);
+    command.env("PSI_SHAZAM_DB", user.path(&deep));
+    let daemon = Daemon::start(command);
+    assert_eq!(ask(&user, &daemon, "recordings/clean.mp3", "1")["match"]["title"], "The City Falls");
+    // The owner reaches it by the relative path and by the absolute one.
+    for db in [deep.clone(), user.path(&deep).display().to_string()] {
+        let stats = user.run(["stats", "--json", "--db", &db]);
+        stats.assert_code(0);
+        assert_eq!(stats.json()["daemon"], daemon.server());
+    }
+}

@@ -1,0 +1,11 @@
+//! The program as its users meet it: its processes, files, sockets and exit codes, on bundled music.
+
+mod cli;
+mod daemon;
+mod hostile;
+mod index;
+mod pipeline;
+mod privacy;
+mod sound;
+mod support;
+mod trust;

@@ -1,0 +1,66 @@
+//! Which server is asked: pinned keys, first use, and a key that changed.
+
+use std::fs;
+
+use crate::support::{User, audio};
+
+fn recording() -> String {
+    audio("recordings/clean.mp3").display().to_string()
+}
+
+#[test]
+fn the_key_on_the_command_line_must_be_the_servers() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let ask =
+        |key: &str| user.run(["query", &recording(), "--server", &daemon.server(), "--server-key", key]);
+    ask(&daemon.key).assert_code(0);
+    let wrong = "0123456789abcdef".repeat(4);
+    let refused = ask(&wrong);
+    refused.assert_error(&["another key", "impostor", &wrong, &daemon.key]);
+    assert_eq!(refused.stdout, "");
+    ask("abc").assert_error(&["--server-key"]);
+    assert!(!user.path("data/psi-shazam/known_servers").exists(), "a pinned key is not remembered");
+    // A key without a server would check nothing.
+    user.run(["query", &recording(), "--server-key", &wrong]).assert_error(&["--server"]);
+    let (_, log) = daemon.stop("TERM");
+    assert!(log.contains("queries: 1,"), "the impostor was asked nothing: {log}");
+}
+
+#[test]
+fn a_key_that_changed_is_refused_with_advice() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let (address, old_key) = (daemon.address, daemon.key.clone());
+    let ask = || user.run(["query", &recording(), "--server", &address.to_string()]);
+    ask().assert_code(0);
+    let known = user.path("data/psi-shazam/known_servers");
+    assert_eq!(fs::read_to_string(&known).unwrap(), format!("{address} {old_key}\n"));
+    ask().assert_code(0);
+    assert_eq!(fs::read_to_string(&known).unwrap().lines().count(), 1);
+    assert!(daemon.stop("TERM").0.success());
+
+    let impostor = User::with_catalogue();
+    let daemon = impostor.serve_on(address);
+    assert!(daemon.key != old_key);
+    let refused = ask();
+    let (file, place) = (known.display().to_string(), address.to_string());
+    refused.assert_error(&["HAS CHANGED", &place, &old_key, &daemon.key, "remove the line", &file]);
+    assert_eq!(refused.stdout, "");
+    // As advised: the line goes, and the new key is taken.
+    fs::write(&known, "").unwrap();
+    ask().assert_code(0);
+    assert_eq!(fs::read_to_string(&known).unwrap(), format!("{address} {}\n", daemon.key));
+    let (_, log) = daemon.stop("TERM");
+    assert!(log.contains("queries: 1,"), "{log}");
+}
+
+#[test]
+fn an_unreadable_list_of_servers_is_not_passed_over() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let known = user.path("data/psi-shazam/known_servers");
+    fs::write(&known, format!("{} not-a-key\n", daemon.address)).unwrap();
+    let asked = user.run(["query", &recording(), "--server", &daemon.server()]);
+    asked.assert_error(&["known_servers, line 1"]);
+}
