@@ -1,0 +1,154 @@
+//! The catalogue as a table in the clear: what the encrypted look-up computes, without its cost.
+
+use anyhow::Result;
+use fingerprint::{
+    Candidate, Catalogue, FRAME_SECONDS, Hash, Landmark, SAMPLE_RATE, Settings, Track, TrackId, Verdict,
+    align, reference_landmarks,
+};
+use psi::params::LatticeSet;
+use psi::{Params, ParamsSpec, bins};
+use rand::rngs::OsRng;
+use rayon::prelude::*;
+
+use crate::music::Clip;
+use crate::sound::Random;
+
+/// Most labels of one hash: about the number of shards of a catalogue of this size, as a shard holds a hash
+/// at most once.
+const MAX_LABELS: usize = 80;
+
+/// Samples of a frame.
+const FRAME_SAMPLES: usize = (FRAME_SECONDS * SAMPLE_RATE as f64) as usize;
+
+/// A track's place among the clips, and its postings.
+pub struct Print {
+    pub clip: usize,
+    pub frames: u32,
+    pub postings: Vec<Landmark>,
+}
+
+/// Fingerprints of all clips that are in the catalogue.
+pub fn prints(clips: &[Clip], settings: &Settings) -> Vec<Print> {
+    let print = |(clip, c): (usize, &Clip)| {
+        let postings = reference_landmarks(&c.samples, settings).ok()?;
+        Some(Print { clip, frames: c.samples.len().div_ceil(FRAME_SAMPLES) as u32, postings })
+    };
+    clips.par_iter().enumerate().filter(|(_, c)| !c.unknown).filter_map(print).collect()
+}
+
+/// Postings of all tracks on one time line.
+pub struct Index {
+    /// (hash, frame), sorted.
+    postings: Vec<(u32, u32)>,
+    /// First posting of every value of a hash's top 16 bits.
+    starts: Vec<u32>,
+    catalogue: Catalogue,
+    /// The clip of every track; none for bulk.
+    clips: Vec<Option<usize>>,
+    own: usize,
+    seconds: f64,
+}
+
+impl Index {
+    /// Of the clips' prints, and of `copies` more of each, with frequencies and times scaled by 0.75 to 1.33:
+    /// bulk that has the statistics of music but is none.
+    pub fn new(prints: &[Print], copies: usize, settings: &Settings) -> Result<Index> {
+        let (mut postings, mut tracks, mut clips, mut end) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for copy in 0..=copies {
+            for print in prints {
+                let factor = if copy == 0 {
+                    1.0
+                } else {
+                    0.75f32 * (1.33f32 / 0.75).powf(copy as f32 / copies as f32)
+                };
+                let factor = if copy > 0 && (factor - 1.0).abs() < 0.01 { 1.015 } else { factor };
+                let frames = (print.frames as f32 / factor) as u32 + 1;
+                let mut random = Random::new(copy as u64, "bulk", print.clip);
+                let place = |l: &Landmark| match copy {
+                    0 => Some((l.hash.0, end + l.frame)),
+                    _ => Some((
+                        scaled(l.hash, factor, settings, &mut random)?,
+                        end + (l.frame as f32 / factor) as u32,
+                    )),
+                };
+                postings.extend(print.postings.iter().filter_map(place));
+                let id = TrackId(tracks.len() as u32);
+                let (title, artist, path) = (String::new(), String::new(), String::new());
+                tracks.push(Track { id, title, artist, path, start: end, frames });
+                clips.push((copy == 0).then_some(print.clip));
+                end += frames + 1;
+            }
+        }
+        postings.par_sort_unstable();
+        let starts = (0..=1u64 << 16)
+            .map(|top| postings.partition_point(|&(hash, _)| u64::from(hash) < top << 16) as u32)
+            .collect();
+        let own = prints.iter().map(|print| print.postings.len()).sum();
+        let seconds = prints.iter().map(|print| f64::from(print.frames)).sum::<f64>() * FRAME_SECONDS;
+        Ok(Index { postings, starts, catalogue: Catalogue::new(tracks)?, clips, own, seconds })
+    }
+
+    /// Postings per second of recorded reference.
+    pub fn density(&self) -> f64 {
+        self.own as f64 / self.seconds
+    }
+
+    pub fn postings(&self) -> usize {
+        self.postings.len()
+    }
+
+    pub fn tracks(&self) -> usize {
+        self.clips.len()
+    }
+
+    /// The clip that a track is; none for bulk.
+    pub fn clip(&self, track: TrackId) -> Option<usize> {
+        self.clips.get(track.0 as usize).copied().flatten()
+    }
+
+    /// The verdict, hashes asked and labels returned, when the strongest candidate of every bin is asked.
+    pub fn ask(&self, candidates: &[Candidate], asked: u32, seconds: f64) -> Result<(Verdict, usize, usize)> {
+        let params = params(asked)?;
+        let items = candidates.iter().map(|candidate| candidate.hash.0.to_le_bytes());
+        let chosen = bins::choose(&params, items, &mut OsRng);
+        let mut labels = Vec::new();
+        let sources: Vec<usize> = chosen.into_iter().filter_map(|asked| asked.source).collect();
+        for &source in &sources {
+            let found = self.look_up(candidates[source].hash);
+            // A fixed choice spread over the whole catalogue where there are too many.
+            let step = found.len().div_ceil(MAX_LABELS).max(1);
+            labels.extend(found.iter().step_by(step).map(|&(_, frame)| (source as u32, frame)));
+        }
+        Ok((align(&self.catalogue, candidates, &labels, seconds, 3), sources.len(), labels.len()))
+    }
+
+    fn look_up(&self, hash: Hash) -> &[(u32, u32)] {
+        let top = (hash.0 >> 16) as usize;
+        let near = &self.postings[self.starts[top] as usize..self.starts[top + 1] as usize];
+        let first = near.partition_point(|&(other, _)| other < hash.0);
+        let past = near.partition_point(|&(other, _)| other <= hash.0);
+        &near[first..past]
+    }
+}
+
+/// One group of 2,048 bins, as the database has it; what else there is does not bear on the choice.
+fn params(asked: u32) -> Result<Params> {
+    let spec = ParamsSpec {
+        set: LatticeSet::N2048Q47,
+        points: 8,
+        groups: 1,
+        label_elements: 2,
+        tag_elements: 0,
+        asked,
+    };
+    Ok(Params::new(spec)?)
+}
+
+/// The hash with its frequencies times `factor` and its time over it; none where it leaves the band.
+fn scaled(hash: Hash, factor: f32, settings: &Settings, random: &mut Random) -> Option<u32> {
+    let mut inside = |cell: u32| cell as f32 + 0.5 + 0.499 * random.signed();
+    let (f1, f2, dt) = hash.unpack();
+    let (f1, f2, dt) = (inside(f1) * factor, inside(f2) * factor, inside(dt) / factor);
+    let last = 3_800.0 / settings.frequency_step_hz;
+    (f1 < last && f2 < last).then(|| Hash::pack(f1 as u32, f2 as u32, dt as u32).0)
+}

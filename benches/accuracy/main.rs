@@ -1,0 +1,182 @@
+//! How often recordings are recognised, at every condition. See ../README.md and docs/recognition.md.
+
+mod codec;
+mod condition;
+mod encrypted;
+mod index;
+mod made;
+mod music;
+mod report;
+mod run;
+mod sound;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use condition::{Condition, Wear};
+use encrypted::Encrypted;
+use fingerprint::Settings;
+use index::Index;
+use report::{Asked, Row};
+use run::Run;
+use serde_json::json;
+
+/// Draw excerpts of a folder of music, wear them out, ask about them, and count.
+#[derive(Parser)]
+struct Args {
+    /// Folder of reference music
+    #[arg(long)]
+    reference: PathBuf,
+    /// Print a report in JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Ask through the real protocol, daemon and client in this process, instead of in the clear
+    #[arg(long)]
+    encrypted: bool,
+    /// Excerpts for every condition
+    #[arg(long, default_value_t = 100)]
+    queries: usize,
+    /// Recordings that are not in the catalogue
+    #[arg(long, default_value_t = 1000)]
+    unknown: usize,
+    /// Songs to draw from: alternate ones in name order
+    #[arg(long, value_enum, default_value_t = Half::Report)]
+    half: Half,
+    /// Which third of the songs is left out of the catalogue, 0 to 2
+    #[arg(long, default_value_t = 0)]
+    fold: usize,
+    /// Only conditions that begin with one of these words
+    #[arg(long, value_delimiter = ',')]
+    conditions: Vec<String>,
+    /// Hashes asked at most; several are compared on the same excerpts, in the clear only
+    #[arg(long, value_delimiter = ',', default_values_t = [db::ASKED])]
+    asked: Vec<u32>,
+    /// Scaled copies of every track beside it in the catalogue, in the clear only
+    #[arg(long, default_value_t = 0)]
+    copies: usize,
+    /// Peaks a second of the reference
+    #[arg(long)]
+    peaks: Option<f32>,
+    /// Targets of every anchor of the reference
+    #[arg(long)]
+    fan_out: Option<u8>,
+    /// Width of a frequency cell in Hz: 5 or 10
+    #[arg(long)]
+    hz: Option<f32>,
+    /// Width of a time cell in milliseconds: 32 or 64
+    #[arg(long)]
+    ms: Option<u16>,
+    /// Another draw
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Keep decoded samples in this folder, and use those that are there
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Write every query as a line of JSON to this file
+    #[arg(long)]
+    scores: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Half {
+    /// For choosing constants
+    Tuning,
+    /// For figures to be stated
+    Report,
+    /// Everything
+    Both,
+}
+
+impl Args {
+    fn settings(&self) -> Settings {
+        let default = Settings::default();
+        Settings {
+            peaks_per_second: self.peaks.unwrap_or(default.peaks_per_second),
+            fan_out: self.fan_out.unwrap_or(default.fan_out),
+            frequency_step_hz: self.hz.unwrap_or(default.frequency_step_hz),
+            time_step_ms: self.ms.unwrap_or(default.time_step_ms),
+        }
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let chosen = |condition: &Condition| {
+            let name = condition.to_string();
+            self.conditions.is_empty() || self.conditions.iter().any(|start| name.starts_with(start))
+        };
+        let mut conditions: Vec<Condition> = Condition::all().into_iter().filter(chosen).collect();
+        let codecs = |condition: &Condition| matches!(condition.wear, Wear::Codec(_));
+        if conditions.iter().any(codecs) && !codec::available() {
+            eprintln!("there is no ffmpeg here: mp3, AAC and Opus are left out");
+            conditions.retain(|condition| !codecs(condition));
+        }
+        conditions
+    }
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let settings = args.settings();
+    let clips = music::load(&args.reference, args.fold, args.cache.as_deref())?;
+    let prints = index::prints(&clips, &settings);
+    let index = Index::new(&prints, args.copies, &settings)?;
+    let encrypted = if args.encrypted { Some(Encrypted::new(&prints, &settings)?) } else { None };
+    let run = Run {
+        clips: &clips,
+        index: &index,
+        encrypted: encrypted.as_ref(),
+        settings: &settings,
+        asked: if args.encrypted { vec![db::ASKED] } else { args.asked.clone() },
+        half: match args.half {
+            Half::Tuning => Some(0),
+            Half::Report => Some(1),
+            Half::Both => None,
+        },
+        seed: args.seed,
+    };
+    let conditions = args.conditions();
+    let mut all = Vec::new();
+    for condition in &conditions {
+        all.extend(run.known(condition, args.queries)?);
+    }
+    all.extend(run.unknown(args.unknown)?);
+    if let Some(path) = &args.scores {
+        let lines: Vec<String> = all.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        std::fs::write(path, lines.join("\n") + "\n")?;
+    }
+    print(&args, &index, &settings, &run.asked, &all)
+}
+
+fn print(args: &Args, index: &Index, settings: &Settings, asked: &[u32], all: &[(u32, Asked)]) -> Result<()> {
+    let mut tables = Vec::new();
+    for &most in asked {
+        let mine: Vec<&Asked> = all.iter().filter(|(asked, _)| *asked == most).map(|(_, a)| a).collect();
+        let mut names: Vec<&str> = mine.iter().map(|a| a.condition.as_str()).collect();
+        names.dedup();
+        let rows: Vec<Row> = names
+            .iter()
+            .map(|name| {
+                Row::of(name, &mine.iter().filter(|a| a.condition == *name).copied().collect::<Vec<_>>())
+            })
+            .collect();
+        tables.push((most, rows));
+    }
+    let summary = json!({
+        "tracks": index.tracks(), "postings": index.postings(), "postings_per_second": index.density(),
+        "settings": settings, "threshold": fingerprint::THRESHOLD, "encrypted": args.encrypted,
+        "seed": args.seed, "fold": args.fold,
+    });
+    if args.json {
+        let report = json!({ "catalogue": summary, "tables": tables });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        return Ok(());
+    }
+    println!("{summary}");
+    for (most, rows) in &tables {
+        println!("\nasked at most {most}\n\n{}", Row::heading());
+        rows.iter().for_each(|row| println!("{}", row.line()));
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Excerpts to verdicts, on all cores; the order of the results does not depend on how many there are.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use client::Question;
+use fingerprint::{SAMPLE_RATE, Settings, Verdict, query_candidates};
+use rayon::prelude::*;
+
+use crate::condition::Condition;
+use crate::encrypted::Encrypted;
+use crate::index::Index;
+use crate::made;
+use crate::music::{Clip, Draw};
+use crate::report::{Asked, Outcome};
+use crate::sound::Random;
+
+/// Greatest error of the offset of a right answer.
+const OFFSET_SECONDS: f64 = 0.1;
+/// One in so many unknown recordings is no music.
+const MADE_EVERY: usize = 5;
+
+/// What is asked, and of whom.
+pub struct Run<'a> {
+    pub clips: &'a [Clip],
+    pub index: &'a Index,
+    /// The real protocol, where it is to be used.
+    pub encrypted: Option<&'a Encrypted>,
+    pub settings: &'a Settings,
+    pub asked: Vec<u32>,
+    /// The half of the songs to draw from; both where there is none.
+    pub half: Option<usize>,
+    pub seed: u64,
+}
+
+/// An excerpt's origin.
+struct Truth<'a> {
+    condition: &'a str,
+    song: &'a str,
+    /// Clip and first second; none where it is not in the catalogue.
+    place: Option<(&'a Clip, f64)>,
+}
+
+/// A verdict and what it cost.
+struct Reply {
+    verdict: Verdict,
+    clip: Option<usize>,
+    asked: usize,
+    labels: usize,
+}
+
+impl Run<'_> {
+    /// Excerpts of catalogue tracks at one condition, each with the number of hashes that were allowed.
+    pub fn known(&self, condition: &Condition, count: usize) -> Result<Vec<(u32, Asked)>> {
+        let draw = self.draw(false);
+        let name = condition.to_string();
+        self.collect(count, |number| {
+            let Some(excerpt) = draw.excerpt(condition, number) else { return Ok(Vec::new()) };
+            let from = excerpt.from as f64 / f64::from(SAMPLE_RATE);
+            let truth =
+                Truth { condition: &name, song: &excerpt.clip.song, place: Some((excerpt.clip, from)) };
+            self.ask(&excerpt.samples, &truth)
+        })
+    }
+
+    /// Recordings that are not in the catalogue: excerpts of songs left out, and sounds that are no music,
+    /// each at the next of the conditions for unknown recordings.
+    pub fn unknown(&self, count: usize) -> Result<Vec<(u32, Asked)>> {
+        let draw = self.draw(true);
+        let conditions = Condition::of_unknown();
+        let mut all = self.collect(count, |number| {
+            let condition = &conditions[number % conditions.len()];
+            if number % MADE_EVERY == 0 {
+                let mut random = Random::new(self.seed, "made", number);
+                let samples = made::sound(number / MADE_EVERY, condition.samples(), &mut random);
+                return self.ask(&samples, &Truth { condition: "unknown: no music", song: "", place: None });
+            }
+            let Some(excerpt) = draw.excerpt(condition, number) else { return Ok(Vec::new()) };
+            self.ask(
+                &excerpt.samples,
+                &Truth { condition: "unknown: music", song: &excerpt.clip.song, place: None },
+            )
+        })?;
+        all.sort_by(|a, b| a.1.condition.cmp(&b.1.condition));
+        Ok(all)
+    }
+
+    fn draw(&self, unknown: bool) -> Draw<'_> {
+        let mine = |clip: &&Clip| self.half.is_none_or(|half| clip.half == half);
+        Draw {
+            clips: self.clips.iter().filter(mine).filter(|clip| clip.unknown == unknown).collect(),
+            others: self.clips.iter().filter(mine).filter(|clip| clip.unknown).collect(),
+            seed: self.seed,
+        }
+    }
+
+    fn collect(
+        &self,
+        count: usize,
+        one: impl Fn(usize) -> Result<Vec<(u32, Asked)>> + Send + Sync,
+    ) -> Result<Vec<(u32, Asked)>> {
+        let each: Vec<_> = (0..count).into_par_iter().map(one).collect::<Result<_>>()?;
+        Ok(each.into_iter().flatten().collect())
+    }
+
+    fn ask(&self, samples: &[f32], truth: &Truth) -> Result<Vec<(u32, Asked)>> {
+        let start = Instant::now();
+        // What cannot be fingerprinted is not recognised.
+        let candidates = query_candidates(samples, self.settings).unwrap_or_default();
+        let fingerprint = start.elapsed();
+        let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
+        let question = Question { candidates, seconds };
+        self.asked
+            .iter()
+            .map(|&most| {
+                let start = Instant::now();
+                let reply = self.reply(&question, most)?;
+                let milliseconds = (fingerprint + start.elapsed()).as_secs_f64() * 1e3;
+                Ok((most, self.judge(truth, &reply, milliseconds)))
+            })
+            .collect()
+    }
+
+    fn reply(&self, question: &Question, most: u32) -> Result<Reply> {
+        if let Some(encrypted) = self.encrypted {
+            let answer = encrypted.ask(question.clone())?;
+            let clip = encrypted.clip(&answer, 0);
+            let (asked, labels) = (answer.hashes_asked, answer.labels);
+            return Ok(Reply { verdict: answer.verdict, clip, asked, labels });
+        }
+        let (verdict, asked, labels) = self.index.ask(&question.candidates, most, question.seconds)?;
+        let clip = verdict.candidates.first().and_then(|best| self.index.clip(best.track));
+        Ok(Reply { verdict, clip, asked, labels })
+    }
+
+    fn judge(&self, truth: &Truth, reply: &Reply, milliseconds: f64) -> Asked {
+        let best = reply.verdict.candidates.first();
+        let found = reply.clip.map(|clip| &self.clips[clip]);
+        let outcome = match (best, truth.place) {
+            (None, _) => Outcome::None,
+            (Some(best), Some((clip, from))) => {
+                let there = (best.offset_seconds - from).abs() < OFFSET_SECONDS;
+                if found.is_some_and(|found| found.path == clip.path) && there {
+                    Outcome::Right
+                } else if found.is_some_and(|found| found.song == clip.song) {
+                    Outcome::Song
+                } else {
+                    Outcome::Wrong
+                }
+            }
+            (Some(_), None) => Outcome::Wrong,
+        };
+        Asked {
+            condition: truth.condition.to_owned(),
+            song: truth.song.to_owned(),
+            found: found.map_or("", |found| &found.song).to_owned(),
+            outcome,
+            score: best.map_or(0.0, |best| best.score),
+            accepted: reply.verdict.best.is_some(),
+            asked: reply.asked,
+            labels: reply.labels,
+            milliseconds,
+        }
+    }
+}
