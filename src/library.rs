@@ -1,11 +1,19 @@
 //! The database, whether this process opens it or a daemon has it open.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use db::{Added, Database, EncodeReport, NewTrack, Stats, StoredTrack};
 use fingerprint::Settings;
 use server::admin::{AdminClient, Description};
+
+/// Longest wait for a database that is in use: several queries take less, an `index` may take more.
+const PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
+const ADVICE: &str =
+    " (wait for the other one; or run `psi-shazam serve`: while it runs, any number can index and query)";
 
 /// Called with (shards encoded, shards to encode).
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -20,16 +28,27 @@ pub enum Library {
 
 impl Library {
     /// Opens the database in `folder`, through its daemon if one is up. With `create`, makes it where
-    /// there is none.
+    /// there is none. Waits a while for others that have it open: queries take turns, and a daemon that
+    /// is about to start can be reached soon.
     pub fn open(folder: &Path, create: bool) -> Result<Library> {
-        if let Some(client) = AdminClient::connect(folder)? {
-            return Ok(Library::Daemon(client));
+        let start = Instant::now();
+        loop {
+            if let Some(client) = AdminClient::connect(folder)? {
+                return Ok(Library::Daemon(client));
+            }
+            let opened = match create {
+                true => Database::open_or_create(folder, Settings::default()),
+                false => Database::open(folder),
+            };
+            let locked = matches!(opened, Err(db::Error::Locked { .. }));
+            if locked && start.elapsed() < PATIENCE {
+                sleep(POLL);
+                continue;
+            }
+            let advice = if locked { ADVICE } else { "" };
+            let database = opened.with_context(|| format!("cannot open {}{advice}", folder.display()))?;
+            return Ok(Library::Local(Box::new(database)));
         }
-        let database = match create {
-            true => Database::open_or_create(folder, Settings::default()),
-            false => Database::open(folder),
-        };
-        Ok(Library::Local(Box::new(database.with_context(|| format!("cannot open {}", folder.display()))?)))
     }
 
     /// The daemon that has the database open, if one does.

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use client::{Cache, Client, ClientConfig, Question, Trust};
 use db::Database;
 use fingerprint::{Recording, Settings};
-use server::admin::AdminClient;
 use server::{Config, Daemon};
 
 use crate::cli::{self, QueryArgs};
+use crate::library::Library;
 use crate::output::{self, FileAnswer, FileError};
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
@@ -46,13 +46,15 @@ async fn connect(args: &QueryArgs) -> Result<(Client, Option<Daemon>)> {
         return Ok((Client::connect(server, ClientConfig::new(trust, cache)).await?, None));
     }
     let folder = cli::database_folder(&args.database.db)?;
-    if let Some(daemon) = AdminClient::connect(&folder)? {
-        let found = daemon.describe()?;
-        let trust = Trust::Pinned(found.key.parse()?);
-        return Ok((connect_local(found.address, trust).await?, None));
-    }
-    let database = Database::open(&folder).with_context(|| format!("cannot open {}", folder.display()))?;
-    let daemon = start_embedded(Arc::new(database)).await?;
+    let database = match tokio::task::spawn_blocking(move || Library::open(&folder, false)).await?? {
+        Library::Local(database) => database,
+        Library::Daemon(daemon) => {
+            let found = daemon.describe()?;
+            let trust = Trust::Pinned(found.key.parse()?);
+            return Ok((connect_local(found.address, trust).await?, None));
+        }
+    };
+    let daemon = start_embedded(Arc::new(*database)).await?;
     let client = connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key())).await?;
     Ok((client, Some(daemon)))
 }

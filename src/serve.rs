@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use db::Database;
-use fingerprint::Settings;
-use server::admin::AdminClient;
 use server::{Config, Daemon};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{self, ServeArgs};
+use crate::library::Library;
 use crate::output::{hours, size};
 
 pub fn run(args: &ServeArgs) -> Result<ExitCode> {
@@ -18,14 +17,15 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     log.with_ansi(crate::is_watched()).init();
     let folder = cli::database_folder(&args.db)?;
-    if let Some(other) = AdminClient::connect(&folder)? {
-        let address = other.describe()?.address;
-        bail!("a daemon already serves {} on {address}", folder.display());
-    }
-    let database = Database::open_or_create(&folder, Settings::default())
-        .with_context(|| format!("cannot open {}", folder.display()))?;
+    let database = match Library::open(&folder, true)? {
+        Library::Local(database) => database,
+        Library::Daemon(other) => {
+            let address = other.describe()?.address;
+            bail!("a daemon already serves {} on {address}", folder.display());
+        }
+    };
     let runtime = tokio::runtime::Runtime::new()?;
-    runtime.block_on(serve(args, Arc::new(database)))?;
+    runtime.block_on(serve(args, Arc::new(*database)))?;
     Ok(ExitCode::SUCCESS)
 }
 

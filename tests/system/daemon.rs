@@ -141,6 +141,32 @@ fn an_empty_database_is_served_and_filled() {
     assert_eq!(ask(&user, &daemon, "recordings/clean.mp3", "3")["match"]["title"], "The City Falls");
 }
 
+/// Without a daemon, programs that need the database at the same time take turns.
+#[test]
+fn queries_side_by_side_take_turns() {
+    let user = User::with_catalogue();
+    let recording = audio("recordings/phone.wav");
+    let ask = || user.run(["query", recording.to_str().unwrap(), "--json"]);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        for finished in running {
+            let finished = finished.join().unwrap();
+            finished.assert_code(0);
+            assert_eq!(finished.json()["match"]["title"], "Loyalists");
+        }
+    });
+}
+
+/// Whoever holds the database without a socket is waited for, but not forever.
+#[test]
+fn a_database_in_use_is_told_with_advice() {
+    let user = User::with_catalogue();
+    let held = db::Database::open(&user.db()).unwrap();
+    user.run(["list"]).assert_error(&["in use by another psi-shazam", "psi-shazam serve"]);
+    drop(held);
+    assert_eq!(user.list().len(), 8);
+}
+
 /// A Unix socket's path has about 108 bytes; a database's folder may lie deeper.
 #[test]
 fn a_deep_folder_is_no_obstacle() {
