@@ -63,7 +63,7 @@ pub struct IndexArgs {
 #[derive(Args)]
 pub struct ServeArgs {
     /// UDP address and port to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4433")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4433", value_parser = listen_address)]
     pub listen: SocketAddr,
     /// The database's folder
     #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
@@ -112,6 +112,10 @@ pub struct DatabaseArgs {
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 0.0.0.0:4433 or [::1]:4433")
 }
 
 /// The database's folder: the one given, else that of the user.

@@ -45,6 +45,8 @@ fn nonsense_is_an_error() {
         assert!(!finished.stderr.is_empty(), "{args:?}");
         assert_eq!(finished.stdout, "", "{args:?}");
     }
+    // An address that is nearly right is corrected.
+    user.run(["serve", "--listen", "localhost:4433"]).assert_error(&["IP address", "0.0.0.0:4433"]);
 }
 
 #[test]

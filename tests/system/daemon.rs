@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Daemon, User, audio, copy_catalogue};
+use crate::support::{Daemon, User, audio, copy_catalogue, poll};
 
 fn ask(user: &User, daemon: &Daemon, recording: &str, top: &str) -> Value {
     let recording = audio(recording);
@@ -80,6 +82,37 @@ fn tracks_come_and_go_while_it_runs() {
     assert_eq!(stats["tracks"], 8);
 }
 
+/// Every addition replaces shards, hints and catalogue under the queries that run. A change waits for an
+/// answer to the one before: a client gives up on a manifest that is stale four times in a row.
+#[test]
+fn answers_stay_right_while_tracks_come_and_go() {
+    let user = User::new();
+    let files = copy_catalogue(&user.path("music"));
+    let (known, late): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.ends_with("loyalists.ogg"));
+    user.run(["index".as_ref(), known[0].as_os_str()]).assert_code(0);
+    let daemon = user.serve();
+    let answers = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let changes = scope.spawn(|| {
+            for file in &late {
+                let before = answers.load(SeqCst);
+                user.run(["index".as_ref(), file.as_os_str()]).assert_code(0);
+                assert!(poll(|| answers.load(SeqCst) > before), "no answers any more");
+            }
+            user.run(["remove".as_ref(), late[0].file_name().unwrap()]).assert_code(0);
+        });
+        while !changes.is_finished() {
+            let answer = ask(&user, &daemon, "recordings/phone.wav", "1");
+            assert_eq!(answer["match"]["title"], "Loyalists", "{answer}");
+            answers.fetch_add(1, SeqCst);
+        }
+        changes.join().unwrap();
+    });
+    assert_eq!(user.list().len(), late.len());
+    let (status, log) = daemon.stop("TERM");
+    assert!(status.success() && !log.contains("ERROR"), "{log}");
+}
+
 #[test]
 fn killed_and_started_again_it_answers_as_before() {
     let user = User::with_catalogue();
@@ -147,7 +180,7 @@ fn queries_side_by_side_take_turns() {
     let user = User::with_catalogue();
     let recording = audio("recordings/phone.wav");
     let ask = || user.run(["query", recording.to_str().unwrap(), "--json"]);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let running: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
         for finished in running {
             let finished = finished.join().unwrap();
