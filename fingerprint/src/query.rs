@@ -4,7 +4,8 @@ use crate::hash::Hash;
 use crate::pairs::{Pair, for_each_pair};
 use crate::params::{
     MAX_CANDIDATES, MAX_QUERY_SECONDS, PROBE_BORDER, PROBE_MOVES, PROBE_PENALTY, QUERY_FAN_OUT,
-    QUERY_PEAKS_PER_SECOND, QUERY_SHIFT, SAMPLE_RATE, STRENGTH_FAN_OUT, STRENGTH_SALIENCE_DB,
+    QUERY_PEAKS_PER_SECOND, QUERY_SHIFT, SAMPLE_RATE, SPEED_EVERY, SPEEDS, SPEEDS_SECONDS, STRENGTH_FAN_OUT,
+    STRENGTH_SALIENCE_DB,
 };
 use crate::{Error, Settings, constellation};
 
@@ -13,9 +14,10 @@ use crate::{Error, Settings, constellation};
 pub struct Candidate {
     /// The hash.
     pub hash: Hash,
-    /// How likely it is to be in the index, on a scale of its own: greater is better.
+    /// How much it is worth to ask it: minus its place among all, so greater is better.
     pub strength: f32,
-    /// Where in the recording its anchor stands, ascending, in half frames of [`crate::HALF_FRAME_SECONDS`].
+    /// Where in the recording its anchor stands, ascending, in half frames of [`crate::HALF_FRAME_SECONDS`] of
+    /// the track: for a hash of another speed they are scaled by it.
     pub times: Vec<u32>,
 }
 
@@ -23,7 +25,8 @@ pub struct Candidate {
 /// [`MAX_QUERY_SECONDS`] are used. `settings` are those of the index.
 ///
 /// The recording is analysed at two shifts, denser than a reference, and every landmark also yields the
-/// neighbouring cells that it nearly fell into. Returns each hash once, strongest first, at most
+/// neighbouring cells that it nearly fell into. From [`SPEEDS_SECONDS`] on, some hashes are those of a track of
+/// which the recording is a little faster or slower; they look like all others. Returns each hash once, strongest first, at most
 /// [`MAX_CANDIDATES`].
 ///
 /// # Errors
@@ -31,7 +34,9 @@ pub struct Candidate {
 pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Candidate>, Error> {
     settings.check()?;
     let samples = &samples[..samples.len().min((MAX_QUERY_SECONDS * SAMPLE_RATE) as usize)];
-    let mut sightings = Vec::new();
+    let long = samples.len() as f64 >= SPEEDS_SECONDS * f64::from(SAMPLE_RATE);
+    let rounds = if long { &SPEEDS[..] } else { &[] };
+    let mut sightings = vec![Vec::new(); 1 + rounds.len()];
     for shift in 0..2 {
         // The second analysis may fall short where the first did not; then the first stands alone.
         let peaks = match constellation(samples.get(shift * QUERY_SHIFT..).unwrap_or(&[])) {
@@ -39,12 +44,63 @@ pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Cand
             peaks => peaks?,
         };
         let kept: Vec<_> = peaks.into_iter().filter(|peak| peak.rank < QUERY_PEAKS_PER_SECOND).collect();
-        for_each_pair(&kept, QUERY_FAN_OUT, |pair| probe(&pair, shift as u32, settings, &mut sightings));
+        for_each_pair(&kept, QUERY_FAN_OUT, |pair| {
+            probe(&pair, shift as u32, settings, &mut sightings[0]);
+            for (&speed, sightings) in rounds.iter().zip(&mut sightings[1..]) {
+                sightings.push(at_speed(&pair, shift as u32, speed, settings));
+            }
+        });
     }
-    if sightings.is_empty() { Err(Error::Featureless) } else { Ok(gather(sightings)) }
+    if sightings[0].is_empty() { Err(Error::Featureless) } else { Ok(share(sightings)) }
+}
+
+/// The pair's own hash in a track of which the recording is `speed` times as fast.
+fn at_speed(pair: &Pair, shift: u32, speed: f32, settings: &Settings) -> Sighting {
+    let cell = |hz: f32| settings.frequency_cells(hz / speed) as u32;
+    let hash = Hash::pack(
+        cell(pair.anchor.hz),
+        cell(pair.target.hz),
+        (settings.time_cells(pair.distance()) * speed) as u32,
+    );
+    let time = ((2 * pair.anchor.frame + shift) as f32 * speed).round() as u32;
+    Sighting { hash, time, strength: strength(pair, settings) }
+}
+
+/// Gives every other speed one of [`SPEED_EVERY`] places, and the right speed the rest. A hash of several
+/// rounds keeps its best place and all its times.
+fn share(rounds: Vec<Vec<Sighting>>) -> Vec<Candidate> {
+    let speeds = rounds.len() - 1;
+    let mut all: Vec<Candidate> = Vec::new();
+    for (round, sightings) in rounds.into_iter().enumerate() {
+        let place = |at: usize| match round {
+            0 => at as f32 / (1.0 - speeds as f32 / SPEED_EVERY),
+            // The fraction keeps the order of speeds fixed.
+            _ => at as f32 * SPEED_EVERY + round as f32 / 8.0,
+        };
+        all.extend(
+            gather(sightings)
+                .into_iter()
+                .enumerate()
+                .map(|(at, candidate)| Candidate { strength: -place(at), ..candidate }),
+        );
+    }
+    all.sort_by(|a, b| a.hash.cmp(&b.hash).then(b.strength.total_cmp(&a.strength)));
+    all.dedup_by(|later, first| {
+        let same = later.hash == first.hash;
+        if same {
+            first.times.append(&mut later.times);
+            first.times.sort_unstable();
+            first.times.dedup();
+        }
+        same
+    });
+    all.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.hash.cmp(&b.hash)));
+    all.truncate(MAX_CANDIDATES);
+    all
 }
 
 /// One hash seen once.
+#[derive(Clone)]
 struct Sighting {
     hash: Hash,
     time: u32,
@@ -166,6 +222,43 @@ mod tests {
             let share = found.count() as f64 / wanted.len() as f64;
             assert!(share > 0.7, "cut {cut}: {share}");
         }
+    }
+
+    #[test]
+    fn other_speeds_have_their_share_and_no_more() {
+        let settings = Settings::default();
+        let samples = music(24, 10.0);
+        let plain: HashSet<_> =
+            query_candidates(&samples[..24_000], &settings).unwrap().iter().map(|c| c.hash).collect();
+        assert!(plain.len() > 1_000, "short recordings are asked at one speed only");
+        let mut rounds = vec![Vec::new(); 1 + SPEEDS.len()];
+        for (round, sightings) in rounds.iter_mut().enumerate() {
+            let hash = |n: u32| Hash::pack(round as u32, n, 1);
+            sightings.extend((0..1_000).map(|n| Sighting { hash: hash(n), time: n, strength: -(n as f32) }));
+        }
+        let first = share(rounds);
+        let of = |round: u32| first[..800].iter().filter(|c| c.hash.unpack().0 == round).count();
+        assert!((598..=602).contains(&of(0)), "{}", of(0));
+        assert!((1..=4).all(|round| (48..=52).contains(&of(round))));
+    }
+
+    #[test]
+    fn a_hash_of_two_speeds_keeps_both_times() {
+        let hash = Hash::pack(1, 2, 3);
+        let sighting = |time| vec![Sighting { hash, time, strength: 0.0 }];
+        let united = share(vec![sighting(9), sighting(7), Vec::new(), sighting(9), Vec::new()]);
+        assert_eq!(united, [Candidate { hash, strength: 0.0, times: vec![7, 9] }]);
+    }
+
+    #[test]
+    fn a_faster_copy_asks_for_the_hashes_of_the_track() {
+        // A pair seen at 500 and 1,000 Hz, 20 frames apart, in a recording 4% fast.
+        let peak = |frame, hz| crate::Peak { frame, bin: 100, hz, salience: 20.0, rank: 0.0 };
+        let (anchor, target) = (peak(100, 520.0), peak(120, 1_040.5));
+        let pair = Pair { anchor: &anchor, target: &target, order: 0 };
+        let seen = at_speed(&pair, 0, 1.04, &Settings::default());
+        assert_eq!(seen.hash, Hash::pack(50, 100, 10));
+        assert_eq!(seen.time, 208);
     }
 
     #[test]
