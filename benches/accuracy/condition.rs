@@ -62,7 +62,7 @@ impl Condition {
         let ten = [Clean, White(15.), White(10.), White(5.), White(0.), White(-5.), White(-10.), Pink(0.)];
         let more = [Pink(-5.), Speech(0.), Speech(-5.), Music(0.), Music(-5.), Phone];
         let codecs = [Codec::Mp3, Codec::Aac, Codec::Opus].map(Wear::Codec);
-        let speeds = [1., -1., 2., -2., 4., -4.].map(Speed);
+        let speeds = [1., -1., 1.5, 2., -2., -3., 4., -4.].map(Speed);
         let short = [(Phone, 5.), (Phone, 3.), (White(5.), 5.), (White(5.), 3.), (White(5.), 2.)];
         let old = [Gaussian(0.01), Gaussian(0.02)].map(|wear| Condition::new(wear, 15.));
         let tens = ten.into_iter().chain(more).map(|wear| Condition::new(wear, 10.));

@@ -3,6 +3,7 @@
 mod codec;
 mod condition;
 mod encrypted;
+mod figures;
 mod index;
 mod made;
 mod music;
@@ -75,6 +76,9 @@ struct Args {
     /// Keep decoded samples in this folder, and use those that are there
     #[arg(long)]
     cache: Option<PathBuf>,
+    /// Draw the pictures of docs/recognition.md into this folder instead
+    #[arg(long)]
+    figures: Option<PathBuf>,
     /// Write every query as a line of JSON to this file
     #[arg(long)]
     scores: Option<PathBuf>,
@@ -88,6 +92,16 @@ enum Half {
     Report,
     /// Everything
     Both,
+}
+
+impl Half {
+    fn number(self) -> Option<usize> {
+        match self {
+            Half::Tuning => Some(0),
+            Half::Report => Some(1),
+            Half::Both => None,
+        }
+    }
 }
 
 impl Args {
@@ -120,6 +134,10 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let settings = args.settings();
     let clips = music::load(&args.reference, args.fold, args.cache.as_deref())?;
+    if let Some(folder) = &args.figures {
+        figures::draw(folder, &clips, &settings)?;
+        return price_list(&args, folder, &clips);
+    }
     let prints = index::prints(&clips, &settings);
     let index = Index::new(&prints, args.copies, &settings)?;
     let encrypted = if args.encrypted { Some(Encrypted::new(&prints, &settings)?) } else { None };
@@ -129,11 +147,7 @@ fn main() -> Result<()> {
         encrypted: encrypted.as_ref(),
         settings: &settings,
         asked: if args.encrypted { vec![db::ASKED] } else { args.asked.clone() },
-        half: match args.half {
-            Half::Tuning => Some(0),
-            Half::Report => Some(1),
-            Half::Both => None,
-        },
+        half: args.half.number(),
         seed: args.seed,
     };
     let conditions = args.conditions();
@@ -147,6 +161,54 @@ fn main() -> Result<()> {
         std::fs::write(path, lines.join("\n") + "\n")?;
     }
     print(&args, &index, &settings, &run.asked, &all)
+}
+
+/// Hashes asked of which the price list has a point.
+const ASKED_POINTS: [u32; 6] = [128, 256, 512, 1024, 1536, 2048];
+/// Targets per anchor of which it has one.
+const FAN_OUT_POINTS: [u8; 5] = [1, 2, 3, 4, 6];
+
+/// Draws recall over postings per second (all bins asked) and over hashes asked (default postings), for the
+/// hard conditions.
+fn price_list(args: &Args, folder: &std::path::Path, clips: &[music::Clip]) -> Result<()> {
+    let hard = ["white-10/10s", "pink-5/10s", "music-5/10s", "phone/3s", "white+5/3s", "white+5/2s"];
+    let conditions: Vec<Condition> =
+        Condition::all().into_iter().filter(|c| hard.contains(&c.to_string().as_str())).collect();
+    let mut lines: [Vec<(String, Vec<(f64, f64)>)>; 2] =
+        [(); 2].map(|()| conditions.iter().map(|c| (c.to_string(), Vec::new())).collect());
+    for fan_out in FAN_OUT_POINTS {
+        let settings = Settings { fan_out, ..args.settings() };
+        let index = Index::new(&index::prints(clips, &settings), 0, &settings)?;
+        let default = fan_out == args.settings().fan_out;
+        let run = Run {
+            clips,
+            index: &index,
+            encrypted: None,
+            settings: &settings,
+            asked: if default { ASKED_POINTS.to_vec() } else { vec![2048] },
+            half: args.half.number(),
+            seed: args.seed,
+        };
+        for (number, condition) in conditions.iter().enumerate() {
+            let all = run.known(condition, args.queries)?;
+            for &most in &run.asked {
+                let mine: Vec<&Asked> =
+                    all.iter().filter(|(asked, _)| *asked == most).map(|(_, a)| a).collect();
+                let row = Row::of("", &mine);
+                let percent = 100.0 * row.right_song as f64 / row.queries.max(1) as f64;
+                if most == 2048 {
+                    lines[0][number].1.push((index.density(), percent));
+                }
+                if default {
+                    lines[1][number].1.push((f64::from(most), percent));
+                }
+            }
+        }
+    }
+    println!("{}", json!({ "postings": lines[0], "asked": lines[1] }));
+    let postings = "postings per second of reference";
+    figures::curves(&folder.join("postings.svg"), "recall, 2,048 hashes asked", postings, &lines[0])?;
+    figures::curves(&folder.join("asked.svg"), "recall by hashes asked", "hashes asked", &lines[1])
 }
 
 fn print(args: &Args, index: &Index, settings: &Settings, asked: &[u32], all: &[(u32, Asked)]) -> Result<()> {
