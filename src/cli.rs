@@ -43,6 +43,9 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     /// Show what the database holds and what a query costs
     #[command(after_help = "Example: psi-shazam stats --json")]
     Stats(DatabaseArgs),
+    /// Lay the shards out anew: frees what removed tracks left, fits today's size
+    #[command(after_help = "Example: psi-shazam compact")]
+    Compact(DatabaseArgs),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
@@ -81,6 +84,9 @@ pub struct QueryArgs {
     /// The key that the server must have, as `serve` prints it; without it the first key seen is kept
     #[arg(long, value_name = "KEY", requires = "server")]
     pub server_key: Option<client::ServerKey>,
+    /// Keep nothing of the server on disk; then it cannot tell by it that somebody comes back
+    #[arg(long, requires = "server")]
+    pub no_cache: bool,
     /// How many candidates to list
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub top: u16,

@@ -54,7 +54,8 @@ async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
 /// Asks about one recording and prints all there is to say of it.
 async fn tell(client: &mut client::Client, file: &Path, shown: &str) -> Result<bool> {
     println!("Asking about {shown}");
-    let answer = query::identify(client, file, 1).await?;
+    let (file, heard) = query::hear(file.to_owned());
+    let answer = query::identify(client, &file, heard?, 1).await?;
     match &answer.best {
         Some(best) => {
             println!("  title       {}", output::plain(&best.title));

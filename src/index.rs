@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use db::{Added, NewTrack};
+use db::{Added, EncodeReport, NewTrack};
 use fingerprint::Settings;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::cli::{self, IndexArgs};
 use crate::files::{self, Found, Unreadable};
 use crate::interrupt::Interrupt;
-use crate::library::Library;
+use crate::library::{Library, Progress};
 use crate::output::{self, hours};
 
 /// Samples per frame of the time line.
@@ -101,23 +101,26 @@ pub fn index(
         work
     })?;
     bar.finish_and_clear();
-    encode(library)?;
+    encode(library, Library::encode)?;
     summary.interrupted = interrupt.came();
     summary.seconds = start.elapsed().as_secs_f64();
     Ok(summary)
 }
 
 /// Makes what was added visible, with a progress bar of its own.
-fn encode(library: &Library) -> Result<()> {
+pub fn encode(
+    library: &Library,
+    how: impl FnOnce(&Library, Progress) -> Result<EncodeReport>,
+) -> Result<EncodeReport> {
     let bar = ProgressBar::with_draw_target(Some(0), draw_target());
     bar.set_style(style("{spinner} encoding  {bar:30} {pos}/{len} shards"));
     bar.enable_steady_tick(Duration::from_millis(120));
-    library.encode(&|done, total| {
+    let report = how(library, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;
     bar.finish_and_clear();
-    Ok(())
+    Ok(report)
 }
 
 /// Counts outcomes as soon as they are on disk.

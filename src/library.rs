@@ -107,6 +107,14 @@ impl Library {
         }
     }
 
+    /// Lays the shards out anew.
+    pub fn compact(&self, progress: Progress) -> Result<EncodeReport> {
+        match self {
+            Library::Local(database) => Ok(database.compact(progress)?),
+            Library::Daemon(client) => Ok(client.compact(progress)?),
+        }
+    }
+
     /// All tracks.
     pub fn list(&self) -> Result<Vec<StoredTrack>> {
         match self {

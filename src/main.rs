@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::List(args) => tracks::list(&args),
         Command::Remove(args) => tracks::remove(&args),
         Command::Stats(args) => tracks::stats(&args),
+        Command::Compact(args) => tracks::compact(&args),
         Command::Demo(args) => demo::run(&args),
     };
     result.unwrap_or_else(|error| {

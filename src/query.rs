@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,8 @@ use std::time::Instant;
 use anyhow::Result;
 use client::{Cache, Client, ClientConfig, Question, Trust};
 use db::Database;
-use fingerprint::{Recording, Settings};
+use fingerprint::Recording;
+use rayon::prelude::*;
 use server::{Config, Daemon};
 
 use crate::cli::{self, QueryArgs};
@@ -19,18 +20,13 @@ use crate::output::{self, FileAnswer, FileError};
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
 const STDIN_CAP: u64 = 1 << 30;
+/// Files decoded before they are asked about; a minute of each is kept, 2 MB.
+const FILES_AT_A_TIME: usize = 64;
 /// More than is ever recorded to name a song; what comes after is not asked about.
 const QUERY_SECONDS: usize = 60;
 
 pub fn run(args: &QueryArgs) -> Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(async {
-        let (client, daemon) = connect(args).await?;
-        let code = query_all(args, client).await;
-        if let Some(daemon) = daemon {
-            daemon.stop().await?;
-        }
-        code
-    })
+    tokio::runtime::Runtime::new()?.block_on(query_all(args))
 }
 
 /// Connects to the server that was named, to the daemon that has the local database open, or to one
@@ -42,7 +38,10 @@ async fn connect(args: &QueryArgs) -> Result<(Client, Option<Daemon>)> {
             Some(key) => Trust::Pinned(key),
             None => Trust::FirstUse(folders.data_dir().join("known_servers")),
         };
-        let cache = Cache::in_folder(folders.cache_dir());
+        let cache = match args.no_cache {
+            true => Cache::in_memory(),
+            false => Cache::in_folder(folders.cache_dir()),
+        };
         return Ok((Client::connect(server, ClientConfig::new(trust, cache)).await?, None));
     }
     let folder = cli::database_folder(&args.database.db)?;
@@ -77,52 +76,89 @@ pub async fn connect_local(address: SocketAddr, trust: Trust) -> Result<Client> 
     Ok(Client::connect(&server, ClientConfig::new(trust, Cache::in_memory())).await?)
 }
 
-async fn query_all(args: &QueryArgs, mut client: Client) -> Result<ExitCode> {
+/// Files are decoded before the server hears of them, some at a time, so that neither a file that
+/// cannot be used nor the length of one shows on the line.
+async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
     let (mut unmatched, mut failed) = (false, false);
-    for file in &args.files {
-        match identify(&mut client, file, args.top.into()).await {
-            Ok(answer) => {
-                unmatched |= answer.best.is_none();
-                match args.database.json {
-                    true => output::print_json(&answer)?,
-                    false => output::print_answer(&answer, args.top.into())?,
+    let mut connection = None;
+    for files in args.files.chunks(FILES_AT_A_TIME) {
+        let files = files.to_vec();
+        let heard = tokio::task::spawn_blocking(move || files.into_par_iter().map(hear).collect::<Vec<_>>());
+        for (file, recording) in heard.await? {
+            let answer = match recording {
+                Ok(recording) => {
+                    let (client, _) = match &mut connection {
+                        Some(connection) => connection,
+                        none => none.insert(connect(args).await?),
+                    };
+                    identify(client, &file, recording, args.top.into()).await
                 }
-            }
-            Err(error) => {
-                failed = true;
-                let (file, error) = (file.display().to_string(), output::explain(&error));
-                match args.database.json {
-                    true => output::print_json(&FileError { file, error })?,
-                    false => eprintln!("psi-shazam: {}: {error}", output::plain(&file)),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => {
+                    unmatched |= answer.best.is_none();
+                    match args.database.json {
+                        true => output::print_json(&answer)?,
+                        false => output::print_answer(&answer, args.top.into())?,
+                    }
+                }
+                Err(error) => {
+                    failed = true;
+                    print_error(&file, &error, args.database.json)?;
                 }
             }
         }
     }
-    client.close().await;
+    if let Some((client, daemon)) = connection {
+        client.close().await;
+        if let Some(daemon) = daemon {
+            daemon.stop().await?;
+        }
+    }
     Ok(ExitCode::from(if failed { 2 } else { u8::from(unmatched) }))
 }
 
+fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
+    let (file, error) = (file.display().to_string(), output::explain(error));
+    match json {
+        true => output::print_json(&FileError { file, error })?,
+        false => eprintln!("psi-shazam: {}: {error}", output::plain(&file)),
+    }
+    Ok(())
+}
+
+/// A recording, with the milliseconds that decoding it took.
+pub struct Heard {
+    recording: Recording,
+    decode: f64,
+}
+
+/// Decodes a file, and keeps what is asked about.
+pub fn hear(file: PathBuf) -> (PathBuf, Result<Heard>) {
+    let start = Instant::now();
+    let heard = decode(&file).map(|mut recording| {
+        recording.samples.truncate(QUERY_SECONDS * fingerprint::SAMPLE_RATE as usize);
+        recording.samples.shrink_to_fit();
+        Heard { recording, decode: start.elapsed().as_secs_f64() * 1e3 }
+    });
+    (file, heard)
+}
+
 /// Names one recording.
-pub async fn identify(client: &mut Client, file: &Path, top: usize) -> Result<FileAnswer> {
+pub async fn identify(client: &mut Client, file: &Path, heard: Heard, top: usize) -> Result<FileAnswer> {
     let settings = client.settings().await?;
-    let path = file.to_owned();
-    let prepared = tokio::task::spawn_blocking(move || prepare(&path, &settings));
-    let (question, decode, fingerprint) = prepared.await??;
+    let Heard { recording, decode } = heard;
+    let start = Instant::now();
+    let question = tokio::task::spawn_blocking(move || -> Result<Question> {
+        let candidates = fingerprint::query_candidates(&recording.samples, &settings)?;
+        Ok(Question { candidates, seconds: recording.seconds() })
+    });
+    let question = question.await??;
+    let fingerprint = start.elapsed().as_secs_f64() * 1e3;
     let found = question.candidates.len();
     let answer = client.identify(question, top).await?;
     Ok(FileAnswer::new(file.display().to_string(), &answer, found, decode, fingerprint))
-}
-
-/// A file to a question, with the milliseconds of decoding and fingerprinting.
-fn prepare(file: &Path, settings: &Settings) -> Result<(Question, f64, f64)> {
-    let start = Instant::now();
-    let mut recording = decode(file)?;
-    recording.samples.truncate(QUERY_SECONDS * fingerprint::SAMPLE_RATE as usize);
-    let decode = start.elapsed().as_secs_f64() * 1e3;
-    let start = Instant::now();
-    let candidates = fingerprint::query_candidates(&recording.samples, settings)?;
-    let fingerprint = start.elapsed().as_secs_f64() * 1e3;
-    Ok((Question { candidates, seconds: recording.seconds() }, decode, fingerprint))
 }
 
 fn decode(file: &Path) -> Result<Recording> {

@@ -9,6 +9,7 @@ use db::StoredTrack;
 use serde_json::json;
 
 use crate::cli::{self, DatabaseArgs, RemoveArgs};
+use crate::index::encode;
 use crate::library::Library;
 use crate::output::{self, hours, plain, position, size};
 
@@ -52,6 +53,16 @@ pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
     match args.database.json {
         true => output::print_json(&json!({ "removed": removed }))?,
         false => println!("removed {removed}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn compact(args: &DatabaseArgs) -> Result<ExitCode> {
+    let library = Library::open(&cli::database_folder(&args.db)?, false)?;
+    let report = encode(&library, Library::compact)?;
+    match args.json {
+        true => output::print_json(&report)?,
+        false => println!("{} shards, {} postings left out as too common", report.shards, report.dropped),
     }
     Ok(ExitCode::SUCCESS)
 }

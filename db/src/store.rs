@@ -1,6 +1,7 @@
 //! Opening and closing a database; what all its parts share.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -64,10 +65,7 @@ impl Database {
         let store = folder.join("store");
         make_private_folder(folder)?;
         make_private_folder(&store)?;
-        let db = sled::Config::new().path(&store).cache_capacity(CACHE_BYTES).open().map_err(|error| {
-            let locked = error.to_string().contains("could not acquire lock");
-            if locked { Error::Locked { path: folder.to_owned() } } else { error.into() }
-        })?;
+        let db = open_store(folder, &store)?;
         let meta = db.open_tree("meta")?;
         check_schema(&meta)?;
         let settings = read_or_write(&meta, "settings", || schema::encode(&settings))?;
@@ -211,6 +209,17 @@ pub struct Stats {
     pub asked: u64,
     /// Bytes of the store's folder.
     pub disk_bytes: u64,
+}
+
+/// Opens sled, which panics where its log is damaged.
+fn open_store(folder: &Path, store: &Path) -> Result<sled::Db, Error> {
+    let config = sled::Config::new().path(store).cache_capacity(CACHE_BYTES);
+    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    let damaged = || Error::damaged(format!("{} cannot be read by sled; bring back a copy", store.display()));
+    opened.map_err(|_| damaged())?.map_err(|error| {
+        let locked = error.to_string().contains("could not acquire lock");
+        if locked { Error::Locked { path: folder.to_owned() } } else { error.into() }
+    })
 }
 
 /// The shards hold what this key made of the hashes; under another one every query finds nothing.

@@ -62,6 +62,9 @@ pub(crate) struct Shared {
 /// The snapshot, and what earlier ones allowed: who asks under one of those is stale, not wrong.
 struct Current {
     snapshot: Arc<Snapshot>,
+    /// The one before, so that a query under way when a track is added need not start over. It
+    /// shares all shards but those that changed.
+    previous: Option<Arc<Snapshot>>,
     request_cap: u64,
     asked_bytes: HashSet<usize>,
 }
@@ -162,6 +165,7 @@ impl Shared {
             current: RwLock::new(Current {
                 request_cap: request_cap(&snapshot.params),
                 asked_bytes: HashSet::new(),
+                previous: None,
                 snapshot,
             }),
             config,
@@ -175,12 +179,24 @@ impl Shared {
         let asked = current.snapshot.params.asked() * ELEMENT_BYTES;
         current.asked_bytes.insert(asked);
         current.request_cap = current.request_cap.max(request_cap(&snapshot.params));
-        current.snapshot = snapshot;
+        if snapshot.digest() != current.snapshot.digest() {
+            current.previous = Some(std::mem::replace(&mut current.snapshot, snapshot));
+        }
         Ok(())
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone()
+    }
+
+    /// The current snapshot or the one before, whichever `is_meant`.
+    pub fn snapshot_where(&self, is_meant: impl Fn(&Snapshot) -> bool) -> Option<Arc<Snapshot>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        [Some(&current.snapshot), current.previous.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|s| is_meant(s))
+            .cloned()
     }
 
     /// The longest request that was ever legal here.

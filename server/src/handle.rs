@@ -46,13 +46,13 @@ pub(crate) async fn handle(shared: &Shared, client: IpAddr, request: Request) ->
     match request {
         Request::Manifest { held } if held == Some(snapshot.digest()) => whole(Response::Current),
         Request::Manifest { .. } => whole(Response::Manifest(snapshot.encoded().to_vec())),
-        Request::Attachment(digest) if digest == snapshot.manifest.attachment => {
-            Ok(Reply::Attachment(snapshot))
+        Request::Attachment(digest) => {
+            let meant = shared.snapshot_where(|snapshot| snapshot.manifest.attachment == digest);
+            Ok(Reply::Attachment(meant.ok_or_else(stale)?))
         }
-        Request::Attachment(_) => Err(stale()),
-        Request::Hints(uids) => hints(snapshot, &uids),
+        Request::Hints(uids) => hints(shared, &uids),
         Request::Evaluate(elements) => evaluate_items(shared, client, &snapshot, elements).await,
-        Request::Query { manifest, upload } => answer_query(shared, client, snapshot, manifest, upload).await,
+        Request::Query { manifest, upload } => answer_query(shared, client, manifest, upload).await,
     }
 }
 
@@ -60,7 +60,8 @@ fn whole(response: Response) -> Result<Reply, Refusal> {
     Ok(Reply::Frame(response.encode()))
 }
 
-fn hints(snapshot: Arc<Snapshot>, uids: &[ShardUid]) -> Result<Reply, Refusal> {
+fn hints(shared: &Shared, uids: &[ShardUid]) -> Result<Reply, Refusal> {
+    let snapshot = shared.snapshot_where(|snapshot| snapshot.places(uids).is_some()).ok_or_else(stale)?;
     let places = snapshot.places(uids).ok_or_else(stale)?;
     // A client has no reason to ask for one twice, and eight bytes must not buy thousands for ever.
     if places.len() > snapshot.hints.len() {
@@ -92,13 +93,10 @@ async fn evaluate_items(
 async fn answer_query(
     shared: &Shared,
     client: IpAddr,
-    snapshot: Arc<Snapshot>,
     manifest: Digest,
     upload: Vec<u8>,
 ) -> Result<Reply, Refusal> {
-    if manifest != snapshot.digest() {
-        return Err(stale());
-    }
+    let snapshot = shared.snapshot_where(|snapshot| snapshot.digest() == manifest).ok_or_else(stale)?;
     let (actual, expected) = (upload.len(), snapshot.params.upload_bytes());
     if actual != expected {
         return Err(invalid(format!("an upload of {actual} bytes, expected {expected}")));

@@ -45,8 +45,20 @@ pub(crate) struct Hosted {
 impl Hosted {
     /// Encodes what was added, and publishes what is in force now.
     pub fn encode(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
+        self.publish_after(|database| database.encode(progress))
+    }
+
+    /// Lays the shards out anew, and publishes them.
+    pub fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
+        self.publish_after(|database| database.compact(progress))
+    }
+
+    fn publish_after(
+        &self,
+        change: impl FnOnce(&Database) -> Result<EncodeReport, db::Error>,
+    ) -> Result<EncodeReport, DaemonError> {
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = self.database.encode(progress)?;
+        let report = change(&self.database)?;
         self.server.publish(Arc::new(snapshot(&self.database)?))?;
         Ok(report)
     }

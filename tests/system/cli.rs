@@ -5,7 +5,7 @@ use std::io::pipe;
 
 use crate::support::{User, audio, finish};
 
-const COMMANDS: [&str; 7] = ["index", "serve", "query", "list", "remove", "stats", "demo"];
+const COMMANDS: [&str; 8] = ["index", "serve", "query", "list", "remove", "stats", "compact", "demo"];
 
 #[test]
 fn every_help_has_an_example() {
@@ -52,7 +52,9 @@ fn nonsense_is_an_error() {
 #[test]
 fn a_missing_database_says_what_to_do() {
     let user = User::new();
-    for command in [&["list"][..], &["stats"], &["remove", "1"], &["query", "x.wav"]] {
+    let recording = audio("recordings/noisy.m4a");
+    let recording = recording.to_str().unwrap();
+    for command in [&["list"][..], &["stats"], &["compact"], &["remove", "1"], &["query", recording]] {
         let finished = user.run(command);
         finished.assert_error(&["there is no database", "psi-shazam index"]);
         assert!(!user.db().exists(), "{command:?} makes no database");

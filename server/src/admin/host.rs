@@ -107,6 +107,9 @@ fn handle(
     progress: &UnboundedSender<AdminResponse>,
 ) -> AdminResponse {
     let database = &hosted.database;
+    let report = |done: usize, total: usize| {
+        let _ = progress.send(AdminResponse::Progress(done as u64, total as u64));
+    };
     let result: Result<AdminResponse, crate::DaemonError> = (|| {
         Ok(match request {
             AdminRequest::Describe => AdminResponse::Described(Box::new(description.clone())),
@@ -125,10 +128,11 @@ fn handle(
             }
             AdminRequest::Encode => {
                 unencoded.store(false, Ordering::SeqCst);
-                let report = hosted.encode(&|done, total| {
-                    let _ = progress.send(AdminResponse::Progress(done as u64, total as u64));
-                })?;
-                AdminResponse::Encoded(report)
+                AdminResponse::Encoded(hosted.encode(&report)?)
+            }
+            AdminRequest::Compact => {
+                unencoded.store(false, Ordering::SeqCst);
+                AdminResponse::Encoded(hosted.compact(&report)?)
             }
             AdminRequest::List => AdminResponse::Tracks(database.list()?),
             AdminRequest::Remove(tracks) => {

@@ -89,6 +89,17 @@ impl AdminClient {
         }
     }
 
+    /// Lays the shards out anew.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, AdminError> {
+        match self.call(&AdminRequest::Compact, progress)? {
+            AdminResponse::Encoded(report) => Ok(report),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
     /// All tracks.
     ///
     /// # Errors

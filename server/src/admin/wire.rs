@@ -21,6 +21,7 @@ pub(super) enum AdminRequest {
     Add(Box<NewTrack>),
     Flush,
     Encode,
+    Compact,
     List,
     Remove(Vec<u32>),
     Stats,

@@ -88,6 +88,10 @@ async fn a_stale_query_is_asked_afresh() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     client.settings().await.unwrap();
+    // The state before the current one still answers; the one before that does not.
+    server.publish(snapshot(&[0])).unwrap();
+    ask_and_check(&mut client, 1).await;
+    assert_eq!(server.counters().refusals, 0);
     server.publish(snapshot(&[0, 1, 2])).unwrap();
     let before = received(&client).len();
     let answer = ask_and_check(&mut client, 2).await;
@@ -111,6 +115,7 @@ async fn changed_settings_ask_for_another_fingerprint() {
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     client.settings().await.unwrap();
     let finer = Settings { frequency_step_hz: 5.0, ..Settings::default() };
+    server.publish(snapshot(&[1])).unwrap();
     server.publish(snapshot_with(&[0], spec(64), &finer)).unwrap();
     let refused = client.identify(question(0, 200, 60), 3).await;
     assert!(matches!(refused, Err(Error::SettingsChanged)));
