@@ -1,0 +1,11 @@
+//! Each stage by itself, named by its parameters: `cargo bench -p psi-shazam-benches`.
+//!
+//! D: points per bin, S: shards, asked: hashes per query. `RAYON_NUM_THREADS=1` measures one core.
+
+mod audio;
+mod private;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(stages, audio::benches, private::benches);
+criterion_main!(stages);

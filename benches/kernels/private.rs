@@ -1,0 +1,110 @@
+//! The private half: OPRF, encryption, evaluation, decryption, encoding.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput};
+use psi::evaluate::{ServedShard, answer};
+use psi::oprf::{self, OprfKey};
+use psi::query::{self, AskedKey, KnownShard};
+use psi::shard::{Entry, Hint, Shard, ShardUid};
+use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
+use rand::thread_rng;
+use rayon::prelude::*;
+
+/// (D, S) of about 1.5 and 12 million postings.
+const SIZES: [(u16, usize); 2] = [(27, 28), (74, 80)];
+const ASKED: u32 = 1024;
+
+pub fn benches(criterion: &mut Criterion) {
+    oprf_stages(criterion);
+    for (points, shards) in SIZES {
+        query_stages(criterion, points, shards);
+    }
+}
+
+fn params(points: u16) -> Params {
+    Params::new(ParamsSpec {
+        set: LatticeSet::N2048Q47,
+        points,
+        groups: 1,
+        label_elements: 2,
+        tag_elements: 0,
+        asked: ASKED,
+    })
+    .expect("legal parameters")
+}
+
+fn items() -> Vec<[u8; 4]> {
+    (0..ASKED).map(u32::to_le_bytes).collect()
+}
+
+fn oprf_stages(criterion: &mut Criterion) {
+    let key = OprfKey::from_seed(&[1; 32]).expect("a key");
+    let mut group = criterion.benchmark_group("oprf");
+    group.sample_size(20).throughput(Throughput::Elements(ASKED.into()));
+    group.bench_function(format!("blind/asked={ASKED}"), |b| b.iter(|| oprf::blind(items())));
+    let blinded = oprf::blind(items()).expect("legal items");
+    group.bench_function(format!("evaluate/asked={ASKED}"), |b| b.iter(|| key.evaluate(blinded.message())));
+    let evaluated = key.evaluate(blinded.message()).expect("legal elements");
+    group.bench_function(format!("finalize/asked={ASKED}"), |b| {
+        // What was blinded last is what is unblinded: any elements will do for the time it takes.
+        let fresh = || oprf::blind(items()).expect("legal items");
+        b.iter_batched(fresh, |blinded| blinded.finalize(black_box(&evaluated)), BatchSize::PerIteration);
+    });
+    group.bench_function(format!("index/items={ASKED}"), |b| b.iter(|| key.item_keys(&items())));
+    group.finish();
+}
+
+fn query_stages(criterion: &mut Criterion, points: u16, shards: usize) {
+    let params = params(points);
+    let masks = PublicMasks::derive(&params, &[2; 16]);
+    let key = OprfKey::from_seed(&[1; 32]).expect("a key");
+    let item_keys = key.item_keys(&items()).expect("legal items");
+    let entries = || item_keys.iter().zip(0..).map(|(key, slot)| Entry { slot, key, label: &[1, 2] });
+    let shard = Shard::encode(&params, ShardUid(1), entries()).expect("one item a bin");
+    let matrix = Arc::new(shard.matrix(&params));
+    let hint = Hint::compute(&params, &matrix, &masks, 0);
+    // Copies of their own, so that a pass reads as much memory as that of a real database.
+    let served: Vec<ServedShard> =
+        (0..shards).map(|_| ServedShard { group: 0, matrix: Arc::new(shard.matrix(&params)) }).collect();
+    let known: Vec<KnownShard> =
+        (0..shards).map(|_| KnownShard { uid: ShardUid(1), group: 0, hint: &hint }).collect();
+    let asked = || -> Vec<AskedKey> {
+        let asked = |(key, bin): (&psi::oprf::ItemKey, u32)| AskedKey { item: bin, bin, key: key.clone() };
+        item_keys.iter().zip(0..).map(asked).collect()
+    };
+    let encrypt = || query::encrypt(&params, &masks, asked(), &mut thread_rng()).expect("one item a bin");
+    let upload = encrypt().0;
+    let reply = answer(&params, &served, &upload).expect("a legal upload");
+
+    let mut group = criterion.benchmark_group(format!("query/D={points},S={shards}"));
+    group.sample_size(20);
+    group.bench_function("masks", |b| b.iter(|| PublicMasks::derive(&params, &[2; 16])));
+    group.bench_function("encrypt", |b| b.iter(encrypt));
+    group.bench_function("open", |b| {
+        let pending = || encrypt().1;
+        b.iter_batched(
+            pending,
+            |pending| pending.open(&known, &reply, |returned| Some(returned.item)),
+            BatchSize::PerIteration,
+        );
+    });
+    group.throughput(Throughput::Bytes((shards * matrix.bytes()) as u64));
+    group.bench_function("answer", |b| b.iter(|| answer(&params, &served, black_box(&upload))));
+    // What merely reading as many bytes takes, to hold "answer" against.
+    let memory = vec![1u64; shards * matrix.bytes() / size_of::<u64>()];
+    group.bench_function("read-floor", |b| {
+        b.iter(|| -> u64 {
+            memory.par_chunks(1 << 16).map(|chunk| black_box(chunk).iter().sum::<u64>()).sum()
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group(format!("index/D={points}"));
+    group.sample_size(10);
+    group.bench_function("encode-shard", |b| b.iter(|| Shard::encode(&params, ShardUid(1), entries())));
+    group.bench_function("matrix", |b| b.iter(|| shard.matrix(&params)));
+    group.bench_function("hint", |b| b.iter(|| Hint::compute(&params, &matrix, &masks, 0)));
+    group.finish();
+}
