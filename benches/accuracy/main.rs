@@ -168,13 +168,16 @@ const ASKED_POINTS: [u32; 6] = [128, 256, 512, 1024, 1536, 2048];
 /// Targets per anchor of which it has one.
 const FAN_OUT_POINTS: [u8; 5] = [1, 2, 3, 4, 6];
 
+/// A name and its points.
+type Curve = (String, Vec<(f64, f64)>);
+
 /// Draws recall over postings per second (all bins asked) and over hashes asked (default postings), for the
 /// hard conditions.
 fn price_list(args: &Args, folder: &std::path::Path, clips: &[music::Clip]) -> Result<()> {
     let hard = ["white-10/10s", "pink-5/10s", "music-5/10s", "phone/3s", "white+5/3s", "white+5/2s"];
     let conditions: Vec<Condition> =
         Condition::all().into_iter().filter(|c| hard.contains(&c.to_string().as_str())).collect();
-    let mut lines: [Vec<(String, Vec<(f64, f64)>)>; 2] =
+    let mut lines: [Vec<Curve>; 2] =
         [(); 2].map(|()| conditions.iter().map(|c| (c.to_string(), Vec::new())).collect());
     for fan_out in FAN_OUT_POINTS {
         let settings = Settings { fan_out, ..args.settings() };
