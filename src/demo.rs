@@ -77,11 +77,11 @@ async fn tell(client: &mut client::Client, file: &Path, shown: &str) -> Result<b
         ms.total, ms.decode, ms.fingerprint, ms.oprf, ms.encrypt, ms.server, ms.decrypt, ms.vote
     );
     println!(
-        "  the server saw      that somebody asked: {} blinded points and encrypted numbers, as many for every recording",
+        "  the server saw      that this address asked, and {} of blinded points and encrypted numbers, as many for every recording",
         size(bytes.sent)
     );
     println!(
-        "  the client learned  the catalogue's entries for {} of its own hashes, and nothing else\n",
+        "  the client learned  the list of tracks, and where {} of its own hashes occur in them\n",
         answer.hashes.asked
     );
     Ok(answer.best.is_some())

@@ -22,7 +22,8 @@ pub struct Milliseconds {
 /// Hashes of one query.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Hashes {
-    /// Different hashes in the recording.
+    /// Different hashes that the recording yields, neighbouring cells and other speeds included; the
+    /// fingerprint keeps the 32,768 strongest.
     pub found: usize,
     /// Those that were asked; padding brings every query to the same number.
     pub asked: usize,
@@ -149,11 +150,7 @@ pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     }
     let bytes = answer.bytes;
     let (sent, received) = (size(bytes.sent), size(bytes.received));
-    write!(
-        out,
-        "  {} of {} hashes asked, {sent} sent, {received} received",
-        answer.hashes.asked, answer.hashes.found
-    )?;
+    write!(out, "  {} hashes asked, {sent} sent, {received} received", answer.hashes.asked)?;
     if bytes.setup_received > 0 {
         write!(out, " ({} once for the catalogue and hints)", size(bytes.setup_received))?;
     }

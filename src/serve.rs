@@ -39,8 +39,8 @@ async fn serve(args: &ServeArgs, database: Arc<Database>) -> Result<()> {
     println!("catalogue     {} tracks, {}", stats.tracks, hours(stats.seconds));
     println!(
         "a query       {} up, {} down, {} of hints once",
-        size(stats.upload_bytes),
-        size(stats.answer_bytes),
+        size(stats.oprf_bytes + stats.upload_bytes),
+        size(stats.oprf_bytes + stats.answer_bytes),
         size(stats.hint_bytes)
     );
     stop.await;

@@ -106,8 +106,8 @@ pub fn stats(args: &DatabaseArgs) -> Result<ExitCode> {
         out,
         "a query        {} hashes, {} up, {} down; {} of hints once",
         stats.asked,
-        size(stats.upload_bytes),
-        size(stats.answer_bytes),
+        size(stats.oprf_bytes + stats.upload_bytes),
+        size(stats.oprf_bytes + stats.answer_bytes),
         size(stats.hint_bytes)
     )?;
     writeln!(out, "on disk        {} ({per_hour} per hour of audio)", size(stats.disk_bytes))?;

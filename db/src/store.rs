@@ -158,6 +158,7 @@ impl Database {
             answer_bytes: (params.answer_bytes() * layout.shards.len()) as u64,
             hint_bytes: (params.hint_bytes() * layout.shards.len()) as u64,
             asked: u64::from(ASKED),
+            oprf_bytes: (params.asked() * psi::oprf::ELEMENT_BYTES) as u64,
             disk_bytes: self.db.size_on_disk()?,
         })
     }
@@ -208,6 +209,8 @@ pub struct Stats {
     pub hint_bytes: u64,
     /// Hashes asked in a query.
     pub asked: u64,
+    /// Bytes of the OPRF, each way.
+    pub oprf_bytes: u64,
     /// Bytes of the store's folder.
     pub disk_bytes: u64,
 }

@@ -313,6 +313,16 @@ impl LabelMasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn item_keys_round_trip(residue in 0..PLAINTEXT_MODULUS, mask_key in any::<[u8; 16]>()) {
+            let bytes = ItemKey { residue, mask_key }.to_bytes();
+            let back = ItemKey::from_bytes(&bytes).unwrap();
+            prop_assert_eq!((back.residue, back.mask_key), (residue, mask_key));
+        }
+    }
 
     fn hex(text: &str) -> Vec<u8> {
         (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()

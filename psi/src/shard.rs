@@ -221,6 +221,19 @@ mod tests {
         assert!(Shard::from_bytes(&params, ShardUid(1), &vec![0xff; bytes.len()]).is_err());
     }
 
+    proptest::proptest! {
+        #[test]
+        fn every_plaintext_round_trips(seed in proptest::prelude::any::<u64>()) {
+            use rand::Rng;
+            let mut rng = StdRng::seed_from_u64(seed);
+            let count = params().elements() * params().points() * params().degree();
+            let coefficients = (0..count).map(|_| rng.gen_range(0..PLAINTEXT_MODULUS)).collect();
+            let shard = Shard { uid: ShardUid(seed), coefficients };
+            let back = Shard::from_bytes(&params(), ShardUid(seed), &shard.to_bytes()).unwrap();
+            proptest::prop_assert!(back == shard);
+        }
+    }
+
     #[test]
     fn impossible_bins_are_refused() {
         let params = params();

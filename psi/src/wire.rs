@@ -403,6 +403,26 @@ mod tests {
         assert!(Manifest::decode(&[]).is_err());
     }
 
+    fn manifests() -> impl Strategy<Value = Manifest> {
+        let shards = prop::collection::btree_map(any::<u64>(), any::<[u8; 32]>(), 0..20);
+        let numbers = (2u16..=820, 1u8..=8, 0u8..=4, 1u32..=2048, 0..=ATTACHMENT_CAP);
+        (numbers, any::<[u8; 16]>(), shards, prop::collection::vec(any::<u8>(), 0..50)).prop_map(
+            |((points, label_elements, tag_elements, asked, attachment_bytes), seed, shards, application)| {
+                let set = LatticeSet::N2048Q47;
+                let info = |(uid, hint)| ShardInfo { uid: ShardUid(uid), group: 0, hint: Digest(hint) };
+                Manifest {
+                    spec: ParamsSpec { set, points, groups: 1, label_elements, tag_elements, asked },
+                    seed,
+                    key: KeyId(seed),
+                    shards: shards.into_iter().map(info).collect(),
+                    attachment: Digest::of(&application),
+                    attachment_bytes,
+                    application,
+                }
+            },
+        )
+    }
+
     fn requests() -> impl Strategy<Value = Request> {
         let bytes = prop::collection::vec(any::<u8>(), 0..100);
         prop_oneof![
@@ -438,6 +458,11 @@ mod tests {
         fn requests_round_trip(request in requests()) {
             let (kind, payload) = split(&request.encode());
             prop_assert_eq!(Request::decode(kind, payload).unwrap(), request);
+        }
+
+        #[test]
+        fn every_legal_manifest_round_trips(manifest in manifests()) {
+            prop_assert_eq!(Manifest::decode(&manifest.encode()).unwrap().0, manifest);
         }
 
         #[test]
