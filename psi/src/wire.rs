@@ -4,16 +4,15 @@
 //! and its response are one frame each. Frames carry no compression and no optional parts, so their
 //! sizes follow from the manifest alone.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::Error;
-use crate::oprf::{ELEMENT_BYTES, KeyId};
-use crate::params::{MAX_SHARDS, Params, ParamsSpec};
-use crate::rlwe::cipher::SEED_BYTES;
+pub use crate::manifest::{Manifest, ShardInfo};
+use crate::oprf::ELEMENT_BYTES;
+use crate::params::{MAX_SHARDS, Params};
 use crate::shard::ShardUid;
 
 /// Version of everything in this module; also part of the ALPN name.
@@ -52,76 +51,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A shard as the manifest lists it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShardInfo {
-    /// Its uid.
-    pub uid: ShardUid,
-    /// The group of bins that it belongs to.
-    pub group: u8,
-    /// Digest of its hint.
-    pub hint: Digest,
-}
-
-/// What the server offers: everything that decides the size of every other message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// The parameters; lattices are named, never spelled out.
-    pub spec: ParamsSpec,
-    /// Seed of the public masks.
-    pub seed: [u8; SEED_BYTES],
-    /// Name of the OPRF key.
-    pub key: KeyId,
-    /// The shards, in the order of the answers.
-    pub shards: Vec<ShardInfo>,
-    /// Digest of the attachment: what labels refer to (here: the catalogue).
-    pub attachment: Digest,
-    /// Bytes of the attachment.
-    pub attachment_bytes: u64,
-    /// What the application needs to ask well (here: the settings of the fingerprint).
-    pub application: Vec<u8>,
-}
-
-impl Manifest {
-    /// Version, then postcard.
-    pub fn encode(&self) -> Vec<u8> {
-        let head = PROTOCOL_VERSION.to_le_bytes().to_vec();
-        postcard::to_extend(self, head).expect("a manifest has no part that postcard refuses")
-    }
-
-    /// Reads and checks a manifest that may come from a hostile server.
-    ///
-    /// # Errors
-    /// [`Error::Version`], [`Error::Malformed`], [`Error::TooLong`], [`Error::ValueRange`] for shards
-    /// that repeat or lie outside the groups, and everything [`Params::new`] refuses.
-    pub fn decode(bytes: &[u8]) -> Result<(Manifest, Params), Error> {
-        cap("manifest", bytes.len() as u64, MANIFEST_CAP)?;
-        let (version, body) = bytes.split_first_chunk().ok_or(Error::Malformed { what: "manifest" })?;
-        let actual = u16::from_le_bytes(*version);
-        if actual != PROTOCOL_VERSION {
-            return Err(Error::Version { actual, expected: PROTOCOL_VERSION });
-        }
-        let (manifest, rest) =
-            postcard::take_from_bytes::<Manifest>(body).map_err(|_| Error::Malformed { what: "manifest" })?;
-        if !rest.is_empty() {
-            return Err(Error::Malformed { what: "manifest" });
-        }
-        let params = manifest.check()?;
-        Ok((manifest, params))
-    }
-
-    fn check(&self) -> Result<Params, Error> {
-        let params = Params::new(self.spec)?;
-        cap("shard list", self.shards.len() as u64, MAX_SHARDS as u64)?;
-        cap("attachment", self.attachment_bytes, ATTACHMENT_CAP)?;
-        cap("application part", self.application.len() as u64, APPLICATION_CAP as u64)?;
-        let mut uids = HashSet::new();
-        let sound = |shard: &ShardInfo| usize::from(shard.group) < params.groups() && uids.insert(shard.uid);
-        if self.shards.iter().all(sound) { Ok(params) } else { Err(Error::ValueRange { what: "shard list" }) }
-    }
-}
-
-fn cap(what: &'static str, actual: u64, cap: u64) -> Result<(), Error> {
+/// Holds a length against its cap.
+pub(crate) fn cap(what: &'static str, actual: u64, cap: u64) -> Result<(), Error> {
     if actual > cap { Err(Error::TooLong { what, actual, cap }) } else { Ok(()) }
 }
 
@@ -351,7 +282,8 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::LatticeSet;
+    use crate::oprf::KeyId;
+    use crate::params::{LatticeSet, ParamsSpec};
     use proptest::prelude::*;
 
     fn split(frame: &[u8]) -> (u8, Vec<u8>) {
