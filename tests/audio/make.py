@@ -94,6 +94,9 @@ RECORDINGS = [
     ("unknown/underground.ogg", "underground", 28.47, 10, 44100, 1, ("white+pink", 15), None,
      "-c:a libvorbis -q:a 0",
      "not in the catalogue; white and pink noise at 15 dB SNR, Vorbis mono"),
+    ("recordings/noisy.mp3", "catalogue/loyalists.ogg", 3.21, 8, 44100, 1, ("white+pink", 5), None,
+     "-c:a libmp3lame -b:a 48k -write_id3v1 0",
+     "white and pink noise at 5 dB SNR, MP3 48 kb/s mono"),
 ]
 
 

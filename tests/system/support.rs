@@ -1,5 +1,6 @@
 //! A user's home in a temporary folder, the program run in it, and a daemon that dies with its test.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -284,12 +285,13 @@ pub fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
 /// Copies the bundled catalogue's files (without their folder) to `folder`.
 pub fn copy_catalogue(folder: &Path) -> Vec<PathBuf> {
     fs::create_dir_all(folder).unwrap();
-    let tracks = expected().into_iter().filter_map(|expected| expected.track);
+    // A track may have several recordings.
+    let tracks: BTreeSet<String> = expected().into_iter().filter_map(|expected| expected.track).collect();
     let copy = |track: String| {
         let from = audio(&track);
         let to = folder.join(from.file_name().unwrap());
         fs::copy(from, &to).unwrap();
         to
     };
-    tracks.map(copy).collect()
+    tracks.into_iter().map(copy).collect()
 }
