@@ -21,7 +21,7 @@
 //! caps [`wire`] holds. Clients that have no other way to tell a label from noise set
 //! [`params::ParamsSpec::tag_elements`].
 
-#![deny(unsafe_code)] // `kernel/x86_64.rs` alone is allowed to
+#![deny(unsafe_code)] // `kernel/x86_64/` alone is allowed to
 
 pub mod bins;
 mod bits;

@@ -1,16 +1,14 @@
-//! The AVX-512 IFMA back end: the only file of the project with `unsafe` code.
+//! The AVX-512 IFMA back end.
 //!
 //! `vpmadd52luq` and `vpmadd52huq` add the low and the high 52 bits of a 104-bit product to 64-bit
 //! lanes. Factors below 2^50 make high halves below 2^48, so 1,024 terms leave both sums below 2^62.
-
-#![allow(unsafe_code)]
 
 use std::arch::x86_64::{
     __m512i, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_setzero_si512,
     _mm512_storeu_si512,
 };
 
-use super::LANES;
+use crate::kernel::LANES;
 
 /// Eight 64-bit lanes a register.
 const REGISTER: usize = 8;
@@ -25,7 +23,7 @@ impl Ifma {
         (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")).then_some(Ifma(()))
     }
 
-    /// See [`super::Kernel::sum_of_products`].
+    /// See [`crate::kernel::Kernel::sum_of_products`].
     pub fn sum_of_products(self, coefficients: &[u64], powers: &[u64], sums: &mut [u128; LANES]) {
         debug_assert!(coefficients.iter().chain(powers).all(|&x| x >> 52 == 0));
         // SAFETY: `self` proves that the processor has both features.
