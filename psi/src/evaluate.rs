@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::bits;
 use crate::kernel::{Kernel, LANES};
-use crate::params::{ANSWER_BITS, HINT_BITS, Params};
+use crate::params::{HINT_BITS, Params};
 use crate::rlwe::ring::{Coefficients, Ring, Transformed};
 
 /// One shard by values modulo q, tiled as `kernel` reads it: `[tile][element][power][lane]`.
@@ -87,7 +87,7 @@ pub struct ServedShard {
     pub matrix: Arc<ShardMatrix>,
 }
 
-/// Answers one query: `[shard][element]` polynomials of [`ANSWER_BITS`] per coefficient.
+/// Answers one query: `[shard][element]` polynomials of [`Params::answer_bits`] per coefficient.
 ///
 /// # Errors
 /// [`Error::Length`] or [`Error::ValueRange`] for an upload that the parameters don't dictate.
@@ -119,7 +119,13 @@ pub fn answer(params: &Params, shards: &[ServedShard], upload: &[u8]) -> Result<
             let of_group: Vec<&Vec<u64>> = tiles.iter().map(|groups| &groups[group]).collect();
             let mut out = Vec::with_capacity(params.answer_bytes());
             for element in 0..params.elements() {
-                finish(params, &of_group, place * params.elements() + element, ANSWER_BITS, &mut out);
+                finish(
+                    params,
+                    &of_group,
+                    place * params.elements() + element,
+                    params.answer_bits(),
+                    &mut out,
+                );
             }
             out
         })

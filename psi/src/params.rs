@@ -8,15 +8,16 @@ use crate::Error;
 pub const PLAINTEXT_MODULUS: u32 = 65_537;
 /// Standard deviation of the fresh noise: the width that the estimates of [`Lattice`] assume.
 pub const NOISE_STD: f64 = 3.2;
-/// Bits per coefficient of an answer. Rounding to 20 bits costs 3.6% of the noise limit.
-pub const ANSWER_BITS: u32 = 20;
 /// Bits per coefficient of a hint. Rounding to 26 bits costs 2.1% of the noise limit at N = 2048.
 pub const HINT_BITS: u32 = 26;
-/// Largest share of the decryption limit that the noise's standard deviation may take: ten of them
-/// fit below the limit, so a slot fails with a probability of about 2^-76.
-pub const NOISE_SHARE_LIMIT: f64 = 0.1;
+/// Standard deviations of the noise that fit into what an answer's rounding leaves of the decryption
+/// limit: a coefficient fails with a probability below 2^-62.
+pub const NOISE_DEVIATIONS: f64 = 9.0;
 /// Most low bits that an upload ever drops; more would not save a tenth of the bytes.
 const MAX_DROPPED_BITS: u32 = 12;
+/// Fewest and most bits per coefficient of an answer: 17 bits already take half of the limit, and
+/// beyond 22 rounding takes less than 2% of it.
+const ANSWER_BITS: std::ops::RangeInclusive<u32> = 17..=22;
 /// Most points per bin and shard: beyond, an upload passes 12 MB, and sums leave the kernels' headroom.
 pub const MAX_POINTS: u16 = 1024;
 /// Most ciphertext groups.
@@ -118,11 +119,20 @@ pub struct ParamsSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params {
     spec: ParamsSpec,
+    precision: Precision,
+}
+
+/// How finely numbers travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Precision {
+    /// Low bits that every uploaded coefficient drops.
     dropped_bits: u32,
+    /// Bits of every answered coefficient.
+    answer_bits: u32,
 }
 
 impl Params {
-    /// Checks every relation, and derives how many low bits an upload drops.
+    /// Checks every relation, and derives how finely uploads and answers travel.
     ///
     /// # Errors
     /// [`Error::ParameterRange`] for a number out of range, [`Error::NoiseBudget`] where no upload
@@ -142,15 +152,12 @@ impl Params {
         range("tag_elements", spec.tag_elements.into(), 0, MAX_TAG_ELEMENTS.into())?;
         let bins = spec.set.lattice().degree as u64 * u64::from(spec.groups);
         range("asked", spec.asked.into(), 1, bins)?;
-        let dropped_bits = (0..=MAX_DROPPED_BITS)
-            .rev()
-            .find(|&bits| noise_share(spec.set, spec.points, bits) <= NOISE_SHARE_LIMIT)
-            .ok_or(Error::NoiseBudget {
-                set: spec.set,
-                points: spec.points,
-                share: noise_share(spec.set, spec.points, 0),
-            })?;
-        Ok(Params { spec, dropped_bits })
+        let precision = Precision::choose(spec.set, spec.points).ok_or(Error::NoiseBudget {
+            set: spec.set,
+            points: spec.points,
+            share: noise_share(spec.set, spec.points, 0),
+        })?;
+        Ok(Params { spec, precision })
     }
 
     /// What these parameters were made from.
@@ -205,12 +212,17 @@ impl Params {
 
     /// Low bits that every uploaded coefficient drops.
     pub fn dropped_bits(&self) -> u32 {
-        self.dropped_bits
+        self.precision.dropped_bits
     }
 
     /// Bits of an uploaded coefficient.
     pub fn upload_bits(&self) -> u32 {
-        self.lattice().modulus_bits - self.dropped_bits
+        self.lattice().modulus_bits - self.dropped_bits()
+    }
+
+    /// Bits of an answered coefficient.
+    pub fn answer_bits(&self) -> u32 {
+        self.precision.answer_bits
     }
 
     /// Ciphertexts in an upload: powers 1 to D−1 of every group.
@@ -225,7 +237,7 @@ impl Params {
 
     /// Bytes of one shard's answer.
     pub fn answer_bytes(&self) -> usize {
-        self.elements() * self.degree() * ANSWER_BITS as usize / 8
+        self.elements() * self.degree() * self.answer_bits() as usize / 8
     }
 
     /// Bytes of one shard's hint.
@@ -233,11 +245,37 @@ impl Params {
         self.elements() * self.degree() * HINT_BITS as usize / 8
     }
 
-    /// Standard deviation of an answer's noise over the decryption limit q/2t, by the formula of
-    /// docs/parameters.md.
+    /// Standard deviation of an answer's noise, without its rounding, over the decryption limit q/2t, by
+    /// the formula of docs/parameters.md.
     pub fn noise_share(&self) -> f64 {
-        noise_share(self.spec.set, self.spec.points, self.dropped_bits)
+        noise_share(self.spec.set, self.spec.points, self.dropped_bits())
     }
+
+    /// The most that rounding an answer takes of the decryption limit.
+    pub fn rounding_share(&self) -> f64 {
+        rounding_share(self.answer_bits())
+    }
+}
+
+impl Precision {
+    /// The admissible pair with the least product of upload and answer bits. With the best D for E
+    /// postings, upload and answer are equal, and their sum grows with the root of that product.
+    fn choose(set: LatticeSet, points: u16) -> Option<Precision> {
+        let fits = |&dropped: &u32, answer_bits: u32| {
+            NOISE_DEVIATIONS * noise_share(set, points, dropped) <= 1.0 - rounding_share(answer_bits)
+        };
+        let coarsest = |answer_bits| {
+            let dropped_bits = (0..=MAX_DROPPED_BITS).rev().find(|dropped| fits(dropped, answer_bits))?;
+            Some(Precision { dropped_bits, answer_bits })
+        };
+        let product = |p: &Precision| (set.lattice().modulus_bits - p.dropped_bits) * p.answer_bits;
+        ANSWER_BITS.filter_map(coarsest).min_by_key(product)
+    }
+}
+
+/// Rounding to `bits` errs by at most q/2^(bits+1), which over q/2t is t/2^bits.
+fn rounding_share(bits: u32) -> f64 {
+    f64::from(PLAINTEXT_MODULUS) / (1u64 << bits) as f64
 }
 
 /// The noise formula. Only IEEE-exact operations, so that every machine derives the same bits.
@@ -250,8 +288,7 @@ fn noise_share(set: LatticeSet, points: u16, dropped_bits: u32) -> f64 {
     let upload = NOISE_STD * NOISE_STD + uniform(power_of_two(dropped_bits)) + 1.0 / 12.0;
     let sum = upload * uniform(t) * n * f64::from(points);
     let hint = uniform(q / power_of_two(HINT_BITS)) * n * 2.0 / 3.0; // times a ternary secret
-    let answer = uniform(q / power_of_two(ANSWER_BITS));
-    (sum + hint + answer).sqrt() / (q / (2.0 * t))
+    (sum + hint).sqrt() / (q / (2.0 * t))
 }
 
 #[cfg(test)]
@@ -283,23 +320,53 @@ mod tests {
 
     #[test]
     fn the_formula_gives_the_figures_of_the_design() {
+        // Measured with answers of 20 bits, whose rounding has a standard deviation of t/2^20/√3.
         let share = |points, bits| noise_share(LatticeSet::N2048Q47, points, bits);
+        let rounding = rounding_share(20) / 3f64.sqrt();
         for (points, bits, measured) in [(74, 4, 0.056), (27, 6, 0.089), (260, 4, 0.082), (820, 3, 0.097)] {
-            assert!((share(points, bits) - measured).abs() < 0.003, "D={points}: {}", share(points, bits));
+            let all = share(points, bits).hypot(rounding);
+            assert!((all - measured).abs() < 0.003, "D={points}: {all}");
         }
     }
 
     #[test]
-    fn the_upload_drops_as_many_bits_as_the_noise_allows() {
-        for points in [2, 27, 74, 260, 820, MAX_POINTS] {
-            let params = Params::new(spec(points)).unwrap();
-            assert!(params.noise_share() <= NOISE_SHARE_LIMIT);
-            assert!(
-                noise_share(LatticeSet::N2048Q47, points, params.dropped_bits() + 1) > NOISE_SHARE_LIMIT
-                    || params.dropped_bits() == MAX_DROPPED_BITS
-            );
+    fn every_number_of_points_has_a_precision_and_no_coarser_one_fits() {
+        for set in [LatticeSet::N2048Q47, LatticeSet::N4096Q50] {
+            for points in 2..=MAX_POINTS {
+                let params = Params::new(ParamsSpec { set, ..spec(points) }).unwrap();
+                let fits = |dropped, answer| {
+                    NOISE_DEVIATIONS * noise_share(set, points, dropped) + rounding_share(answer) <= 1.0
+                };
+                let (dropped, answer) = (params.dropped_bits(), params.answer_bits());
+                assert!(fits(dropped, answer));
+                assert!(!fits(dropped + 1, answer) || dropped == MAX_DROPPED_BITS, "{set:?} D={points}");
+                assert!(!fits(dropped, answer - 1) || answer == *ANSWER_BITS.start(), "{set:?} D={points}");
+                assert!((params.degree() * answer as usize).is_multiple_of(8));
+            }
         }
     }
+
+    #[test]
+    fn precision_is_what_the_document_says() {
+        let precision = |points| {
+            let params = Params::new(spec(points)).unwrap();
+            (params.upload_bits(), params.answer_bits())
+        };
+        let table = [5, 16, 27, 74, 80, 260, 820, 1024].map(|points| (points, precision(points)));
+        assert_eq!(table, DOCUMENTED);
+    }
+
+    /// The table of docs/parameters.md: D, (bits up, bits down).
+    const DOCUMENTED: [(u16, (u32, u32)); 8] = [
+        (5, (41, 17)),
+        (16, (42, 17)),
+        (27, (42, 17)),
+        (74, (43, 17)),
+        (80, (43, 17)),
+        (260, (44, 17)),
+        (820, (45, 18)),
+        (1024, (45, 19)),
+    ];
 
     #[test]
     fn hostile_numbers_are_refused() {

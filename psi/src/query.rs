@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::bits;
 use crate::oprf::{ItemKey, LabelMasks};
-use crate::params::{ANSWER_BITS, PLAINTEXT_MODULUS, Params};
+use crate::params::{PLAINTEXT_MODULUS, Params};
 use crate::rlwe::ring::Ring;
 use crate::rlwe::secret::{FreshSecret, SpentSecret};
 use crate::rlwe::{PublicMasks, cipher, slots};
@@ -161,7 +161,9 @@ impl Pending {
             .enumerate()
             .map(|(element, bytes)| {
                 let hint = shard.hint.element(&self.params, element);
-                let mut values = cipher::decrypt(ring, &self.secret, hint, bits::unpack(bytes, ANSWER_BITS));
+                let answer_bits = self.params.answer_bits();
+                let answer = bits::unpack(bytes, answer_bits);
+                let mut values = cipher::decrypt(ring, &self.secret, hint, answer, answer_bits);
                 slots::decode(ring, &mut values);
                 values
             })

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::ring::{Coefficients, Ring, Transformed};
 use super::secret::{FreshSecret, SpentSecret, os_seeded_generator};
 use crate::bits;
-use crate::params::{ANSWER_BITS, HINT_BITS, NOISE_STD, PLAINTEXT_MODULUS, Params};
+use crate::params::{HINT_BITS, NOISE_STD, PLAINTEXT_MODULUS, Params};
 
 /// Bytes of the public seed.
 pub const SEED_BYTES: usize = 16;
@@ -119,22 +119,27 @@ pub(crate) fn decrypt(
     secret: &SpentSecret,
     hint: impl Iterator<Item = u64>,
     answer: impl Iterator<Item = u64>,
+    answer_bits: u32,
 ) -> Vec<u32> {
-    phases(ring, secret, hint, answer).into_iter().map(|phase| round_to_plaintext(ring, phase)).collect()
+    phases(ring, secret, hint, answer, answer_bits)
+        .into_iter()
+        .map(|phase| round_to_plaintext(ring, phase))
+        .collect()
 }
 
-/// answer − hint·s = Δ·m + noise. `answer` has [`ANSWER_BITS`] and `hint` [`HINT_BITS`] per
+/// answer − hint·s = Δ·m + noise. `answer` has `answer_bits` and `hint` [`HINT_BITS`] per
 /// coefficient.
 fn phases(
     ring: &Ring,
     secret: &SpentSecret,
     hint: impl Iterator<Item = u64>,
     answer: impl Iterator<Item = u64>,
+    answer_bits: u32,
 ) -> Vec<u64> {
     let hint = Coefficients(hint.map(|h| ring.switch_up(h, HINT_BITS)).collect());
     // hint·s gives s away to whoever has the hint.
     let masked = Zeroizing::new(ring.inverse(ring.multiply(&ring.forward(hint), secret.transformed())));
-    answer.zip(&masked.0).map(|(x, &m)| ring.subtract(ring.switch_up(x, ANSWER_BITS), m)).collect()
+    answer.zip(&masked.0).map(|(x, &m)| ring.subtract(ring.switch_up(x, answer_bits), m)).collect()
 }
 
 /// The plaintext coefficient whose multiple of Δ lies nearest.
@@ -222,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_answers_noise_follows_the_formula() {
-        for points in [5, 27, 74, 260] {
+        for points in [5, 27, 80, 260, 820] {
             let params = params(points);
             let ring = Ring::of(params.set());
             let masks = PublicMasks::derive(&params, &[9; SEED_BYTES]);
@@ -232,17 +237,21 @@ mod tests {
             let powers: Vec<Vec<u32>> = (1..points).map(|_| random_plaintext(&params)).collect();
             let (upload, secret) = encrypt(&params, &masks, FreshSecret::generate(ring), &powers);
             let reply = answer(&params, &[ServedShard { group: 0, matrix }], &upload).unwrap();
-            let unpacked = (bits::unpack(&hint, HINT_BITS), bits::unpack(&reply, ANSWER_BITS));
+            let answer_bits = params.answer_bits();
+            let (hint, reply) = (bits::unpack(&hint, HINT_BITS), bits::unpack(&reply, answer_bits));
             let (delta, limit) = (ring.lattice.delta(), ring.lattice.delta() as f64 / 2.0);
-            let shares: Vec<f64> = phases(ring, &secret, unpacked.0, unpacked.1)
+            let shares: Vec<f64> = phases(ring, &secret, hint, reply, answer_bits)
                 .into_iter()
                 .map(|phase| ((phase + delta / 2) % delta) as f64 / limit - 1.0)
                 .collect();
             let std = (shares.iter().map(|x| x * x).sum::<f64>() / shares.len() as f64).sqrt();
             let worst = shares.iter().fold(0f64, |worst, x| worst.max(x.abs()));
-            // The secret's weight varies by some percent, and so does an estimate from 2,048 samples.
-            assert!((std / params.noise_share() - 1.0).abs() < 0.1, "D={points}: {std}");
-            assert!(worst < 0.55, "D={points}: {worst}");
+            // Rounding is uniform. The secret's weight varies by some percent, and so does an estimate from
+            // 2,048 samples.
+            let rounding = params.rounding_share();
+            let expected = params.noise_share().hypot(rounding / 3f64.sqrt());
+            assert!((std / expected - 1.0).abs() < 0.1, "D={points}: {std}, by the formula {expected}");
+            assert!(worst < rounding + 5.5 * params.noise_share(), "D={points}: {worst}");
         }
     }
 
