@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput};
 use psi::evaluate::{ServedShard, answer};
-use psi::oprf::{self, OprfKey};
+use psi::oprf::{self, Arithmetic, OprfKey};
 use psi::query::{self, AskedKey, KnownShard};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
@@ -40,17 +40,24 @@ fn items() -> Vec<[u8; 4]> {
 }
 
 fn oprf_stages(criterion: &mut Criterion) {
-    let key = OprfKey::from_seed(&[1; 32]).expect("a key");
-    let mut group = criterion.benchmark_group("oprf");
+    oprf_stages_by(criterion, "portable", Arithmetic::portable());
+    if Arithmetic::detect() != Arithmetic::portable() {
+        oprf_stages_by(criterion, "vector", Arithmetic::detect());
+    }
+}
+
+fn oprf_stages_by(criterion: &mut Criterion, name: &str, arithmetic: Arithmetic) {
+    let key = OprfKey::from_seed(&[1; 32]).expect("a key").by(arithmetic);
+    let blind = || oprf::blind_by(arithmetic, items()).expect("legal items");
+    let mut group = criterion.benchmark_group(format!("oprf/{name}"));
     group.sample_size(20).throughput(Throughput::Elements(ASKED.into()));
-    group.bench_function(format!("blind/asked={ASKED}"), |b| b.iter(|| oprf::blind(items())));
-    let blinded = oprf::blind(items()).expect("legal items");
+    group.bench_function(format!("blind/asked={ASKED}"), |b| b.iter(blind));
+    let blinded = blind();
     group.bench_function(format!("evaluate/asked={ASKED}"), |b| b.iter(|| key.evaluate(blinded.message())));
     let evaluated = key.evaluate(blinded.message()).expect("legal elements");
     group.bench_function(format!("finalize/asked={ASKED}"), |b| {
         // What was blinded last is what is unblinded: any elements will do for the time it takes.
-        let fresh = || oprf::blind(items()).expect("legal items");
-        b.iter_batched(fresh, |blinded| blinded.finalize(black_box(&evaluated)), BatchSize::PerIteration);
+        b.iter_batched(blind, |blinded| blinded.finalize(black_box(&evaluated)), BatchSize::PerIteration);
     });
     group.bench_function(format!("index/items={ASKED}"), |b| b.iter(|| key.item_keys(&items())));
     group.finish();

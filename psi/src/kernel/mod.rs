@@ -16,6 +16,9 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::field;
+
 /// Slots per tile: eight AVX-512 registers, whose two running sums fill half of the register file.
 pub(crate) const LANES: usize = 64;
 

@@ -1,0 +1,202 @@
+//! Field arithmetic on top of products: powers, inverses, square roots, bytes, constants.
+
+use zeroize::Zeroizing;
+
+use crate::kernel::field::{Field, LANES, LIMBS, LaneMask, VectorUnit};
+
+/// Constants of RFC 9496, section 4.1, in five limbs of 51 bits; the tests check what defines them.
+pub(super) const D: [u64; LIMBS] =
+    [929955233495203, 466365720129213, 1662059464998953, 2033849074728123, 1442794654840575];
+pub(super) const TWO_D: [u64; LIMBS] =
+    [1859910466990425, 932731440258426, 1072319116312658, 1815898335770999, 633789495995903];
+pub(super) const SQRT_M1: [u64; LIMBS] =
+    [1718705420411056, 234908883556509, 2233514472574048, 2117202627021982, 765476049583133];
+pub(super) const SQRT_AD_MINUS_ONE: [u64; LIMBS] =
+    [2241493124984347, 425987919032274, 2207028919301688, 1220490630685848, 974799131293748];
+pub(super) const INVSQRT_A_MINUS_D: [u64; LIMBS] =
+    [278908739862762, 821645201101625, 8113234426968, 1777959178193151, 2118520810568447];
+pub(super) const ONE_MINUS_D_SQUARED: [u64; LIMBS] =
+    [1136626929484150, 1998550399581263, 496427632559748, 118527312129759, 45110755273534];
+pub(super) const D_MINUS_ONE_SQUARED: [u64; LIMBS] =
+    [1507062230895904, 1572317787530805, 683053064812840, 317374165784489, 1572899562415810];
+
+const LIMB_MASK: u64 = (1 << 51) - 1;
+
+/// Small constants.
+#[inline(always)]
+pub(super) fn small(unit: VectorUnit, value: u64) -> Field {
+    unit.splat(&[value, 0, 0, 0, 0])
+}
+
+/// Little-endian bytes, the highest bit ignored; values of p and more are reduced.
+#[inline(always)]
+pub(super) fn from_bytes(unit: VectorUnit, lanes: &[[u8; 32]; LANES]) -> Field {
+    let mut limbs = Zeroizing::new([[0; LANES]; LIMBS]);
+    for (lane, bytes) in lanes.iter().enumerate() {
+        let (words, _) = bytes.as_chunks::<8>();
+        let [a, b, c, d] = [0, 1, 2, 3].map(|word| u64::from_le_bytes(words[word]));
+        let split = [a, a >> 51 | b << 13, b >> 38 | c << 26, c >> 25 | d << 39, d >> 12];
+        for (limb, value) in limbs.iter_mut().zip(split) {
+            limb[lane] = value & LIMB_MASK;
+        }
+    }
+    unit.load(&limbs)
+}
+
+/// The little-endian bytes of the representatives below p.
+#[inline(always)]
+pub(super) fn to_bytes(x: Field) -> [[u8; 32]; LANES] {
+    let limbs = x.canonical_limbs();
+    let mut lanes = [[0; 32]; LANES];
+    for (lane, bytes) in lanes.iter_mut().enumerate() {
+        let [a, b, c, d, e] = limbs.map(|limb| limb[lane]);
+        let words = [a | b << 51, b >> 13 | c << 38, c >> 26 | d << 25, d >> 39 | e << 12];
+        for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *chunk = word.to_le_bytes();
+        }
+    }
+    lanes
+}
+
+#[inline(always)]
+pub(super) fn square(x: Field) -> Field {
+    x.square_wide().reduce()
+}
+
+/// x^(2^times).
+#[inline(always)]
+fn square_times(mut x: Field, times: usize) -> Field {
+    for _ in 0..times {
+        x = square(x);
+    }
+    x
+}
+
+/// x^(2^250 − 1) and x^11.
+#[inline(always)]
+fn pow_2_250_minus_1(x: Field) -> (Field, Field) {
+    let two = square(x);
+    let nine = square_times(two, 2) * x;
+    let eleven = nine * two;
+    let ones_5 = square(eleven) * nine;
+    let ones_10 = square_times(ones_5, 5) * ones_5;
+    let ones_20 = square_times(ones_10, 10) * ones_10;
+    let ones_40 = square_times(ones_20, 20) * ones_20;
+    let ones_50 = square_times(ones_40, 10) * ones_10;
+    let ones_100 = square_times(ones_50, 50) * ones_50;
+    let ones_200 = square_times(ones_100, 100) * ones_100;
+    (square_times(ones_200, 50) * ones_50, eleven)
+}
+
+/// 1/x = x^(p − 2); 0 for 0.
+#[inline(always)]
+pub(super) fn invert(x: Field) -> Field {
+    let (power, eleven) = pow_2_250_minus_1(x);
+    square_times(power, 5) * eleven
+}
+
+/// x^((p − 5) / 8).
+#[inline(always)]
+fn pow_p_minus_5_over_8(x: Field) -> Field {
+    square_times(pow_2_250_minus_1(x).0, 2) * x
+}
+
+/// The one of x and −x that is not negative.
+#[inline(always)]
+pub(super) fn absolute(x: Field) -> Field {
+    negate_if(x.is_negative(), x)
+}
+
+#[inline(always)]
+pub(super) fn negate_if(mask: LaneMask, x: Field) -> Field {
+    Field::select(mask, -x, x)
+}
+
+/// RFC 9496, section 4.2: (true, √(u/v)) where u/v is a square, else (false, √(SQRT_M1 · u/v)); the
+/// root that is not negative. (true, 0) for u = 0, (false, 0) for v = 0 ≠ u.
+#[inline(always)]
+pub(super) fn sqrt_ratio(u: Field, v: Field) -> (LaneMask, Field) {
+    let sqrt_m1 = u.proof().splat(&SQRT_M1);
+    let v3 = square(v) * v;
+    let v7 = square(v3) * v;
+    let root = u * v3 * pow_p_minus_5_over_8(u * v7);
+    let check = v * square(root);
+    let correct = (check - u).is_zero();
+    let flipped = (check + u).is_zero();
+    let flipped_i = (check + u * sqrt_m1).is_zero();
+    let root = Field::select(flipped | flipped_i, root * sqrt_m1, root);
+    (correct | flipped, absolute(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all_lanes(mask: LaneMask) -> bool {
+        mask.bits() == 0xff
+    }
+
+    fn equal(x: Field, y: Field) -> bool {
+        all_lanes((x - y).is_zero())
+    }
+
+    #[test]
+    fn constants_are_what_they_are_called() {
+        let Some(unit) = VectorUnit::detect() else { return };
+        let (one, d) = (small(unit, 1), unit.splat(&D));
+        assert!(equal(d * small(unit, 121_666), -small(unit, 121_665)));
+        assert!(equal(unit.splat(&TWO_D), d + d));
+        let i = unit.splat(&SQRT_M1);
+        assert!(equal(i * i, -one) && !all_lanes(i.is_negative()));
+        let root = unit.splat(&SQRT_AD_MINUS_ONE);
+        assert!(equal(root * root, -d - one));
+        let root = unit.splat(&INVSQRT_A_MINUS_D);
+        assert!(equal(root * root * (-one - d), one));
+        assert!(equal(unit.splat(&ONE_MINUS_D_SQUARED), one - d * d));
+        assert!(equal(unit.splat(&D_MINUS_ONE_SQUARED), (d - one) * (d - one)));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_round_trip(mut lanes in any::<[[u8; 32]; LANES]>()) {
+            let Some(unit) = VectorUnit::detect() else { return Ok(()) };
+            let x = from_bytes(unit, &lanes);
+            lanes.iter_mut().for_each(|bytes| bytes[31] &= 0x7f);
+            prop_assert_eq!(to_bytes(x), lanes);
+            prop_assert_eq!(to_bytes(from_bytes(unit, &to_bytes(x))), lanes);
+        }
+
+        #[test]
+        fn inverses_and_roots_are_such(u in any::<[[u8; 32]; LANES]>(), v in any::<[[u8; 32]; LANES]>()) {
+            let Some(unit) = VectorUnit::detect() else { return Ok(()) };
+            let (u, v) = (from_bytes(unit, &u), from_bytes(unit, &v));
+            prop_assert!(equal(invert(u) * u, small(unit, 1)));
+            let (is_square, root) = sqrt_ratio(u, v);
+            prop_assert!(root.is_negative().bits() == 0);
+            let twisted = Field::select(is_square, u, u * unit.splat(&SQRT_M1));
+            prop_assert!(equal(square(root) * v, twisted));
+            let (is_square, _) = sqrt_ratio(square(u) * v, v);
+            prop_assert!(all_lanes(is_square));
+            let (is_square, _) = sqrt_ratio(square(u) * v * unit.splat(&SQRT_M1), v);
+            prop_assert!(is_square.bits() == 0); // √−1 has no root
+        }
+    }
+
+    #[test]
+    fn zeros_in_ratios() {
+        let Some(unit) = VectorUnit::detect() else { return };
+        let (zero, one) = (small(unit, 0), small(unit, 1));
+        assert!(equal(invert(zero), zero));
+        let cases = [(zero, zero, true, zero), (one, zero, false, zero), (zero, one, true, zero)];
+        for (u, v, expected, root) in cases {
+            let (is_square, found) = sqrt_ratio(u, v);
+            assert!(is_square.bits() == if expected { 0xff } else { 0 } && equal(found, root));
+        }
+        // 4/1 and 1/4 in different lanes from 2/1.
+        let mut u = [[0; 32]; LANES];
+        u.iter_mut().enumerate().for_each(|(lane, bytes)| bytes[0] = if lane % 2 == 0 { 4 } else { 2 });
+        assert_eq!(sqrt_ratio(from_bytes(unit, &u), one).0.bits(), 0b0101_0101);
+        assert_eq!(sqrt_ratio(one, from_bytes(unit, &u)).0.bits(), 0b0101_0101);
+    }
+}

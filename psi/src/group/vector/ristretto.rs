@@ -1,0 +1,160 @@
+//! What makes a group of prime order of the curve's points: RFC 9496, section 4.3, eight elements at
+//! a time.
+
+use super::field::{
+    D, D_MINUS_ONE_SQUARED, INVSQRT_A_MINUS_D, ONE_MINUS_D_SQUARED, SQRT_AD_MINUS_ONE, SQRT_M1, absolute,
+    from_bytes, invert, negate_if, small, sqrt_ratio, square, to_bytes,
+};
+use super::point::{Completed, Extended};
+use crate::kernel::field::{Field, Job, LANES, LaneMask, VectorUnit};
+
+/// Decode (RFC 9496, section 4.3.1): the points, and in which lanes there is one. The identity does
+/// not count as one here (RFC 9497, section 2.1, DeserializeElement).
+pub(super) struct Decode<'a> {
+    pub unit: VectorUnit,
+    pub bytes: &'a [[u8; 32]; LANES],
+}
+
+impl Job for Decode<'_> {
+    type Output = (Extended, LaneMask);
+
+    #[inline(always)]
+    fn run(self) -> (Extended, LaneMask) {
+        let one = small(self.unit, 1);
+        let s = from_bytes(self.unit, self.bytes);
+        let refused = !canonical_lanes(s, self.bytes) | s.is_negative();
+        let ss = square(s);
+        let (u1, u2) = (one - ss, one + ss);
+        let u2_squared = square(u2);
+        let v = -(self.unit.splat(&D) * square(u1)) - u2_squared;
+        let (is_square, inverse_root) = sqrt_ratio(one, v * u2_squared);
+        let denominator_x = inverse_root * u2;
+        let denominator_y = inverse_root * denominator_x * v;
+        let x = absolute((s + s) * denominator_x);
+        let y = u1 * denominator_y;
+        let t = x * y;
+        let refused = refused | !is_square | t.is_negative() | y.is_zero() | s.is_zero();
+        (Extended { x, y, z: one, t }, !refused)
+    }
+}
+
+/// In which lanes `bytes` are the least encoding of the field element.
+#[inline(always)]
+fn canonical_lanes(s: Field, bytes: &[[u8; 32]; LANES]) -> LaneMask {
+    let mut equal = 0;
+    for (lane, (least, bytes)) in to_bytes(s).iter().zip(bytes).enumerate() {
+        equal |= u8::from(least == bytes) << lane; // what comes over the wire is public
+    }
+    LaneMask::from_bits(equal)
+}
+
+/// The element derivation from 64 uniform bytes (RFC 9496, section 4.3.4), and the lanes of the
+/// identity.
+pub(super) struct Derive<'a> {
+    pub unit: VectorUnit,
+    /// The first and the second half of the bytes.
+    pub halves: [&'a [[u8; 32]; LANES]; 2],
+}
+
+impl Job for Derive<'_> {
+    type Output = (Extended, LaneMask);
+
+    #[inline(always)]
+    fn run(self) -> (Extended, LaneMask) {
+        let mut points = [Extended::identity(self.unit); 2];
+        for (point, half) in points.iter_mut().zip(self.halves) {
+            *point = elligator(from_bytes(self.unit, half));
+        }
+        let sum = points[0].add(points[1]);
+        (sum, sum.is_identity())
+    }
+}
+
+/// MAP of RFC 9496, section 4.3.4.
+#[inline(always)]
+fn elligator(t: Field) -> Extended {
+    let unit = t.proof();
+    let (one, d) = (small(unit, 1), unit.splat(&D));
+    let r = unit.splat(&SQRT_M1) * square(t);
+    let u = (r + one) * unit.splat(&ONE_MINUS_D_SQUARED);
+    let v = (-one - r * d) * (r + d);
+    let (was_square, s) = sqrt_ratio(u, v);
+    let s = Field::select(was_square, s, -absolute(s * t));
+    let c = Field::select(was_square, -one, r);
+    let n = c * (r - one) * unit.splat(&D_MINUS_ONE_SQUARED) - v;
+    let ss = square(s);
+    Completed { e: (s + s) * v, f: one + ss, g: n * unit.splat(&SQRT_AD_MINUS_ONE), h: one - ss }.extended()
+}
+
+/// The encodings of the points' doubles (RFC 9496, section 4.3.2, with the inverse square root
+/// replaced by an inverse, which all vectors share).
+pub(super) struct EncodeDoubles<'a> {
+    pub points: &'a [Extended],
+}
+
+impl Job for EncodeDoubles<'_> {
+    type Output = Vec<[[u8; 32]; LANES]>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<[[u8; 32]; LANES]> {
+        let Some(first) = self.points.first() else { return Vec::new() };
+        let unit = first.x.proof();
+        let (zero, one) = (small(unit, 0), small(unit, 1));
+        // The product of all denominators before each one; a zero (of the identity) counts as one.
+        let mut product = one;
+        let mut doubles = Vec::with_capacity(self.points.len());
+        for point in self.points {
+            let double = Double::of(point);
+            let denominator = double.eg * double.fh;
+            let zeros = denominator.is_zero();
+            let denominator = Field::select(zeros, one, denominator);
+            doubles.push((double, denominator, zeros, product));
+            product = product * denominator;
+        }
+        let mut inverse = invert(product);
+        let mut encodings = vec![[[0; 32]; LANES]; doubles.len()];
+        for (encoding, (double, denominator, zeros, before)) in encodings.iter_mut().zip(&doubles).rev() {
+            *encoding = double.encode(Field::select(*zeros, zero, inverse * *before));
+            inverse = inverse * *denominator;
+        }
+        encodings
+    }
+}
+
+/// A point's double, x = e/g' and so on as in [`Completed`], with what its encoding needs.
+struct Double {
+    e: Field,
+    f: Field,
+    g: Field,
+    h: Field,
+    eg: Field,
+    fh: Field,
+}
+
+impl Double {
+    #[inline(always)]
+    fn of(point: &Extended) -> Double {
+        let Extended { x, y, z, t } = *point;
+        let (xx, yy, zz) = (x.square_wide(), y.square_wide(), square(z));
+        let dtt = square(t) * x.proof().splat(&D);
+        let xy = x.multiply_wide(y);
+        let (e, f, g, h) = ((xy + xy).reduce(), zz + dtt, (yy + xx).reduce(), zz - dtt);
+        Double { e, f, g, h, eg: e * g, fh: f * h }
+    }
+
+    /// `inverse` is 1 / (eg · fh).
+    #[inline(always)]
+    fn encode(&self, inverse: Field) -> [[u8; 32]; LANES] {
+        let unit = inverse.proof();
+        let sqrt_m1 = unit.splat(&SQRT_M1);
+        let z_inverse = self.eg * inverse;
+        let t_inverse = self.fh * inverse;
+        let rotate = (self.eg * z_inverse).is_negative();
+        let e = Field::select(rotate, self.g, self.e);
+        let g = Field::select(rotate, -self.e, self.g);
+        let h = Field::select(rotate, self.f * sqrt_m1, self.h);
+        let magic = Field::select(rotate, sqrt_m1, unit.splat(&INVSQRT_A_MINUS_D));
+        let g = negate_if((h * e * z_inverse).is_negative(), g);
+        to_bytes(absolute((h - g) * magic * g * t_inverse))
+    }
+}
