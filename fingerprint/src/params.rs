@@ -119,9 +119,9 @@ pub const MAX_SECONDS: u64 = 8 * 3_600;
 /// Source rates that make sense; lower ones would multiply the memory, higher ones the resampler's tables.
 pub const SOURCE_RATES: std::ops::RangeInclusive<u32> = 2_000..=768_000;
 
-/// Frames worked on at a time when a reference is analysed (131 s, 8 MB per array), so that a long track
-/// needs little memory.
-pub const BLOCK_FRAMES: usize = 4_096;
+/// Frames whose powers are kept before the floor under them is fixed: 5 minutes, 18 MB. Even, as frames are
+/// transformed in pairs.
+pub const SECTION_FRAMES: usize = 9_376;
 
 /// Half-frame offsets that one window of the vote spans (the recipe's 35 ms at two query shifts: a tolerance
 /// of one half-frame to each side).

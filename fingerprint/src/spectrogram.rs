@@ -1,9 +1,8 @@
-//! Samples to levels in dB: one Hann-windowed Fourier transform every 32 ms.
+//! Samples to powers and levels: one Hann-windowed Fourier transform every 32 ms.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayViewMut1, Axis};
+use ndarray::Array2;
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 
@@ -13,31 +12,43 @@ use crate::params::{
     SILENCE, WINDOW,
 };
 
-/// First bin that a [`Spectrogram`] holds.
+/// First bin that a row holds.
 pub const FIRST_BIN: usize = BAND_FIRST_BIN - BAND_MARGIN;
 
-/// Number of bins that a [`Spectrogram`] holds.
+/// Number of bins that a row holds.
 pub const BINS: usize = BAND_LAST_BIN + BAND_MARGIN + 1 - FIRST_BIN;
 
-/// Levels of a recording, or of a run of its frames.
+/// Samples that an [`Analyser`] best takes in at a time: the copy of them stays in the cache.
+pub const PIECE: usize = 1 << 13;
+
+/// Levels of a recording, for drawing it.
 pub struct Spectrogram {
-    /// Level in dB (of arbitrary origin), indexed [frame - `first_frame`, bin - `first_bin`].
+    /// Level in dB (of arbitrary origin), indexed [frame, bin - `first_bin`].
     pub level: Array2<f32>,
-    /// Frame of the recording that row 0 stands for.
-    pub first_frame: usize,
     /// Bin of the spectrum (of [`crate::params::BIN_HZ`] each) that column 0 stands for.
     pub first_bin: usize,
 }
 
 impl Spectrogram {
-    /// The whole recording at once; for drawing it. Mono samples at [`SAMPLE_RATE`].
+    /// The whole recording at once. Mono samples at [`SAMPLE_RATE`].
     ///
     /// # Errors
     /// [`Error::TooShort`] and [`Error::Silent`].
     pub fn new(samples: &[f32]) -> Result<Spectrogram, Error> {
         let mut analyser = Analyser::new();
-        let floor = analyser.floor(samples)?;
-        Ok(analyser.levels(samples, 0..frame_count(samples.len()), floor))
+        let mut rows = Vec::with_capacity(frame_count(samples.len()) * BINS);
+        for piece in samples.chunks(PIECE) {
+            analyser.push(piece);
+            while let Some(pair) = analyser.next_rows() {
+                rows.extend_from_slice(pair);
+            }
+        }
+        rows.extend_from_slice(analyser.last_row().unwrap_or_default());
+        analyser.check()?;
+        to_levels(&mut rows, analyser.floor());
+        let mut level = Array2::zeros((rows.len() / BINS, BINS));
+        level.iter_mut().zip(rows).for_each(|(cell, value)| *cell = value);
+        Ok(Spectrogram { level, first_bin: FIRST_BIN })
     }
 }
 
@@ -46,7 +57,12 @@ pub fn frame_count(samples: usize) -> usize {
     if samples < WINDOW { 0 } else { (samples - WINDOW) / HOP + 1 }
 }
 
-/// The transform with its tables and buffers, to be used for many frames.
+/// Powers to levels: 10 log10 of power plus `floor`.
+pub fn to_levels(powers: &mut [f32], floor: f32) {
+    powers.iter_mut().for_each(|power| *power = 10.0 * (*power + floor).log10());
+}
+
+/// Samples in, in pieces of any size; rows of [`BINS`] powers out, one for each frame.
 ///
 /// Two frames share one complex transform, one as real and one as imaginary part; the symmetry of a real
 /// signal's spectrum separates them again.
@@ -55,6 +71,14 @@ pub struct Analyser {
     window: Vec<f32>,
     buffer: Vec<Complex32>,
     scratch: Vec<Complex32>,
+    /// Powers of both frames of a pair.
+    rows: Vec<f32>,
+    /// Samples, of which the next pair of frames begins at `start`.
+    pending: Vec<f32>,
+    start: usize,
+    taken: usize,
+    loudest: f32,
+    loudest_in_band: f32,
 }
 
 impl Analyser {
@@ -67,81 +91,126 @@ impl Analyser {
             buffer: vec![Complex32::default(); WINDOW],
             scratch: vec![Complex32::default(); transform.get_inplace_scratch_len()],
             transform,
+            rows: vec![0.0; 2 * BINS],
+            pending: Vec::new(),
+            start: 0,
+            taken: 0,
+            loudest: 0.0,
+            loudest_in_band: 0.0,
         }
     }
 
-    /// The power to add to every cell: [`POWER_FLOOR`] of the recording's maximum.
+    /// Takes samples in, best a few thousand at a time.
+    pub fn push(&mut self, samples: &[f32]) {
+        self.taken += samples.len();
+        self.pending.drain(..self.start);
+        self.start = 0;
+        self.pending.extend(samples.iter().map(|&sample| tame(sample)));
+    }
+
+    /// The rows of the next two frames, as soon as all their samples are there.
+    pub fn next_rows(&mut self) -> Option<&[f32]> {
+        let first = self.start;
+        if self.pending.len() < first + HOP + WINDOW {
+            return None;
+        }
+        self.start += 2 * HOP;
+        self.fill(first, Some(first + HOP));
+        self.transform_pair();
+        Some(&self.rows)
+    }
+
+    /// After the last sample: the row of the last frame where it has no pair, otherwise nothing.
+    pub fn last_row(&mut self) -> Option<&[f32]> {
+        if self.pending.len() < self.start + WINDOW {
+            return None;
+        }
+        self.fill(self.start, None);
+        self.transform_pair();
+        self.pending.clear();
+        self.start = 0;
+        Some(&self.rows[..BINS])
+    }
+
+    /// The power to add to every cell: [`POWER_FLOOR`] of the greatest so far. Never 0, whose logarithm is no
+    /// number.
+    pub fn floor(&self) -> f32 {
+        POWER_FLOOR * self.loudest.max(silence())
+    }
+
+    /// Whether what was taken in is worth a fingerprint.
     ///
     /// # Errors
-    /// [`Error::TooShort`]; [`Error::Silent`] when the band holds nothing above that floor.
-    pub fn floor(&mut self, samples: &[f32]) -> Result<f32, Error> {
-        let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
+    /// [`Error::TooShort`]; [`Error::Silent`] when the band holds nothing above the floor.
+    pub fn check(&self) -> Result<(), Error> {
+        let seconds = self.taken as f64 / f64::from(SAMPLE_RATE);
         if seconds < MIN_SECONDS {
             return Err(Error::TooShort { seconds });
         }
-        let (mut anywhere, mut in_band) = (0.0f32, 0.0f32);
-        for frame in (0..frame_count(samples.len())).step_by(2) {
-            self.transform_pair(samples, frame);
-            // The power of both frames together is at most twice that of the stronger one, and needs no
-            // separation.
-            for (bin, pair) in (0..=WINDOW / 2).map(|bin| (bin, self.pair_power(bin))) {
-                let greater = pair.0.max(pair.1);
-                anywhere = anywhere.max(greater);
-                if (BAND_FIRST_BIN..=BAND_LAST_BIN).contains(&bin) {
-                    in_band = in_band.max(greater);
+        let heard = self.loudest_in_band > silence().max(self.floor());
+        if heard { Ok(()) } else { Err(Error::Silent) }
+    }
+
+    /// Windows the frames that begin at two of the pending samples; without a second one it is silence.
+    fn fill(&mut self, first: usize, second: Option<usize>) {
+        let first = &self.pending[first..first + WINDOW];
+        let weighted = first.iter().zip(&self.window).map(|(sample, weight)| sample * weight);
+        match second {
+            Some(second) => {
+                let second = &self.pending[second..second + WINDOW];
+                let both = weighted.zip(second.iter().zip(&self.window));
+                for (cell, (a, (b, weight))) in self.buffer.iter_mut().zip(both) {
+                    *cell = Complex32::new(a, b * weight);
                 }
             }
-        }
-        // A sine of amplitude a gives a power of (a * WINDOW / 4)^2 under a Hann window.
-        let silence = (SILENCE * WINDOW as f32 / 4.0).powi(2);
-        let floor = anywhere * POWER_FLOOR;
-        if in_band <= silence.max(floor) { Err(Error::Silent) } else { Ok(floor) }
-    }
-
-    /// Levels of some frames: 10 log10 of power plus `floor`. The range must lie within the recording.
-    pub fn levels(&mut self, samples: &[f32], frames: Range<usize>, floor: f32) -> Spectrogram {
-        let mut level = Array2::zeros((frames.len(), BINS));
-        for (pair, mut rows) in level.axis_chunks_iter_mut(Axis(0), 2).enumerate() {
-            self.transform_pair(samples, frames.start + 2 * pair);
-            let mut rows = rows.outer_iter_mut();
-            let (even, odd) = (rows.next(), rows.next());
-            self.write_levels(even, odd, floor);
-        }
-        Spectrogram { level, first_frame: frames.start, first_bin: FIRST_BIN }
-    }
-
-    fn write_levels(&self, even: Option<ArrayViewMut1<f32>>, odd: Option<ArrayViewMut1<f32>>, floor: f32) {
-        let decibel = |power: f32| 10.0 * (power + floor).log10();
-        if let Some(mut row) = even {
-            row.iter_mut()
-                .enumerate()
-                .for_each(|(n, cell)| *cell = decibel(self.pair_power(FIRST_BIN + n).0));
-        }
-        if let Some(mut row) = odd {
-            row.iter_mut()
-                .enumerate()
-                .for_each(|(n, cell)| *cell = decibel(self.pair_power(FIRST_BIN + n).1));
+            None => {
+                self.buffer.iter_mut().zip(weighted).for_each(|(cell, a)| *cell = Complex32::new(a, 0.0));
+            }
         }
     }
 
-    /// Transforms frames `frame` and `frame + 1`; where the second does not exist it is left silent.
-    fn transform_pair(&mut self, samples: &[f32], frame: usize) {
-        let first = &samples[frame * HOP..frame * HOP + WINDOW];
-        let second = samples.get((frame + 1) * HOP..(frame + 1) * HOP + WINDOW).unwrap_or(&[]);
-        let second = second.iter().copied().chain(std::iter::repeat(0.0));
-        for (((cell, &a), b), &weight) in self.buffer.iter_mut().zip(first).zip(second).zip(&self.window) {
-            *cell = Complex32::new(tame(a) * weight, tame(b) * weight);
-        }
+    /// Transforms the buffer, separates its two frames into `rows` and notes the greatest power.
+    ///
+    /// With Z = A + iB, A(k) = (Z(k) + Z*(N-k)) / 2 and B(k) = (Z(k) - Z*(N-k)) / 2i.
+    fn transform_pair(&mut self) {
         self.transform.process_with_scratch(&mut self.buffer, &mut self.scratch);
+        let power = |bin: usize| {
+            let (here, mirror) = (self.buffer[bin], self.buffer[(WINDOW - bin) % WINDOW].conj());
+            (0.25 * (here + mirror).norm_sqr(), 0.25 * (here - mirror).norm_sqr())
+        };
+        let greater = |bin| {
+            let (a, b) = power(bin);
+            a.max(b)
+        };
+        let outside = (0..FIRST_BIN).chain(FIRST_BIN + BINS..=WINDOW / 2).map(greater).fold(0.0, f32::max);
+        let (even, odd) = self.rows.split_at_mut(BINS);
+        for (n, (even, odd)) in even.iter_mut().zip(odd).enumerate() {
+            (*even, *odd) = power(FIRST_BIN + n);
+        }
+        let margin = BAND_FIRST_BIN - FIRST_BIN;
+        let band = margin..margin + BAND_LAST_BIN + 1 - BAND_FIRST_BIN;
+        let (even, odd) = self.rows.split_at(BINS);
+        self.loudest_in_band =
+            greatest(&even[band.clone()]).max(greatest(&odd[band])).max(self.loudest_in_band);
+        self.loudest = greatest(&self.rows).max(outside).max(self.loudest);
     }
+}
 
-    /// Powers of both frames at a bin: with Z = A + iB, A(k) = (Z(k) + Z*(N-k)) / 2 and B(k) = (Z(k) -
-    /// Z*(N-k)) / 2i.
-    fn pair_power(&self, bin: usize) -> (f32, f32) {
-        let here = self.buffer[bin];
-        let mirror = self.buffer[(WINDOW - bin) % WINDOW].conj();
-        (0.25 * (here + mirror).norm_sqr(), 0.25 * (here - mirror).norm_sqr())
+/// Power of a sine at the amplitude [`SILENCE`]: an amplitude of a gives (a * WINDOW / 4)^2 under a Hann window.
+fn silence() -> f32 {
+    (SILENCE * WINDOW as f32 / 4.0).powi(2)
+}
+
+/// The greatest of powers: 8 maxima side by side, so that the compiler vectorises it.
+fn greatest(powers: &[f32]) -> f32 {
+    let mut most = [0.0f32; 8];
+    let (eights, rest) = powers.as_chunks::<8>();
+    for eight in eights {
+        most.iter_mut()
+            .zip(eight)
+            .for_each(|(most, &power)| *most = if power > *most { power } else { *most });
     }
+    most.iter().chain(rest).copied().fold(0.0, f32::max)
 }
 
 /// Replaces what is no number by silence and clips what would overflow.
@@ -155,18 +224,30 @@ mod tests {
     use crate::testing::{music, noise};
     use spectrum_analyzer::{FrequencyLimit, samples_fft_to_spectrum};
 
+    /// Rows of powers of all frames, the samples coming in pieces of a size.
+    fn powers(samples: &[f32], piece: usize) -> Vec<f32> {
+        let (mut analyser, mut rows) = (Analyser::new(), Vec::new());
+        for piece in samples.chunks(piece) {
+            analyser.push(piece);
+            while let Some(pair) = analyser.next_rows() {
+                rows.extend_from_slice(pair);
+            }
+        }
+        rows.extend_from_slice(analyser.last_row().unwrap_or_default());
+        rows
+    }
+
     #[test]
     fn agrees_with_an_independent_spectrum() {
         let samples = music(1, 2.0);
-        let mut analyser = Analyser::new();
-        let ours = analyser.levels(&samples, 0..20, 0.0);
+        let window = Analyser::new().window;
+        let ours = powers(&samples, samples.len());
         for frame in [0, 1, 7, 19] {
             let windowed: Vec<f32> =
-                samples[frame * HOP..][..WINDOW].iter().zip(&analyser.window).map(|(s, w)| s * w).collect();
+                samples[frame * HOP..][..WINDOW].iter().zip(&window).map(|(s, w)| s * w).collect();
             let theirs = samples_fft_to_spectrum(&windowed, SAMPLE_RATE, FrequencyLimit::All, None).unwrap();
-            for (n, &level) in ours.level.row(frame).iter().enumerate() {
+            for (n, &power) in ours[frame * BINS..(frame + 1) * BINS].iter().enumerate() {
                 let magnitude = theirs.data()[FIRST_BIN + n].1.val();
-                let power = 10f32.powf(level / 10.0);
                 assert!(
                     (power.sqrt() - magnitude).abs() < 1e-3 * (1.0 + magnitude),
                     "frame {frame}, column {n}"
@@ -178,13 +259,44 @@ mod tests {
     #[test]
     fn both_frames_of_a_pair_are_right() {
         let samples = noise(3, 3 * WINDOW);
-        let mut analyser = Analyser::new();
-        let together = analyser.levels(&samples, 0..4, 0.0);
-        for frame in 0..4 {
-            let alone = analyser.levels(&samples, frame..frame + 1, 0.0);
-            for (a, b) in together.level.row(frame).iter().zip(alone.level.row(0)) {
-                assert!((a - b).abs() < 0.01);
+        let together = powers(&samples, samples.len());
+        for frame in 0..frame_count(samples.len()) {
+            let alone = powers(&samples[frame * HOP..frame * HOP + WINDOW], WINDOW);
+            for (a, b) in together[frame * BINS..].iter().zip(alone) {
+                assert!((a / b - 1.0).abs() < 0.002 || (a - b).abs() < 1e-4, "{a} and {b}");
             }
+        }
+    }
+
+    #[test]
+    fn pieces_do_not_matter() {
+        for length in [0, 1_023, 1_024, 1_279, 1_280, 20_000, 20_480] {
+            let samples = noise(4, length);
+            let whole = powers(&samples, length.max(1));
+            assert_eq!(whole.len(), frame_count(length) * BINS);
+            for piece in [1, 255, 3_000] {
+                assert_eq!(powers(&samples, piece), whole);
+            }
+        }
+    }
+
+    #[test]
+    fn the_loudest_cell_sets_the_floor() {
+        for length in [8_192, 8_300, 8_500] {
+            let samples = noise(6, length);
+            let mut analyser = Analyser::new();
+            let (mut greatest, mut in_band) = (0f32, 0f32);
+            let rows = powers(&samples, length);
+            analyser.push(&samples);
+            while analyser.next_rows().is_some() {}
+            analyser.last_row();
+            for row in rows.chunks(BINS) {
+                in_band = row[10..BINS - 10].iter().copied().fold(in_band, f32::max);
+                greatest = row.iter().copied().fold(greatest, f32::max);
+            }
+            assert_eq!(analyser.loudest_in_band, in_band);
+            assert!(analyser.loudest >= greatest);
+            assert_eq!(analyser.floor(), analyser.loudest * 1e-7);
         }
     }
 

@@ -1,80 +1,135 @@
 //! Levels to salience: how far a cell stands above what is usual at its frequency.
 
-use ndarray::{Array1, Array2};
+use std::ops::Range;
 
 use crate::params::{WHITEN_BINS, WHITEN_FRAMES};
-use crate::spectrogram::Spectrogram;
+use crate::spectrogram::BINS;
 
-/// Salience in dB, of the same shape as the levels: level minus the running mean of [`WHITEN_FRAMES`] frames
-/// at this bin, the mean being averaged over [`WHITEN_BINS`] neighbouring bins.
-pub fn salience(spectrogram: &Spectrogram) -> Array2<f32> {
-    let mut salience = spectrogram.level.clone();
-    let (frames, bins) = salience.dim();
-    let mut sum = Array1::<f64>::zeros(bins);
-    let mut held = 0..0;
-    for (frame, mut row) in salience.outer_iter_mut().enumerate() {
-        let wanted = window(frame, frames);
-        for added in held.end..wanted.end {
-            sum.zip_mut_with(&spectrogram.level.row(added), |sum, &level| *sum += f64::from(level));
-        }
-        for dropped in held.start..wanted.start {
-            sum.zip_mut_with(&spectrogram.level.row(dropped), |sum, &level| *sum -= f64::from(level));
-        }
-        held = wanted;
-        subtract_smoothed(row.as_slice_mut().expect("rows are contiguous"), &sum, held.len());
-    }
-    salience
+/// Frames on each side of one that its running mean may need.
+pub const REACH: usize = WHITEN_FRAMES / 2 + 1;
+
+/// Rows of [`BINS`] values, of which the oldest may be dropped.
+#[derive(Default)]
+pub struct Rows {
+    values: Vec<f32>,
+    first: usize,
 }
 
-/// Rows that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside at both ends, all
-/// rows where there are fewer.
-fn window(frame: usize, frames: usize) -> std::ops::Range<usize> {
+impl Rows {
+    /// Frames that are held.
+    pub fn frames(&self) -> Range<usize> {
+        self.first..self.first + self.values.len() / BINS
+    }
+
+    /// Appends whole rows.
+    pub fn extend(&mut self, rows: &[f32]) {
+        self.values.extend_from_slice(rows);
+    }
+
+    /// The row of a frame that is held.
+    pub fn row(&self, frame: usize) -> &[f32] {
+        &self.values[(frame - self.first) * BINS..][..BINS]
+    }
+
+    /// All values from a frame on.
+    pub fn since(&mut self, frame: usize) -> &mut [f32] {
+        &mut self.values[(frame - self.first) * BINS..]
+    }
+
+    /// Drops what lies before a frame.
+    pub fn drop_before(&mut self, frame: usize) {
+        if frame > self.first {
+            self.values.drain(..(frame - self.first) * BINS);
+            self.first = frame;
+        }
+    }
+}
+
+/// Subtracts from each level the running mean of [`WHITEN_FRAMES`] frames at its bin, averaged over
+/// [`WHITEN_BINS`] neighbouring bins. Goes through the frames in order.
+pub struct Whitener {
+    /// Sum of every bin over the frames `held`.
+    sums: Vec<f64>,
+    held: Range<usize>,
+    /// What is subtracted while the same frames are held.
+    means: Vec<f32>,
+}
+
+impl Whitener {
+    /// At the first frame.
+    pub fn new() -> Whitener {
+        Whitener { sums: vec![0.0; BINS], held: 0..0, means: vec![0.0; BINS] }
+    }
+
+    /// Salience in dB of a frame, the one after that of the last call. `frames` is the number of frames of the
+    /// recording, or so far: then they are more than
+    /// [`WHITEN_FRAMES`], and the frame lies [`REACH`] before the last.
+    pub fn salience(&mut self, levels: &Rows, frame: usize, frames: usize, salience: &mut [f32]) {
+        let wanted = window(frame, frames);
+        if wanted != self.held {
+            for added in self.held.end..wanted.end {
+                self.sums
+                    .iter_mut()
+                    .zip(levels.row(added))
+                    .for_each(|(sum, &level)| *sum += f64::from(level));
+            }
+            for dropped in self.held.start..wanted.start {
+                self.sums
+                    .iter_mut()
+                    .zip(levels.row(dropped))
+                    .for_each(|(sum, &level)| *sum -= f64::from(level));
+            }
+            self.held = wanted;
+            self.average();
+        }
+        for ((salience, level), mean) in salience.iter_mut().zip(levels.row(frame)).zip(&self.means) {
+            *salience = level - mean;
+        }
+    }
+
+    /// The mean of every bin over its neighbours; at the edges there are fewer of them.
+    fn average(&mut self) {
+        let (count, reach) = (self.held.len(), WHITEN_BINS / 2);
+        let mean = |near: &[f64]| (near.iter().sum::<f64>() / (near.len() * count) as f64) as f32;
+        for (mean_of, near) in self.means[reach..].iter_mut().zip(self.sums.windows(WHITEN_BINS)) {
+            *mean_of = mean(near);
+        }
+        for bin in (0..reach).chain(BINS - reach..BINS) {
+            self.means[bin] = mean(&self.sums[bin.saturating_sub(reach)..(bin + reach + 1).min(BINS)]);
+        }
+    }
+}
+
+/// Frames that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside at both ends, all
+/// frames where there are fewer.
+fn window(frame: usize, frames: usize) -> Range<usize> {
     let length = WHITEN_FRAMES.min(frames);
     let start = frame.saturating_sub(length / 2).min(frames - length);
     start..start + length
 }
 
-/// Subtracts from every bin the mean of `sum / count` over its neighbours; at the edges there are fewer of
-/// them.
-fn subtract_smoothed(row: &mut [f32], sum: &Array1<f64>, count: usize) {
-    let sums = sum.as_slice().expect("a fresh array is contiguous");
-    let reach = WHITEN_BINS / 2;
-    let bins = row.len();
-    let mean = |near: &[f64]| (near.iter().sum::<f64>() / (near.len() * count) as f64) as f32;
-    for (near, cell) in sums.windows(WHITEN_BINS).zip(&mut row[reach..]) {
-        *cell -= mean(near);
-    }
-    for bin in (0..reach).chain(bins - reach..bins) {
-        row[bin] -= mean(&sums[bin.saturating_sub(reach)..(bin + reach + 1).min(bins)]);
-    }
-}
-
-/// Frames on each side that a salience depends on.
-pub const REACH: usize = WHITEN_FRAMES / 2 + 1;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spectrogram::{Analyser, frame_count};
-    use crate::testing::music;
+    use crate::testing::Random;
 
     #[test]
     fn running_mean_agrees_with_the_definition() {
-        for seconds in [2.0, 10.0, 27.0] {
-            let samples = music(7, seconds);
-            let spectrogram = Analyser::new().levels(&samples, 0..frame_count(samples.len()), 1e-3);
-            let (frames, bins) = spectrogram.level.dim();
-            let fast = salience(&spectrogram);
-            for (frame, bin) in
-                (0..frames).step_by(13).flat_map(|f| (0..bins).step_by(3).map(move |b| (f, b)))
-            {
-                let rows = window(frame, frames);
-                let columns = bin.saturating_sub(2)..(bin + 3).min(bins);
-                let near = rows.flat_map(|r| columns.clone().map(move |c| [r, c]));
-                let near: Vec<_> = near.map(|at| f64::from(spectrogram.level[at])).collect();
-                let mean = near.iter().sum::<f64>() / near.len() as f64;
-                let naive = f64::from(spectrogram.level[[frame, bin]]) - mean;
-                assert!((f64::from(fast[[frame, bin]]) - naive).abs() < 1e-3, "frame {frame}, bin {bin}");
+        for frames in [1, 7, 312, 313, 314, 800] {
+            let mut random = Random(frames as u64);
+            let mut levels = Rows::default();
+            levels.extend(&(0..frames * BINS).map(|_| 50.0 * random.signed()).collect::<Vec<_>>());
+            let (mut whitener, mut fast) = (Whitener::new(), vec![0.0; BINS]);
+            for frame in 0..frames {
+                whitener.salience(&levels, frame, frames, &mut fast);
+                for bin in (0..BINS).step_by(if frame % 13 == 0 { 3 } else { BINS - 1 }) {
+                    let columns = bin.saturating_sub(2)..(bin + 3).min(BINS);
+                    let near = window(frame, frames).flat_map(|f| &levels.row(f)[columns.clone()]);
+                    let near: Vec<_> = near.map(|&level| f64::from(level)).collect();
+                    let mean = near.iter().sum::<f64>() / near.len() as f64;
+                    let naive = f64::from(levels.row(frame)[bin]) - mean;
+                    assert!((f64::from(fast[bin]) - naive).abs() < 1e-3, "frame {frame}, bin {bin}");
+                }
             }
         }
     }
@@ -87,7 +142,24 @@ mod tests {
                 assert!(
                     rows.contains(&frame) && rows.end <= frames && rows.len() == WHITEN_FRAMES.min(frames)
                 );
+                // Later frames change nothing for one that lies far enough back.
+                if frames >= WHITEN_FRAMES && frame + REACH <= frames {
+                    assert_eq!(rows, window(frame, frames + 100));
+                }
             }
         }
+    }
+
+    #[test]
+    fn rows_keep_their_frames() {
+        let mut rows = Rows::default();
+        (0..5).for_each(|n| rows.extend(&[n as f32; BINS]));
+        rows.drop_before(3);
+        rows.drop_before(2);
+        rows.extend(&[5.0; BINS]);
+        assert_eq!(rows.frames(), 3..6);
+        assert_eq!((rows.row(3)[0], rows.row(5)[BINS - 1]), (3.0, 5.0));
+        rows.since(5).fill(7.0);
+        assert_eq!((rows.row(4)[0], rows.row(5)[0]), (4.0, 7.0));
     }
 }
