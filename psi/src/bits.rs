@@ -13,14 +13,33 @@ pub(crate) fn pack(values: impl IntoIterator<Item = u64>, width: u32, out: &mut 
         debug_assert!(value >> width == 0);
         pending |= value << held;
         held += width;
-        while held >= 8 {
-            out.push(pending as u8);
-            pending >>= 8;
-            held -= 8;
+        if held >= u64::BITS {
+            out.extend_from_slice(&pending.to_le_bytes());
+            held -= u64::BITS;
+            pending = value >> (width - held); // at most 55, as something was held before
         }
     }
-    if held > 0 {
-        out.push(pending as u8);
+    out.extend_from_slice(&pending.to_le_bytes()[..held.div_ceil(8) as usize]);
+}
+
+/// [`pack`] over what `out` holds, which has room for exactly `values`.
+pub(crate) fn pack_into(values: &[u64], width: u32, out: &mut [u8]) {
+    let mut words = out.chunks_mut(size_of::<u64>());
+    let (mut pending, mut held) = (0u64, 0u32);
+    for &value in values {
+        debug_assert!(value >> width == 0);
+        pending |= value << held;
+        held += width;
+        if held >= u64::BITS {
+            if let Some(word) = words.next() {
+                word.copy_from_slice(&pending.to_le_bytes()[..word.len()]);
+            }
+            held -= u64::BITS;
+            pending = value >> (width - held);
+        }
+    }
+    if let Some(word) = words.next() {
+        word.copy_from_slice(&pending.to_le_bytes()[..word.len()]);
     }
 }
 
@@ -32,11 +51,17 @@ pub(crate) fn unpack(bytes: &[u8], width: u32) -> impl Iterator<Item = u64> + '_
     (0..count).map(move |index| {
         let first_bit = index * width as usize;
         let (byte, shift) = (first_bit / 8, first_bit % 8);
-        let mut window = [0u8; 8];
-        let available = (bytes.len() - byte).min(8);
-        window[..available].copy_from_slice(&bytes[byte..byte + available]);
-        (u64::from_le_bytes(window) >> shift) & mask
+        (window(bytes, byte) >> shift) & mask
     })
+}
+
+/// The eight bytes from `first` on; what is missing at the end counts as zero.
+#[inline]
+fn window(bytes: &[u8], first: usize) -> u64 {
+    match bytes[first..].first_chunk() {
+        Some(&whole) => u64::from_le_bytes(whole),
+        None => (0..).zip(&bytes[first..]).map(|(place, &byte)| u64::from(byte) << (8 * place)).sum(),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::bits;
-use crate::evaluate::ShardMatrix;
+use crate::evaluate::{MatrixLayout, ShardMatrix};
 use crate::interpolate::Nodes;
 use crate::oprf::ItemKey;
 use crate::params::{HINT_BITS, PLAINTEXT_MODULUS, Params};
@@ -108,7 +108,12 @@ impl Shard {
 
     /// The form that queries are evaluated on.
     pub fn matrix(&self, params: &Params) -> ShardMatrix {
-        ShardMatrix::new(params, &self.coefficients)
+        self.matrix_in(params, MatrixLayout::Fast)
+    }
+
+    /// The same in a layout of choice.
+    pub fn matrix_in(&self, params: &Params, layout: MatrixLayout) -> ShardMatrix {
+        ShardMatrix::new(params, &self.coefficients, layout)
     }
 }
 

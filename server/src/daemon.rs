@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use psi::evaluate::{self, MAX_BATCH};
 use psi::oprf::{ELEMENT_BYTES, KeyId, OprfKey};
-use psi::wire::request_cap;
+use psi::wire::{Refusal, request_cap};
 use quinn::congestion::CubicConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,6 +20,8 @@ use crate::config::Config;
 use crate::counters::{Counters, Counting, add};
 use crate::identity::Identity;
 use crate::limits::{RateLimit, Seat, Seats};
+use crate::passes::Passes;
+use crate::refusals::invalid;
 use crate::snapshot::Snapshot;
 use crate::workers::Workers;
 use crate::{Error, session};
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     pub config: Config,
     pub key: Arc<OprfKey>,
     pub workers: Workers,
+    /// The queries, which share passes over a snapshot.
+    pub passes: Passes<Snapshot, Vec<u8>>,
     pub evaluations: RateLimit,
     pub queries: RateLimit,
     pub counting: Counting,
@@ -153,10 +158,12 @@ impl Shared {
     fn new(config: Config, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Shared, Error> {
         let key_id = key.id();
         check_key(key_id, &snapshot)?;
+        let workers = Workers::new(config.running, config.queue);
         Ok(Shared {
             key,
             key_id,
-            workers: Workers::new(config.running, config.queue),
+            passes: Passes::new(workers.clone(), MAX_BATCH, pass),
+            workers,
             evaluations: RateLimit::new(config.evaluations_per_minute),
             queries: RateLimit::new(config.evaluations_per_minute),
             counting: Counting::default(),
@@ -215,6 +222,12 @@ impl Shared {
         let needed = (length.div_ceil(1024)).clamp(1, all);
         self.memory.clone().try_acquire_many_owned(needed).ok()
     }
+}
+
+fn pass(snapshot: &Snapshot, uploads: &[Vec<u8>]) -> Vec<Result<Vec<u8>, Refusal>> {
+    tracing::debug!(queries = uploads.len(), "a pass");
+    let answers = evaluate::answer_batch(&snapshot.params, &snapshot.shards, uploads);
+    answers.into_iter().map(|answer| answer.map_err(|error| invalid(error.to_string()))).collect()
 }
 
 fn check_key(server: KeyId, snapshot: &Snapshot) -> Result<(), Error> {

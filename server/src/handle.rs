@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use psi::evaluate;
 use psi::oprf::ELEMENT_BYTES;
 use psi::shard::ShardUid;
 use psi::wire::{Digest, HEADER_BYTES, Refusal, RefusalCode, Request, Response};
@@ -102,8 +101,7 @@ async fn answer_query(
         return Err(invalid(format!("an upload of {actual} bytes, expected {expected}")));
     }
     within(&shared.queries, client)?;
-    let job = move || evaluate::answer(&snapshot.params, &snapshot.shards, &upload);
-    let answer = shared.workers.run(job).await?.map_err(|error| invalid(error.to_string()))?;
+    let answer = shared.passes.answer(snapshot, upload).await?;
     add(&shared.counting.queries, 1);
     whole(Response::Answer(answer))
 }

@@ -7,6 +7,7 @@
 //! | `session` | one connection: reading requests and writing responses, with limits and deadlines |
 //! | `handle` | one request: what is legal, who works on it |
 //! | `workers` | the bounded queue between sockets and cores |
+//! | `passes` | queries that wait together are answered together |
 //! | `limits`, `counters` | how often one client may ask, and what was done |
 //!
 //! The server learns of a query that it was made, when, and from which address: what it logs and counts holds no
@@ -23,6 +24,7 @@ mod handle;
 mod hosted;
 mod identity;
 mod limits;
+mod passes;
 mod refusals;
 mod session;
 mod snapshot;

@@ -42,12 +42,11 @@ impl Snapshot {
         check("attachment", length && Digest::of(&attachment) == manifest.attachment)?;
         check("number of hints", hints.len() == manifest.shards.len())?;
         check("number of shards", shards.len() == manifest.shards.len())?;
-        let matrix_bytes = params.elements() * params.points() * params.degree() * size_of::<u64>();
         for ((info, hint), shard) in manifest.shards.iter().zip(&hints).zip(&shards) {
             let length = hint.as_bytes().len() == params.hint_bytes();
             check("hint", length && Digest::of(hint.as_bytes()) == info.hint)?;
             let group = usize::from(info.group) == shard.group;
-            check("shard", group && shard.matrix.bytes() == matrix_bytes)?;
+            check("shard", group && shard.matrix.fits(&params))?;
         }
         let digest = Digest::of(&encoded);
         Ok(Snapshot { manifest, params, attachment, hints, shards, encoded, digest })

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use psi::wire::{Refusal, RefusalCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusals;
 
 /// When a client should come back that found the queue full; a few jobs are done by then.
 const RETRY_AFTER_MS: u32 = 500;
 
+#[derive(Clone)]
 pub(crate) struct Workers {
     /// Jobs that wait or run.
     admitted: Arc<Semaphore>,
@@ -23,16 +24,30 @@ impl Workers {
         Workers { admitted: semaphore(running + queue), running: semaphore(running) }
     }
 
+    /// A place for a job that waits or runs, or a refusal where too many do.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.admitted.clone().try_acquire_owned().map_err(|_| {
+            refusals::refuse_until(RefusalCode::Busy, RETRY_AFTER_MS, "too many queries at a time")
+        })
+    }
+
+    /// Waits until an admitted job may run.
+    pub async fn start(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.running.clone().acquire_owned().await.map_err(|_| refusals::internal())
+    }
+
+    #[cfg(test)]
+    pub fn places_left(&self) -> usize {
+        self.admitted.available_permits()
+    }
+
     /// Runs a job that computes, or refuses it where too many wait. A job that panics is refused, too;
     /// one that nobody waits for any more still counts until it is done.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| {
-            refusals::refuse_until(RefusalCode::Busy, RETRY_AFTER_MS, "too many queries at a time")
-        })?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| refusals::internal())?;
+        let (admitted, running) = (self.admit()?, self.start().await?);
         let guarded = move || {
             let result = job();
             drop((admitted, running));
@@ -70,7 +85,7 @@ mod tests {
         };
         let first = spawn(Box::new(move || wait.recv().unwrap()));
         let second = spawn(Box::new(|| ()));
-        while workers.admitted.available_permits() > 0 {
+        while workers.places_left() > 0 {
             tokio::task::yield_now().await;
         }
         let refusal = workers.run(|| ()).await.unwrap_err();

@@ -62,6 +62,23 @@ impl Ring {
         Transformed(std::mem::take(&mut polynomial.0))
     }
 
+    /// Coefficients to values, in place.
+    pub fn forward_in_place(&self, polynomial: &mut [u64]) {
+        self.plan_q.fwd(polynomial);
+    }
+
+    /// Values to coefficients that are N times too large, for callers that scaled them before.
+    pub fn inverse_unscaled(&self, mut polynomial: Transformed) -> Coefficients {
+        self.plan_q.inv(&mut polynomial.0);
+        Coefficients(std::mem::take(&mut polynomial.0))
+    }
+
+    /// 1/N mod q.
+    pub fn inverse_degree(&self) -> u64 {
+        // N divides q − 1.
+        self.lattice.modulus - (self.lattice.modulus - 1) / self.lattice.degree as u64
+    }
+
     /// Values to coefficients.
     pub fn inverse(&self, mut polynomial: Transformed) -> Coefficients {
         self.plan_q.inv(&mut polynomial.0);
@@ -114,13 +131,17 @@ impl Ring {
         }
     }
 
-    /// Switches a residue from modulus q to modulus 2^bits, rounding to the nearest.
+    /// Switches residues from modulus q to modulus 2^bits, rounding to the nearest.
     ///
-    /// In floating point: a residue has at most 50 bits, so only a tie may fall to the other side.
-    #[inline]
-    pub fn switch_down(&self, value: u64, bits: u32) -> u64 {
-        let scaled = value as f64 * ((1u64 << bits) as f64 / self.lattice.modulus as f64);
-        (scaled + 0.5) as u64 & ((1 << bits) - 1)
+    /// In floating point, by tricks that every vector unit has: a residue has at most 50 bits, so it is
+    /// the low part of a number from 2^52 on, and adding 2^52 rounds. Only a tie may fall to the other side.
+    pub fn switch_down_all(&self, values: &mut [u64], bits: u32) {
+        const TWO_52: f64 = (1u64 << 52) as f64;
+        let factor = (1u64 << bits) as f64 / self.lattice.modulus as f64;
+        for value in values {
+            let exact = f64::from_bits(*value | TWO_52.to_bits()) - TWO_52;
+            *value = (exact * factor + TWO_52).to_bits() & ((1 << bits) - 1);
+        }
     }
 
     /// Switches a residue from modulus 2^bits back to modulus q.
@@ -170,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn the_inverse_without_scale_lacks_the_inverse_degree() {
+        for set in SETS {
+            let ring = Ring::of(set);
+            let values = Transformed((0..ring.lattice.degree as u64).map(|x| x * x).collect());
+            let scaled = |&x: &u64| {
+                (u128::from(x) * u128::from(ring.inverse_degree()) % u128::from(ring.lattice.modulus)) as u64
+            };
+            let scaled = Transformed(values.0.iter().map(scaled).collect());
+            assert!(ring.inverse_unscaled(scaled) == ring.inverse(values), "{set:?}");
+        }
+    }
+
+    #[test]
     fn the_largest_sums_are_reduced() {
         for set in SETS {
             let ring = Ring::of(set);
@@ -197,7 +231,9 @@ mod tests {
                 let ring = Ring::of(set);
                 let q = ring.lattice.modulus;
                 let value = value % q;
-                let back = ring.switch_up(ring.switch_down(value, bits), bits);
+                let mut switched = [value];
+                ring.switch_down_all(&mut switched, bits);
+                let back = ring.switch_up(switched[0], bits);
                 let error = ring.subtract(value, back).min(ring.subtract(back, value));
                 prop_assert!(error <= (q >> (bits + 1)) + 2);
             }

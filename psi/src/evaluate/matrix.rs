@@ -1,0 +1,222 @@
+//! One shard in memory: the one owner of how its coefficients lie there.
+
+use std::borrow::Cow;
+
+use crate::kernel::LANES;
+use crate::kernel::packed::Width;
+use crate::params::{PLAINTEXT_MODULUS, Params};
+use crate::rlwe::ring::{Coefficients, Ring};
+
+/// Rows that are transformed before they are spread over the tiles: so many make runs of 12 cache
+/// lines, and fit the second cache.
+const ROWS_AT_ONCE: usize = 16;
+/// The one plaintext residue that 16 bits do not hold stands as zero in a compact matrix.
+const ESCAPED: u32 = PLAINTEXT_MODULUS - 1;
+
+/// How a shard lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatrixLayout {
+    /// Values modulo q, ready to be multiplied: 6 bytes a coefficient (7 for a modulus above 2^48).
+    Fast,
+    /// Coefficients modulo t: 2 bytes each. Every pass brings them to the fast form on its way.
+    Compact,
+}
+
+/// The polynomials of one shard, ready for queries.
+pub struct ShardMatrix(Form);
+
+enum Form {
+    Fast(FastMatrix),
+    Compact(CompactMatrix),
+}
+
+impl ShardMatrix {
+    /// Takes plaintexts `[element][power][coefficient]` (mod t).
+    pub(crate) fn new(params: &Params, plaintexts: &[u32], layout: MatrixLayout) -> ShardMatrix {
+        ShardMatrix(match layout {
+            MatrixLayout::Fast => Form::Fast(FastMatrix::new(params, |row, out| {
+                out.copy_from_slice(&plaintexts[row * params.degree()..][..params.degree()]);
+            })),
+            MatrixLayout::Compact => Form::Compact(CompactMatrix::new(plaintexts)),
+        })
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Form::Fast(matrix) => matrix.tiles.len(),
+            Form::Compact(matrix) => size_of_val(&*matrix.low) + size_of_val(&*matrix.escaped),
+        }
+    }
+
+    /// Bytes of one shard in memory, but for a few in a compact one.
+    pub fn bytes_of(params: &Params, layout: MatrixLayout) -> usize {
+        let coefficients = params.elements() * params.points() * params.degree();
+        match layout {
+            MatrixLayout::Fast => coefficients * Width::of(params.lattice().modulus).bytes(),
+            MatrixLayout::Compact => coefficients * size_of::<u16>(),
+        }
+    }
+
+    /// How it lies in memory.
+    pub fn layout(&self) -> MatrixLayout {
+        match &self.0 {
+            Form::Fast(_) => MatrixLayout::Fast,
+            Form::Compact(_) => MatrixLayout::Compact,
+        }
+    }
+
+    /// Whether it was made for these parameters' shape.
+    pub fn fits(&self, params: &Params) -> bool {
+        let coefficients = params.elements() * params.points() * params.degree();
+        match &self.0 {
+            Form::Fast(matrix) => matrix.tiles.len() == FastMatrix::length(params),
+            Form::Compact(matrix) => matrix.low.len() == coefficients,
+        }
+    }
+
+    /// The form that the kernel reads: this one, or a copy for one pass.
+    pub(super) fn fast(&self, params: &Params) -> Cow<'_, FastMatrix> {
+        match &self.0 {
+            Form::Fast(matrix) => Cow::Borrowed(matrix),
+            Form::Compact(matrix) => {
+                let read = |row, out: &mut [u32]| matrix.read(row * params.degree(), out);
+                Cow::Owned(FastMatrix::new(params, read))
+            }
+        }
+    }
+}
+
+/// Values modulo q in tiles: `[tile][element][power][lane]`, then what the kernel may read beyond.
+#[derive(Clone)]
+pub(super) struct FastMatrix {
+    tiles: Vec<u8>,
+}
+
+impl FastMatrix {
+    fn length(params: &Params) -> usize {
+        let width = Width::of(params.lattice().modulus);
+        params.elements() * params.points() * params.degree() * width.bytes() + width.slack()
+    }
+
+    /// `read` gives the plaintext coefficients of a row, which is `element · D + power`.
+    fn new(params: &Params, read: impl Fn(usize, &mut [u32])) -> FastMatrix {
+        let ring = Ring::of(params.set());
+        let (degree, rows) = (params.degree(), params.elements() * params.points());
+        let width = Width::of(params.lattice().modulus);
+        let mut tiles = vec![0; FastMatrix::length(params)];
+        let mut plaintext = vec![0; degree];
+        let mut values = Coefficients(vec![0; ROWS_AT_ONCE.min(rows) * degree]);
+        for first in (0..rows).step_by(ROWS_AT_ONCE) {
+            let count = ROWS_AT_ONCE.min(rows - first);
+            for (row, values) in (first..first + count).zip(values.0.chunks_exact_mut(degree)) {
+                read(row, &mut plaintext);
+                for (value, &coefficient) in values.iter_mut().zip(&plaintext) {
+                    *value = ring.centred_lift(coefficient);
+                }
+                ring.forward_in_place(values);
+            }
+            let tiles = tiles[first * width.row()..].chunks_mut(rows * width.row());
+            for (tile, out) in tiles.take(degree / LANES).enumerate() {
+                let rows = values.0.chunks_exact(degree).zip(out.chunks_exact_mut(width.row()));
+                for (values, out) in rows.take(count) {
+                    width.pack(&values.as_chunks().0[tile], out);
+                }
+            }
+        }
+        FastMatrix { tiles }
+    }
+
+    /// One tile, and what the kernel may read beyond it.
+    pub fn tile(&self, params: &Params, tile: usize) -> &[u8] {
+        let width = Width::of(params.lattice().modulus);
+        let length = params.elements() * params.points() * width.row();
+        &self.tiles[tile * length..][..length + width.slack()]
+    }
+}
+
+/// Plaintext coefficients `[element][power][coefficient]` by their low 16 bits.
+struct CompactMatrix {
+    low: Vec<u16>,
+    /// Where the coefficients of [`ESCAPED`] are, in order.
+    escaped: Vec<u32>,
+}
+
+impl CompactMatrix {
+    fn new(plaintexts: &[u32]) -> CompactMatrix {
+        // The cast takes 65536 to 0.
+        let low = plaintexts.iter().map(|&coefficient| coefficient as u16).collect();
+        let escaped = (0..).zip(plaintexts).filter(|&(_, &coefficient)| coefficient == ESCAPED);
+        CompactMatrix { low, escaped: escaped.map(|(place, _)| place).collect() }
+    }
+
+    /// Reads coefficients from place `first` on.
+    fn read(&self, first: usize, out: &mut [u32]) {
+        for (out, &low) in out.iter_mut().zip(&self.low[first..]) {
+            *out = low.into();
+        }
+        let from = self.escaped.partition_point(|&place| (place as usize) < first);
+        for &place in &self.escaped[from..] {
+            match out.get_mut(place as usize - first) {
+                Some(out) => *out = ESCAPED,
+                None => break,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::packed::Width;
+    use crate::params::{LatticeSet, ParamsSpec};
+    use proptest::prelude::*;
+
+    fn params(points: u16) -> Params {
+        let set = LatticeSet::InsecureN64Q47;
+        Params::new(ParamsSpec { set, points, groups: 1, label_elements: 2, tag_elements: 1, asked: 1 })
+            .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn compact_coefficients_read_back(
+            coefficients in prop::collection::vec(prop_oneof![0..PLAINTEXT_MODULUS, Just(ESCAPED)], 1..300),
+            length in 1usize..20,
+        ) {
+            let matrix = CompactMatrix::new(&coefficients);
+            for (index, expected) in coefficients.chunks_exact(length).enumerate() {
+                let mut row = vec![7; length];
+                matrix.read(index * length, &mut row);
+                prop_assert_eq!(row, expected);
+            }
+        }
+
+        /// Every value stands where the layout says, whichever form the shard has at rest.
+        #[test]
+        fn tiles_hold_the_transformed_rows(points in 2u16..40, seed in any::<u64>()) {
+            use rand::{Rng, SeedableRng};
+            let params = params(points);
+            let (degree, rows) = (params.degree(), params.elements() * params.points());
+            let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+            let plaintexts: Vec<u32> =
+                (0..rows * degree).map(|_| ESCAPED - rng.gen_range(0..PLAINTEXT_MODULUS).leading_zeros()).collect();
+            let ring = Ring::of(params.set());
+            let width = Width::of(params.lattice().modulus);
+            for layout in [MatrixLayout::Fast, MatrixLayout::Compact] {
+                let matrix = ShardMatrix::new(&params, &plaintexts, layout);
+                prop_assert!(matrix.fits(&params) && matrix.layout() == layout);
+                let fast = matrix.fast(&params);
+                for (row, plaintext) in plaintexts.chunks_exact(degree).enumerate() {
+                    let lifted = plaintext.iter().map(|&c| ring.centred_lift(c)).collect();
+                    let values = ring.forward(Coefficients(lifted));
+                    for (tile, lanes) in values.0.as_chunks::<LANES>().0.iter().enumerate() {
+                        let mut packed = vec![0; width.row()];
+                        width.pack(lanes, &mut packed);
+                        prop_assert!(fast.tile(&params, tile)[row * width.row()..].starts_with(&packed));
+                    }
+                }
+            }
+        }
+    }
+}

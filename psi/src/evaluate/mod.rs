@@ -1,0 +1,205 @@
+//! The server's side of queries: every shard's polynomials at the encrypted points, in one streaming
+//! pass over memory, for several queries at once where several wait.
+//!
+//! docs/kernel.md draws the layout and gives measurements.
+
+mod matrix;
+mod pass;
+mod upload;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+pub use crate::kernel::Kernel;
+pub use matrix::{MatrixLayout, ShardMatrix};
+#[cfg(test)]
+pub(crate) use upload::restore_low_bits;
+
+use crate::Error;
+use crate::params::{HINT_BITS, Params};
+use crate::rlwe::ring::Transformed;
+use pass::Sums;
+use upload::TiledPowers;
+
+/// Most queries that share a pass: beyond, a pass takes longer by nearly what a query takes alone.
+pub const MAX_BATCH: usize = 8;
+
+/// A shard in its place: the order of these is the order of the answers.
+#[derive(Clone)]
+pub struct ServedShard {
+    /// The group of bins that it belongs to.
+    pub group: usize,
+    /// Its polynomials.
+    pub matrix: Arc<ShardMatrix>,
+}
+
+/// Answers one query: `[shard][element]` polynomials of [`Params::answer_bits`] per coefficient.
+///
+/// # Errors
+/// [`Error::Length`] or [`Error::ValueRange`] for an upload that the parameters don't dictate.
+pub fn answer(params: &Params, shards: &[ServedShard], upload: &[u8]) -> Result<Vec<u8>, Error> {
+    answer_batch(params, shards, &[upload]).pop().unwrap_or(Ok(Vec::new()))
+}
+
+/// Answers queries together, [`MAX_BATCH`] in a pass over the shards; each as [`answer`] would, and
+/// one that is refused changes nothing for the others.
+pub fn answer_batch<U: AsRef<[u8]> + Sync>(
+    params: &Params,
+    shards: &[ServedShard],
+    uploads: &[U],
+) -> Vec<Result<Vec<u8>, Error>> {
+    answer_batch_by(Kernel::detect(), params, shards, uploads)
+}
+
+/// [`answer_batch`] by a given back end, for measurements.
+pub fn answer_batch_by<U: AsRef<[u8]> + Sync>(
+    kernel: Kernel,
+    params: &Params,
+    shards: &[ServedShard],
+    uploads: &[U],
+) -> Vec<Result<Vec<u8>, Error>> {
+    let passes = uploads.chunks(MAX_BATCH);
+    passes.flat_map(|uploads| one_pass(kernel, params, shards, uploads)).collect()
+}
+
+fn one_pass<U: AsRef<[u8]> + Sync>(
+    kernel: Kernel,
+    params: &Params,
+    shards: &[ServedShard],
+    uploads: &[U],
+) -> Vec<Result<Vec<u8>, Error>> {
+    let read: Vec<Result<Vec<Vec<Transformed>>, Error>> =
+        uploads.par_iter().map(|upload| upload::read(params, upload.as_ref())).collect();
+    let good: Vec<&Vec<Vec<Transformed>>> = read.iter().flatten().collect();
+    let mut answers = answer_good(kernel, params, shards, &good).into_iter();
+    // As many answers as good uploads, in their order.
+    read.into_iter().map(|powers| powers.map(|_| answers.next().unwrap_or_default())).collect()
+}
+
+/// Answers queries whose powers are known, each `[group][power]`.
+fn answer_good(
+    kernel: Kernel,
+    params: &Params,
+    shards: &[ServedShard],
+    queries: &[&Vec<Vec<Transformed>>],
+) -> Vec<Vec<u8>> {
+    if queries.is_empty() {
+        return Vec::new();
+    }
+    let sums: Vec<Sums> = (0..params.groups())
+        .map(|group| {
+            let powers: Vec<&[Transformed]> = queries.iter().map(|query| &*query[group]).collect();
+            let members: Vec<&ShardMatrix> =
+                shards.iter().filter(|shard| shard.group == group).map(|shard| &*shard.matrix).collect();
+            pass::run(params, kernel, &TiledPowers::new(&powers), &members)
+        })
+        .collect();
+    let places = places(params, shards);
+    let (elements, element_bytes) = (params.elements(), params.answer_bytes() / params.elements());
+    let mut answers = vec![vec![0; shards.len() * params.answer_bytes()]; queries.len()];
+    answers.par_iter_mut().enumerate().for_each(|(query, answer)| {
+        answer.par_chunks_exact_mut(element_bytes).enumerate().for_each(|(row, out)| {
+            let ((group, place), element) = (places[row / elements], row % elements);
+            let polynomial = (place * elements + element) * queries.len() + query;
+            sums[group].finish(params, polynomial, params.answer_bits(), out);
+        });
+    });
+    answers
+}
+
+/// The group of every shard, and its place among the shards of its group.
+fn places(params: &Params, shards: &[ServedShard]) -> Vec<(usize, usize)> {
+    let mut next = vec![0; params.groups()];
+    let place = |shard: &ServedShard| {
+        let place = next[shard.group];
+        next[shard.group] += 1;
+        (shard.group, place)
+    };
+    shards.iter().map(place).collect()
+}
+
+impl ShardMatrix {
+    /// Σ_i C_i·a_i per element, switched to hint precision and packed.
+    pub(crate) fn hint(&self, params: &Params, masks: &[Transformed]) -> Vec<u8> {
+        let sums = pass::run(params, Kernel::detect(), &TiledPowers::new(&[masks]), &[self]);
+        let mut hint = vec![0; params.hint_bytes()];
+        let elements = hint.chunks_exact_mut(params.hint_bytes() / params.elements());
+        for (element, out) in elements.enumerate() {
+            sums.finish(params, element, HINT_BITS, out);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{LatticeSet, PLAINTEXT_MODULUS, ParamsSpec};
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    struct Scene {
+        params: Params,
+        shards: Vec<ServedShard>,
+        uploads: Vec<Vec<u8>>,
+    }
+
+    /// Random shards in two groups, some fast, some compact, and random uploads.
+    fn scene(queries: usize) -> Scene {
+        let set = LatticeSet::InsecureN64Q47;
+        let spec = ParamsSpec { set, points: 9, groups: 2, label_elements: 2, tag_elements: 1, asked: 1 };
+        let params = Params::new(spec).unwrap();
+        let mut rng = StdRng::seed_from_u64(3);
+        let coefficients = params.elements() * params.points() * params.degree();
+        let shards = (0..30)
+            .map(|i| {
+                let plaintexts: Vec<u32> =
+                    (0..coefficients).map(|_| rng.gen_range(0..PLAINTEXT_MODULUS)).collect();
+                let layout = if i % 7 < 3 { MatrixLayout::Fast } else { MatrixLayout::Compact };
+                let matrix = Arc::new(ShardMatrix::new(&params, &plaintexts, layout));
+                ServedShard { group: i % 3 % 2, matrix }
+            })
+            .collect();
+        let upload = |_| {
+            let top = params.lattice().modulus >> params.dropped_bits();
+            let values = (0..params.ciphertexts() * params.degree()).map(|_| rng.gen_range(0..top));
+            let mut upload = Vec::new();
+            crate::bits::pack(values, params.upload_bits(), &mut upload);
+            upload
+        };
+        Scene { params, shards, uploads: (0..queries).map(upload).collect() }
+    }
+
+    #[test]
+    fn a_batch_answers_as_each_query_alone_by_every_back_end() {
+        let Scene { params, shards, uploads } = scene(MAX_BATCH + 3);
+        let alone: Vec<_> = uploads.iter().map(|upload| answer(&params, &shards, upload)).collect();
+        assert!(alone[0] != alone[1] && alone.iter().all(Result::is_ok));
+        for kernel in Kernel::available() {
+            for queries in 0..=uploads.len() {
+                let together = answer_batch_by(kernel, &params, &shards, &uploads[..queries]);
+                assert!(together == alone[..queries], "{kernel} {queries}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_upload_spoils_its_own_answer_only() {
+        let Scene { params, shards, mut uploads } = scene(5);
+        let whole = answer_batch(&params, &shards, &uploads);
+        uploads[1].pop();
+        uploads[3].fill(0xff);
+        let answers = answer_batch(&params, &shards, &uploads);
+        assert!(matches!(answers[1], Err(Error::Length { .. })));
+        assert!(matches!(answers[3], Err(Error::ValueRange { .. })));
+        for query in [0, 2, 4] {
+            assert!(answers[query] == whole[query]);
+        }
+    }
+
+    #[test]
+    fn an_empty_database_answers_with_nothing() {
+        let Scene { params, uploads, .. } = scene(2);
+        assert_eq!(answer_batch(&params, &[], &uploads), [Ok(Vec::new()), Ok(Vec::new())]);
+    }
+}

@@ -1,0 +1,90 @@
+//! One pass over the shards of a group, for several queries at once.
+
+use rayon::prelude::*;
+
+use super::matrix::{FastMatrix, MatrixLayout, ShardMatrix};
+use super::upload::TiledPowers;
+use crate::bits;
+use crate::kernel::packed::Width;
+use crate::kernel::reduction::Reduction;
+use crate::kernel::{Kernel, LANES, Tile};
+use crate::params::Params;
+use crate::rlwe::ring::{Ring, Transformed};
+
+/// Fewest compact shards that are brought to the fast form at a time: each shares one reading of the
+/// queries' powers with the others.
+const FEWEST_EXPANDED: usize = 8;
+
+/// The reduced sums of a pass: `[tile][shard][element][query][lane]`.
+pub(super) struct Sums {
+    tiles: Vec<[u64; LANES]>,
+    /// Polynomials: shards × elements × queries.
+    polynomials: usize,
+}
+
+/// Σ_i C_i ⊙ b_i over 1/N for every shard, element and query.
+pub(super) fn run(params: &Params, kernel: Kernel, powers: &TiledPowers, shards: &[&ShardMatrix]) -> Sums {
+    let per_shard = params.elements() * powers.queries;
+    let polynomials = shards.len() * per_shard;
+    let mut tiles = vec![[0; LANES]; params.degree() / LANES * polynomials];
+    let compact = |shard: &ShardMatrix| shard.layout() == MatrixLayout::Compact;
+    let at_once = FEWEST_EXPANDED.max(2 * rayon::current_num_threads());
+    let mut first = 0;
+    let alike = shards.chunk_by(|left, right| compact(left) == compact(right));
+    for block in alike.flat_map(|run| run.chunks(if compact(run[0]) { at_once } else { run.len() })) {
+        let fast: Vec<_> = block.par_iter().map(|shard| shard.fast(params)).collect();
+        let fast: Vec<&FastMatrix> = fast.iter().map(|matrix| &**matrix).collect();
+        tiles.par_chunks_mut(polynomials.max(1)).enumerate().for_each(|(tile, sums)| {
+            let sums = &mut sums[first * per_shard..][..block.len() * per_shard];
+            sum_tile(params, kernel, powers, tile, &fast, sums);
+        });
+        first += block.len();
+    }
+    Sums { tiles, polynomials }
+}
+
+/// One tile of every shard.
+fn sum_tile(
+    params: &Params,
+    kernel: Kernel,
+    powers: &TiledPowers,
+    tile: usize,
+    shards: &[&FastMatrix],
+    sums: &mut [[u64; LANES]],
+) {
+    let ring = Ring::of(params.set());
+    let reduction = Reduction::new(ring.lattice.modulus, ring.inverse_degree());
+    let last_tile = tile + 1 == params.degree() / LANES;
+    let per_shard = params.elements() * powers.queries;
+    for (place, sums) in sums.chunks_exact_mut(per_shard).enumerate() {
+        let ahead = match shards.get(place + 1) {
+            Some(next) => next.tile(params, tile),
+            None if last_tile => &[],
+            None => shards[0].tile(params, tile + 1),
+        };
+        let factors = Tile {
+            coefficients: shards[place].tile(params, tile),
+            width: Width::of(ring.lattice.modulus),
+            powers: powers.tile(tile),
+            points: params.points(),
+            queries: powers.queries,
+            reduction: &reduction,
+            ahead,
+        };
+        kernel.sum_of_products(&factors, sums);
+    }
+}
+
+impl Sums {
+    /// Brings one polynomial back to coefficients, switches them to `width` bits and packs them.
+    pub fn finish(&self, params: &Params, polynomial: usize, width: u32, out: &mut [u8]) {
+        let ring = Ring::of(params.set());
+        let mut values = vec![0; params.degree()];
+        for (tile, lanes) in self.tiles.chunks_exact(self.polynomials).zip(values.as_chunks_mut().0) {
+            *lanes = tile[polynomial];
+        }
+        let mut coefficients = ring.inverse_unscaled(Transformed(values));
+        ring.switch_down_all(&mut coefficients.0, width);
+        bits::pack_into(&coefficients.0, width, out);
+    }
+}
