@@ -4,23 +4,21 @@ use zeroize::Zeroizing;
 
 use crate::kernel::field::{Field, LANES, LIMBS, LaneMask, VectorUnit};
 
-/// Constants of RFC 9496, section 4.1, in five limbs of 51 bits; the tests check what defines them.
+/// Constants of RFC 9496, section 4.1, in limbs of 52 bits; the tests check what defines them.
 pub(super) const D: [u64; LIMBS] =
-    [929955233495203, 466365720129213, 1662059464998953, 2033849074728123, 1442794654840575];
+    [0xb4dca135978a3, 0x4d4141d8ab75e, 0x779e89800700a, 0xfe738cc740797, 0x052036cee2b6f];
 pub(super) const TWO_D: [u64; LIMBS] =
-    [1859910466990425, 932731440258426, 1072319116312658, 1815898335770999, 633789495995903];
+    [0x69b9426b2f159, 0x9a8283b156ebd, 0xef3d13000e014, 0xfce7198e80f2e, 0x02406d9dc56df];
 pub(super) const SQRT_M1: [u64; LIMBS] =
-    [1718705420411056, 234908883556509, 2233514472574048, 2117202627021982, 765476049583133];
+    [0xe1b274a0ea0b0, 0x06ad2fe478c4e, 0xdfbd7a72f4318, 0xdf0b2b4d00993, 0x02b8324804fc1];
 pub(super) const SQRT_AD_MINUS_ONE: [u64; LIMBS] =
-    [2241493124984347, 425987919032274, 2207028919301688, 1220490630685848, 974799131293748];
+    [0x7f6a0497b2e1b, 0x0c1b7854bd7e9, 0x1f5d1fdaf9d8e, 0x48ac0f3cfcc93, 0x0376931bf2b83];
 pub(super) const INVSQRT_A_MINUS_D: [u64; LIMBS] =
-    [278908739862762, 821645201101625, 8113234426968, 1777959178193151, 2118520810568447];
+    [0x8fdaa805d40ea, 0x175a4172be99c, 0xe01d8409d2f16, 0xfca216c27b91f, 0x0786c8905cfaf];
 pub(super) const ONE_MINUS_D_SQUARED: [u64; LIMBS] =
-    [1136626929484150, 1998550399581263, 496427632559748, 118527312129759, 45110755273534];
+    [0xc09c1945fc176, 0x38cd5e350fe27, 0xe70dfe42c81a1, 0xe0d79994abddb, 0x0029072a8b2b3];
 pub(super) const D_MINUS_ONE_SQUARED: [u64; LIMBS] =
-    [1507062230895904, 1572317787530805, 683053064812840, 317374165784489, 1572899562415810];
-
-const LIMB_MASK: u64 = (1 << 51) - 1;
+    [0xd5aaa44ed4d20, 0x2cb01e199931a, 0x29b4eebd29e4a, 0x22414cdcd32f5, 0x05968b37af66c];
 
 /// Small constants.
 #[inline(always)]
@@ -35,9 +33,9 @@ pub(super) fn from_bytes(unit: VectorUnit, lanes: &[[u8; 32]; LANES]) -> Field {
     for (lane, bytes) in lanes.iter().enumerate() {
         let (words, _) = bytes.as_chunks::<8>();
         let [a, b, c, d] = [0, 1, 2, 3].map(|word| u64::from_le_bytes(words[word]));
-        let split = [a, a >> 51 | b << 13, b >> 38 | c << 26, c >> 25 | d << 39, d >> 12];
-        for (limb, value) in limbs.iter_mut().zip(split) {
-            limb[lane] = value & LIMB_MASK;
+        let split = [a, a >> 52 | b << 12, b >> 40 | c << 24, c >> 28 | d << 36, d >> 16];
+        for ((limb, value), bits) in limbs.iter_mut().zip(split).zip([52, 52, 52, 52, 47]) {
+            limb[lane] = value & ((1 << bits) - 1);
         }
     }
     unit.load(&limbs)
@@ -50,7 +48,7 @@ pub(super) fn to_bytes(x: Field) -> [[u8; 32]; LANES] {
     let mut lanes = [[0; 32]; LANES];
     for (lane, bytes) in lanes.iter_mut().enumerate() {
         let [a, b, c, d, e] = limbs.map(|limb| limb[lane]);
-        let words = [a | b << 51, b >> 13 | c << 38, c >> 26 | d << 25, d >> 39 | e << 12];
+        let words = [a | b << 52, b >> 12 | c << 40, c >> 24 | d << 28, d >> 36 | e << 16];
         for (chunk, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
             *chunk = word.to_le_bytes();
         }

@@ -1,16 +1,18 @@
 //! Eight elements of GF(2^255 − 19) at a time, one per 64-bit lane of AVX-512 registers.
 //!
-//! An element is Σ limb_k · 2^(51k), k = 0..5. Bounds, which the types keep:
+//! An element is Σ limb_k · 2^(52k), k = 0..5. The multiplier adds the low or the high 52 bits of a
+//! product of two 52-bit numbers, and looks at the low 52 bits of each factor only. So limbs that
+//! passed their carry on may keep it above; who adds limbs takes it off first.
 //!
-//! | type | limbs | from |
-//! | --- | --- | --- |
-//! | [`Field`] | below 2^51 + 2^18, so that they fit the 52-bit multiplier | [`Wide::reduce`], all operators |
-//! | [`Wide`] product or square | below 2^60 | [`Field::multiply_wide`], [`Field::square_wide`] |
-//! | [`Wide`] in general | below 2^64 | sums and differences of up to four products |
+//! | type | limbs 0 to 3 | limb 4 | from |
+//! | --- | --- | --- | --- |
+//! | [`Field`] | 52 bits count | below 2^47 + 2^12 | [`Wide::reduce`], all operators |
+//! | [`Wide`] product or square | below 11 · 2^52 | below 11 · 2^52 | [`Field::multiply_wide`], [`Field::square_wide`] |
+//! | [`Wide`] in general | below 2^63 | below 2^63 | sums and differences of products |
 //!
-//! A product of limbs is low + 2^52 · high, and 2^52 = 2 · 2^51: high halves count twice in the next
-//! limb. Each limb of the ten-limb product is at most 5 · 2^52 + 2 · 5 · 2^50.01 < 7.6 · 2^52; limbs 5
-//! to 9 come back 19 times, so no limb passes 20 · 7.6 · 2^52 < 2^60.
+//! Why 11: limb 4 of a product gets five low and four high halves, all below 2^52, and one from
+//! above, where 2^260 = 608. Limbs 5 to 9 get fewer, and are carried before they come back. The last
+//! is below 2^42.01 because both top limbs are below 2^47.01; so 608 times it still is below 2^52.
 //!
 //! Every value here was made through a [`VectorUnit`], which proves that the processor has the
 //! instructions; so all methods are safe. They are `inline(always)`, because they are single
@@ -19,8 +21,8 @@
 use std::arch::x86_64::{
     __m512i, _mm512_abs_epi64, _mm512_add_epi64, _mm512_and_si512, _mm512_cmpeq_epi64_mask,
     _mm512_cmplt_epi64_mask, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
-    _mm512_mask_mov_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_sub_epi64,
+    _mm512_mask_mov_epi64, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_srli_epi64,
+    _mm512_storeu_si512, _mm512_sub_epi64,
 };
 use std::ops::{Add, BitAnd, BitOr, Mul, Neg, Not, Sub};
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -31,10 +33,19 @@ use zeroize::Zeroize;
 pub(crate) const LANES: usize = 8;
 /// Limbs per element.
 pub(crate) const LIMBS: usize = 5;
-const LIMB_BITS: u32 = 51;
+/// Bits of limbs 0 to 3.
+pub(crate) const LIMB_BITS: u32 = 52;
+/// Bits of limb 4 below 2^255.
+pub(crate) const TOP_BITS: u32 = 255 - 4 * LIMB_BITS;
 const LIMB_MASK: u64 = (1 << LIMB_BITS) - 1;
-/// p, limb by limb.
-const PRIME: [u64; LIMBS] = [LIMB_MASK - 18, LIMB_MASK, LIMB_MASK, LIMB_MASK, LIMB_MASK];
+const TOP_MASK: u64 = (1 << TOP_BITS) - 1;
+/// 2^260 modulo p.
+const WRAP: i64 = 19 << (5 * LIMB_BITS - 255);
+/// 2^10 · p, spread so that each limb is above all of a product, and of a sum of two.
+const MULTIPLE: [u64; LIMBS] = {
+    let limb = (1 << 57) - (1 << 5);
+    [(1 << 57) - (19 << 10), limb, limb, limb, limb]
+};
 
 /// Work whose vector operations are to become instructions, see [`VectorUnit::run`].
 pub(crate) trait Job {
@@ -65,18 +76,19 @@ impl VectorUnit {
         unsafe { compiled_for_ifma(job) }
     }
 
-    /// The same element in all lanes; limbs below 2^51.
+    /// The same element in all lanes, by its canonical limbs.
     #[inline(always)]
     pub fn splat(self, limbs: &[u64; LIMBS]) -> Field {
-        debug_assert!(limbs.iter().all(|&limb| limb <= LIMB_MASK));
+        debug_assert!(limbs.iter().all(|&limb| limb <= LIMB_MASK) && limbs[LIMBS - 1] <= TOP_MASK);
         // SAFETY: `self` proves that the processor has the features.
         unsafe { Field(splat(limbs)) }
     }
 
-    /// `limbs[k][lane]`, all below 2^51.
+    /// `limbs[k][lane]`, 52 bits each, the last 47.
     #[inline(always)]
     pub fn load(self, limbs: &[[u64; LANES]; LIMBS]) -> Field {
         debug_assert!(limbs.iter().flatten().all(|&limb| limb <= LIMB_MASK));
+        debug_assert!(limbs[LIMBS - 1].iter().all(|&limb| limb <= TOP_MASK));
         // SAFETY: as in `splat`.
         unsafe { Field(load(limbs)) }
     }
@@ -184,6 +196,13 @@ impl Field {
         unsafe { Wide(square(&self.0)) }
     }
 
+    /// For sums: what counts of the limbs, and nothing above.
+    #[inline(always)]
+    fn widen(self) -> Wide {
+        // SAFETY: `self` was made through a `VectorUnit`.
+        unsafe { Wide(strip(&self.0)) }
+    }
+
     /// `chosen` in the lanes of `mask`, `otherwise` in the others.
     #[inline(always)]
     pub fn select(mask: LaneMask, chosen: Field, otherwise: Field) -> Field {
@@ -223,7 +242,7 @@ impl Add for Field {
     type Output = Field;
     #[inline(always)]
     fn add(self, other: Field) -> Field {
-        (Wide(self.0) + Wide(other.0)).reduce()
+        (self.widen() + other.widen()).reduce()
     }
 }
 
@@ -231,7 +250,7 @@ impl Sub for Field {
     type Output = Field;
     #[inline(always)]
     fn sub(self, other: Field) -> Field {
-        (Wide(self.0) - Wide(other.0)).reduce()
+        (self.widen() - other.widen()).reduce()
     }
 }
 
@@ -280,15 +299,13 @@ impl Add for Wide {
 
 impl Sub for Wide {
     type Output = Wide;
-    /// The subtrahend is a product or the sum of two (limbs below 2^61 − 2^15), the minuend a sum of
-    /// at most three.
+    /// The subtrahend is a product or the sum of two.
     #[inline(always)]
     fn sub(self, other: Wide) -> Wide {
-        const MULTIPLE: u64 = 1 << 10; // of p, above every subtrahend
         // SAFETY: both values were made through a `VectorUnit`.
         unsafe {
             Wide(each(|k| {
-                let multiple = _mm512_set1_epi64((PRIME[k] * MULTIPLE) as i64);
+                let multiple = _mm512_set1_epi64(MULTIPLE[k] as i64);
                 _mm512_sub_epi64(_mm512_add_epi64(self.0[k], multiple), other.0[k])
             }))
         }
@@ -330,22 +347,18 @@ fn select(mask: LaneMask, chosen: &[__m512i; LIMBS], otherwise: &[__m512i; LIMBS
     each(|k| _mm512_mask_mov_epi64(otherwise[k], mask.0, chosen[k]))
 }
 
+/// Schoolbook.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn multiply(x: &[__m512i; LIMBS], y: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
     let mut z = [_mm512_setzero_si512(); 2 * LIMBS];
     for i in 0..LIMBS {
         for j in 0..LIMBS {
+            z[i + j] = _mm512_madd52lo_epu64(z[i + j], x[i], y[j]);
             z[i + j + 1] = _mm512_madd52hi_epu64(z[i + j + 1], x[i], y[j]);
         }
     }
-    z = z.map(|high| _mm512_add_epi64(high, high));
-    for i in 0..LIMBS {
-        for j in 0..LIMBS {
-            z[i + j] = _mm512_madd52lo_epu64(z[i + j], x[i], y[j]);
-        }
-    }
-    fold(&z)
+    fold(z)
 }
 
 /// As [`multiply`], with every product of two different limbs taken once and doubled.
@@ -355,62 +368,78 @@ fn square(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
     let mut z = [_mm512_setzero_si512(); 2 * LIMBS];
     for i in 0..LIMBS {
         for j in i + 1..LIMBS {
-            z[i + j + 1] = _mm512_madd52hi_epu64(z[i + j + 1], x[i], x[j]);
-        }
-    }
-    z = z.map(|high| _mm512_add_epi64(high, high));
-    for i in 0..LIMBS {
-        z[2 * i + 1] = _mm512_madd52hi_epu64(z[2 * i + 1], x[i], x[i]);
-        for j in i + 1..LIMBS {
             z[i + j] = _mm512_madd52lo_epu64(z[i + j], x[i], x[j]);
+            z[i + j + 1] = _mm512_madd52hi_epu64(z[i + j + 1], x[i], x[j]);
         }
     }
     z = z.map(|half| _mm512_add_epi64(half, half));
     for i in 0..LIMBS {
         z[2 * i] = _mm512_madd52lo_epu64(z[2 * i], x[i], x[i]);
+        z[2 * i + 1] = _mm512_madd52hi_epu64(z[2 * i + 1], x[i], x[i]);
     }
-    fold(&z)
+    fold(z)
 }
 
-/// 2^255 = 19: limb k + 5 counts 19 = 1 + 2 + 16 times in limb k.
+/// Brings limbs 5 to 9 back, 608 times each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
-fn fold(z: &[__m512i; 2 * LIMBS]) -> [__m512i; LIMBS] {
-    each(|k| {
-        let upper = z[k + LIMBS];
-        let thrice = _mm512_add_epi64(upper, _mm512_slli_epi64::<1>(upper));
-        _mm512_add_epi64(_mm512_add_epi64(z[k], thrice), _mm512_slli_epi64::<4>(upper))
-    })
+fn fold(mut z: [__m512i; 2 * LIMBS]) -> [__m512i; LIMBS] {
+    for k in LIMBS..2 * LIMBS - 1 {
+        z[k + 1] = _mm512_add_epi64(z[k + 1], _mm512_srli_epi64::<LIMB_BITS>(z[k]));
+    }
+    let wrap = _mm512_set1_epi64(WRAP);
+    for k in 0..LIMBS {
+        z[k] = _mm512_madd52lo_epu64(z[k], z[k + LIMBS], wrap);
+    }
+    for k in 1..LIMBS {
+        z[k] = _mm512_madd52hi_epu64(z[k], z[k + LIMBS - 1], wrap);
+    }
+    each(|k| z[k])
 }
 
-/// Moves what is above 51 bits (at most 13 bits) one limb up, all limbs at once: leaves limbs below
-/// 2^51 + 19 · 2^13.
+/// Carries what is above 2^255 down 19 times, then what is above 52 bits up: once through.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn carry(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
-    let carries = x.map(|limb| _mm512_srli_epi64::<LIMB_BITS>(limb));
-    let low = x.map(|limb| _mm512_and_si512(limb, _mm512_set1_epi64(LIMB_MASK as i64)));
-    each(|k| match k {
-        0 => _mm512_madd52lo_epu64(low[0], carries[LIMBS - 1], _mm512_set1_epi64(19)),
-        _ => _mm512_add_epi64(low[k], carries[k - 1]),
-    })
+    let [a, b, c, d, e] = *x;
+    let above = _mm512_srli_epi64::<TOP_BITS>(e);
+    let e = _mm512_and_si512(e, _mm512_set1_epi64(TOP_MASK as i64));
+    let a = _mm512_madd52lo_epu64(a, above, _mm512_set1_epi64(19));
+    let b = _mm512_add_epi64(b, _mm512_srli_epi64::<LIMB_BITS>(a));
+    let c = _mm512_add_epi64(c, _mm512_srli_epi64::<LIMB_BITS>(b));
+    let d = _mm512_add_epi64(d, _mm512_srli_epi64::<LIMB_BITS>(c));
+    let e = _mm512_add_epi64(e, _mm512_srli_epi64::<LIMB_BITS>(d));
+    [a, b, c, d, e]
+}
+
+/// Takes off what [`carry`] left above 52 bits.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn strip(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
+    let mask = _mm512_set1_epi64(LIMB_MASK as i64);
+    let strip = |k: usize| _mm512_and_si512(x[k], mask);
+    [strip(0), strip(1), strip(2), strip(3), x[4]]
 }
 
 /// The representative below p. The limbs of a [`Field`] make less than 2p.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn canonical(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
+    let x = strip(x);
     // x ≥ p exactly if x + 19 ≥ 2^255; then 19 is added and the bit 2^255 dropped.
     let mut above = _mm512_set1_epi64(19);
-    for &limb in x {
+    for &limb in &x[..4] {
         above = _mm512_srli_epi64::<LIMB_BITS>(_mm512_add_epi64(limb, above));
     }
+    above = _mm512_srli_epi64::<TOP_BITS>(_mm512_add_epi64(x[4], above));
     let mut carry = _mm512_madd52lo_epu64(_mm512_setzero_si512(), above, _mm512_set1_epi64(19));
-    x.map(|limb| {
+    let sums = x.map(|limb| {
         let sum = _mm512_add_epi64(limb, carry);
         carry = _mm512_srli_epi64::<LIMB_BITS>(sum);
-        _mm512_and_si512(sum, _mm512_set1_epi64(LIMB_MASK as i64))
-    })
+        sum
+    });
+    let [a, b, c, d, e] = strip(&sums);
+    [a, b, c, d, _mm512_and_si512(e, _mm512_set1_epi64(TOP_MASK as i64))]
 }
 
 #[cfg(test)]
