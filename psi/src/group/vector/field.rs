@@ -61,42 +61,55 @@ pub(super) fn square(x: Field) -> Field {
     x.square_wide().reduce()
 }
 
-/// x^(2^times).
+/// x^(2^times). Powers take several vectors at once: each step waits for the one before, and the
+/// steps of another vector fill the time. (Loops, because closures might not be inlined.)
 #[inline(always)]
-fn square_times(mut x: Field, times: usize) -> Field {
+fn square_times<const N: usize>(mut x: [Field; N], times: usize) -> [Field; N] {
     for _ in 0..times {
-        x = square(x);
+        for x in &mut x {
+            *x = square(*x);
+        }
     }
     x
 }
 
+/// x^(2^times) · y.
+#[inline(always)]
+fn square_multiply<const N: usize>(x: [Field; N], times: usize, y: [Field; N]) -> [Field; N] {
+    let mut z = square_times(x, times);
+    for i in 0..N {
+        z[i] = z[i] * y[i];
+    }
+    z
+}
+
 /// x^(2^250 − 1) and x^11.
 #[inline(always)]
-fn pow_2_250_minus_1(x: Field) -> (Field, Field) {
-    let two = square(x);
-    let nine = square_times(two, 2) * x;
-    let eleven = nine * two;
-    let ones_5 = square(eleven) * nine;
-    let ones_10 = square_times(ones_5, 5) * ones_5;
-    let ones_20 = square_times(ones_10, 10) * ones_10;
-    let ones_40 = square_times(ones_20, 20) * ones_20;
-    let ones_50 = square_times(ones_40, 10) * ones_10;
-    let ones_100 = square_times(ones_50, 50) * ones_50;
-    let ones_200 = square_times(ones_100, 100) * ones_100;
-    (square_times(ones_200, 50) * ones_50, eleven)
+fn pow_2_250_minus_1<const N: usize>(x: [Field; N]) -> ([Field; N], [Field; N]) {
+    let two = square_times(x, 1);
+    let nine = square_multiply(two, 2, x);
+    let eleven = square_multiply(nine, 0, two);
+    let ones_5 = square_multiply(eleven, 1, nine);
+    let ones_10 = square_multiply(ones_5, 5, ones_5);
+    let ones_20 = square_multiply(ones_10, 10, ones_10);
+    let ones_40 = square_multiply(ones_20, 20, ones_20);
+    let ones_50 = square_multiply(ones_40, 10, ones_10);
+    let ones_100 = square_multiply(ones_50, 50, ones_50);
+    let ones_200 = square_multiply(ones_100, 100, ones_100);
+    (square_multiply(ones_200, 50, ones_50), eleven)
 }
 
 /// 1/x = x^(p − 2); 0 for 0.
 #[inline(always)]
 pub(super) fn invert(x: Field) -> Field {
-    let (power, eleven) = pow_2_250_minus_1(x);
-    square_times(power, 5) * eleven
+    let (power, eleven) = pow_2_250_minus_1([x]);
+    square_multiply(power, 5, eleven)[0]
 }
 
 /// x^((p − 5) / 8).
 #[inline(always)]
-fn pow_p_minus_5_over_8(x: Field) -> Field {
-    square_times(pow_2_250_minus_1(x).0, 2) * x
+fn pow_p_minus_5_over_8<const N: usize>(x: [Field; N]) -> [Field; N] {
+    square_multiply(pow_2_250_minus_1(x).0, 2, x)
 }
 
 /// The one of x and −x that is not negative.
@@ -110,20 +123,47 @@ pub(super) fn negate_if(mask: LaneMask, x: Field) -> Field {
     Field::select(mask, -x, x)
 }
 
-/// RFC 9496, section 4.2: (true, √(u/v)) where u/v is a square, else (false, √(SQRT_M1 · u/v)); the
-/// root that is not negative. (true, 0) for u = 0, (false, 0) for v = 0 ≠ u.
+/// A fraction u/v, of which a square root is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Ratio {
+    pub u: Field,
+    pub v: Field,
+}
+
+/// SQRT_RATIO_M1 of RFC 9496, section 4.2: (true, √(u/v)) where u/v is a square, else
+/// (false, √(SQRT_M1 · u/v)); the root that is not negative. (true, 0) for u = 0, (false, 0) for
+/// v = 0 ≠ u.
 #[inline(always)]
-pub(super) fn sqrt_ratio(u: Field, v: Field) -> (LaneMask, Field) {
-    let sqrt_m1 = u.proof().splat(&SQRT_M1);
-    let v3 = square(v) * v;
-    let v7 = square(v3) * v;
-    let root = u * v3 * pow_p_minus_5_over_8(u * v7);
-    let check = v * square(root);
-    let correct = (check - u).is_zero();
-    let flipped = (check + u).is_zero();
-    let flipped_i = (check + u * sqrt_m1).is_zero();
-    let root = Field::select(flipped | flipped_i, root * sqrt_m1, root);
-    (correct | flipped, absolute(root))
+pub(super) fn sqrt_ratios(ratios: [Ratio; 2]) -> [(LaneMask, Field); 2] {
+    let [first, second] = ratios;
+    let powers = pow_p_minus_5_over_8([first.u_v7(), second.u_v7()]);
+    [first.root(powers[0]), second.root(powers[1])]
+}
+
+impl Ratio {
+    #[inline(always)]
+    fn v3(self) -> Field {
+        square(self.v) * self.v
+    }
+
+    #[inline(always)]
+    fn u_v7(self) -> Field {
+        self.u * square(self.v3()) * self.v
+    }
+
+    /// From (u·v^7)^((p − 5) / 8).
+    #[inline(always)]
+    fn root(self, power: Field) -> (LaneMask, Field) {
+        let Ratio { u, v } = self;
+        let sqrt_m1 = u.proof().splat(&SQRT_M1);
+        let root = u * self.v3() * power;
+        let check = v * square(root);
+        let correct = (check - u).is_zero();
+        let flipped = (check + u).is_zero();
+        let flipped_i = (check + u * sqrt_m1).is_zero();
+        let root = Field::select(flipped | flipped_i, root * sqrt_m1, root);
+        (correct | flipped, absolute(root))
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +177,14 @@ mod tests {
 
     fn equal(x: Field, y: Field) -> bool {
         all_lanes((x - y).is_zero())
+    }
+
+    fn ratio(u: Field, v: Field) -> (LaneMask, Field) {
+        let [first, second] = sqrt_ratios([Ratio { u, v }, Ratio { u: v, v: u }]);
+        let [_, again] = sqrt_ratios([Ratio { u: v, v: u }, Ratio { u, v }]);
+        assert!(first.0 == again.0 && equal(first.1, again.1));
+        assert!(first.0.bits() == second.0.bits() || first.1.is_zero().bits() != 0);
+        first
     }
 
     #[test]
@@ -170,13 +218,13 @@ mod tests {
             let Some(unit) = VectorUnit::detect() else { return Ok(()) };
             let (u, v) = (from_bytes(unit, &u), from_bytes(unit, &v));
             prop_assert!(equal(invert(u) * u, small(unit, 1)));
-            let (is_square, root) = sqrt_ratio(u, v);
+            let (is_square, root) = ratio(u, v);
             prop_assert!(root.is_negative().bits() == 0);
             let twisted = Field::select(is_square, u, u * unit.splat(&SQRT_M1));
             prop_assert!(equal(square(root) * v, twisted));
-            let (is_square, _) = sqrt_ratio(square(u) * v, v);
+            let (is_square, _) = ratio(square(u) * v, v);
             prop_assert!(all_lanes(is_square));
-            let (is_square, _) = sqrt_ratio(square(u) * v * unit.splat(&SQRT_M1), v);
+            let (is_square, _) = ratio(square(u) * v * unit.splat(&SQRT_M1), v);
             prop_assert!(is_square.bits() == 0); // √−1 has no root
         }
     }
@@ -188,13 +236,13 @@ mod tests {
         assert!(equal(invert(zero), zero));
         let cases = [(zero, zero, true, zero), (one, zero, false, zero), (zero, one, true, zero)];
         for (u, v, expected, root) in cases {
-            let (is_square, found) = sqrt_ratio(u, v);
+            let (is_square, found) = ratio(u, v);
             assert!(is_square.bits() == if expected { 0xff } else { 0 } && equal(found, root));
         }
         // 4/1 and 1/4 in different lanes from 2/1.
         let mut u = [[0; 32]; LANES];
         u.iter_mut().enumerate().for_each(|(lane, bytes)| bytes[0] = if lane % 2 == 0 { 4 } else { 2 });
-        assert_eq!(sqrt_ratio(from_bytes(unit, &u), one).0.bits(), 0b0101_0101);
-        assert_eq!(sqrt_ratio(one, from_bytes(unit, &u)).0.bits(), 0b0101_0101);
+        assert_eq!(ratio(from_bytes(unit, &u), one).0.bits(), 0b0101_0101);
+        assert_eq!(ratio(one, from_bytes(unit, &u)).0.bits(), 0b0101_0101);
     }
 }

@@ -2,39 +2,69 @@
 //! a time.
 
 use super::field::{
-    D, D_MINUS_ONE_SQUARED, INVSQRT_A_MINUS_D, ONE_MINUS_D_SQUARED, SQRT_AD_MINUS_ONE, SQRT_M1, absolute,
-    from_bytes, invert, negate_if, small, sqrt_ratio, square, to_bytes,
+    D, D_MINUS_ONE_SQUARED, INVSQRT_A_MINUS_D, ONE_MINUS_D_SQUARED, Ratio, SQRT_AD_MINUS_ONE, SQRT_M1,
+    absolute, from_bytes, invert, negate_if, small, sqrt_ratios, square, to_bytes,
 };
 use super::point::{Completed, Extended};
 use crate::kernel::field::{Field, Job, LANES, LaneMask, VectorUnit};
+
+/// Vectors that one job takes, see [`sqrt_ratios`].
+pub(super) const VECTORS: usize = 2;
 
 /// Decode (RFC 9496, section 4.3.1): the points, and in which lanes there is one. The identity does
 /// not count as one here (RFC 9497, section 2.1, DeserializeElement).
 pub(super) struct Decode<'a> {
     pub unit: VectorUnit,
-    pub bytes: &'a [[u8; 32]; LANES],
+    pub bytes: &'a [[[u8; 32]; LANES]; VECTORS],
 }
 
 impl Job for Decode<'_> {
-    type Output = (Extended, LaneMask);
+    type Output = [(Extended, LaneMask); VECTORS];
 
     #[inline(always)]
-    fn run(self) -> (Extended, LaneMask) {
-        let one = small(self.unit, 1);
-        let s = from_bytes(self.unit, self.bytes);
-        let refused = !canonical_lanes(s, self.bytes) | s.is_negative();
-        let ss = square(s);
+    fn run(self) -> [(Extended, LaneMask); VECTORS] {
+        let [first, second] = self.bytes;
+        let both = [Encoded::read(self.unit, first), Encoded::read(self.unit, second)];
+        let roots = sqrt_ratios([both[0].ratio(), both[1].ratio()]);
+        [both[0].point(first, roots[0]), both[1].point(second, roots[1])]
+    }
+}
+
+/// A vector that is being decoded; names as in the RFC.
+#[derive(Clone, Copy)]
+struct Encoded {
+    s: Field,
+    u1: Field,
+    u2: Field,
+    v: Field,
+}
+
+impl Encoded {
+    #[inline(always)]
+    fn read(unit: VectorUnit, bytes: &[[u8; 32]; LANES]) -> Encoded {
+        let s = from_bytes(unit, bytes);
+        let (one, ss) = (small(unit, 1), square(s));
         let (u1, u2) = (one - ss, one + ss);
-        let u2_squared = square(u2);
-        let v = -(self.unit.splat(&D) * square(u1)) - u2_squared;
-        let (is_square, inverse_root) = sqrt_ratio(one, v * u2_squared);
+        Encoded { s, u1, u2, v: -(unit.splat(&D) * square(u1)) - square(u2) }
+    }
+
+    #[inline(always)]
+    fn ratio(self) -> Ratio {
+        Ratio { u: small(self.s.proof(), 1), v: self.v * square(self.u2) }
+    }
+
+    #[inline(always)]
+    fn point(self, bytes: &[[u8; 32]; LANES], root: (LaneMask, Field)) -> (Extended, LaneMask) {
+        let Encoded { s, u1, u2, v } = self;
+        let (is_square, inverse_root) = root;
+        let refused = !canonical_lanes(s, bytes) | s.is_negative() | !is_square;
         let denominator_x = inverse_root * u2;
         let denominator_y = inverse_root * denominator_x * v;
         let x = absolute((s + s) * denominator_x);
         let y = u1 * denominator_y;
         let t = x * y;
-        let refused = refused | !is_square | t.is_negative() | y.is_zero() | s.is_zero();
-        (Extended { x, y, z: one, t }, !refused)
+        let refused = refused | t.is_negative() | y.is_zero() | s.is_zero();
+        (Extended { x, y, z: small(s.proof(), 1), t }, !refused)
     }
 }
 
@@ -53,7 +83,7 @@ fn canonical_lanes(s: Field, bytes: &[[u8; 32]; LANES]) -> LaneMask {
 pub(super) struct Derive<'a> {
     pub unit: VectorUnit,
     /// The first and the second half of the bytes.
-    pub halves: [&'a [[u8; 32]; LANES]; 2],
+    pub halves: &'a [[[u8; 32]; LANES]; 2],
 }
 
 impl Job for Derive<'_> {
@@ -61,29 +91,46 @@ impl Job for Derive<'_> {
 
     #[inline(always)]
     fn run(self) -> (Extended, LaneMask) {
-        let mut points = [Extended::identity(self.unit); 2];
-        for (point, half) in points.iter_mut().zip(self.halves) {
-            *point = elligator(from_bytes(self.unit, half));
-        }
-        let sum = points[0].add(points[1]);
+        let [first, second] = self.halves;
+        let maps =
+            [Elligator::new(from_bytes(self.unit, first)), Elligator::new(from_bytes(self.unit, second))];
+        let roots = sqrt_ratios([maps[0].ratio, maps[1].ratio]);
+        let sum = maps[0].point(roots[0]).add(maps[1].point(roots[1]));
         (sum, sum.is_identity())
     }
 }
 
-/// MAP of RFC 9496, section 4.3.4.
-#[inline(always)]
-fn elligator(t: Field) -> Extended {
-    let unit = t.proof();
-    let (one, d) = (small(unit, 1), unit.splat(&D));
-    let r = unit.splat(&SQRT_M1) * square(t);
-    let u = (r + one) * unit.splat(&ONE_MINUS_D_SQUARED);
-    let v = (-one - r * d) * (r + d);
-    let (was_square, s) = sqrt_ratio(u, v);
-    let s = Field::select(was_square, s, -absolute(s * t));
-    let c = Field::select(was_square, -one, r);
-    let n = c * (r - one) * unit.splat(&D_MINUS_ONE_SQUARED) - v;
-    let ss = square(s);
-    Completed { e: (s + s) * v, f: one + ss, g: n * unit.splat(&SQRT_AD_MINUS_ONE), h: one - ss }.extended()
+/// MAP of RFC 9496, section 4.3.4; names as there.
+#[derive(Clone, Copy)]
+struct Elligator {
+    t: Field,
+    r: Field,
+    ratio: Ratio,
+}
+
+impl Elligator {
+    #[inline(always)]
+    fn new(t: Field) -> Elligator {
+        let unit = t.proof();
+        let (one, d) = (small(unit, 1), unit.splat(&D));
+        let r = unit.splat(&SQRT_M1) * square(t);
+        let u = (r + one) * unit.splat(&ONE_MINUS_D_SQUARED);
+        Elligator { t, r, ratio: Ratio { u, v: (-one - r * d) * (r + d) } }
+    }
+
+    #[inline(always)]
+    fn point(self, root: (LaneMask, Field)) -> Extended {
+        let Elligator { t, r, ratio } = self;
+        let unit = t.proof();
+        let one = small(unit, 1);
+        let (was_square, s) = root;
+        let s = Field::select(was_square, s, -absolute(s * t));
+        let c = Field::select(was_square, -one, r);
+        let n = c * (r - one) * unit.splat(&D_MINUS_ONE_SQUARED) - ratio.v;
+        let ss = square(s);
+        let g = n * unit.splat(&SQRT_AD_MINUS_ONE);
+        Completed { e: (s + s) * ratio.v, f: one + ss, g, h: one - ss }.extended()
+    }
 }
 
 /// The encodings of the points' doubles (RFC 9496, section 4.3.2, with the inverse square root

@@ -14,7 +14,7 @@ fn scalars(seed: u64) -> [Scalar; LANES] {
 
 fn points(unit: VectorUnit, scalars: &[Scalar; LANES]) -> Extended {
     let bytes = scalars.map(|scalar| (RISTRETTO_BASEPOINT_POINT * scalar).compress().0);
-    unit.run(Decode { unit, bytes: &bytes }).0
+    unit.run(Decode { unit, bytes: &[[[0; 32]; LANES], bytes] })[1].0
 }
 
 /// E\[4\]: (0, 1), (0, −1), (√−1, 0), (−√−1, 0).
