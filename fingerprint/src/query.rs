@@ -36,7 +36,7 @@ pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Cand
     let samples = &samples[..samples.len().min((MAX_QUERY_SECONDS * SAMPLE_RATE) as usize)];
     let long = samples.len() as f64 >= SPEEDS_SECONDS * f64::from(SAMPLE_RATE);
     let rounds = if long { &SPEEDS[..] } else { &[] };
-    let mut sightings = vec![Vec::new(); 1 + rounds.len()];
+    let mut sightings = Vec::new();
     for shift in 0..2 {
         // The second analysis may fall short where the first did not; then the first stands alone.
         let peaks = match constellation(samples.get(shift * QUERY_SHIFT..).unwrap_or(&[])) {
@@ -45,13 +45,13 @@ pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Cand
         };
         let kept: Vec<_> = peaks.into_iter().filter(|peak| peak.rank < QUERY_PEAKS_PER_SECOND).collect();
         for_each_pair(&kept, QUERY_FAN_OUT, |pair| {
-            probe(&pair, shift as u32, settings, &mut sightings[0]);
-            for (&speed, sightings) in rounds.iter().zip(&mut sightings[1..]) {
-                sightings.push(at_speed(&pair, shift as u32, speed, settings));
+            probe(&pair, shift as u32, settings, &mut sightings);
+            for (&speed, round) in rounds.iter().zip(1..) {
+                sightings.push(Sighting { round, ..at_speed(&pair, shift as u32, speed, settings) });
             }
         });
     }
-    if sightings[0].is_empty() { Err(Error::Featureless) } else { Ok(share(sightings)) }
+    if sightings.is_empty() { Err(Error::Featureless) } else { Ok(share(sightings, rounds.len())) }
 }
 
 /// The pair's own hash in a track of which the recording is `speed` times as fast.
@@ -63,48 +63,83 @@ fn at_speed(pair: &Pair, shift: u32, speed: f32, settings: &Settings) -> Sightin
         (settings.time_cells(pair.distance()) * speed) as u32,
     );
     let time = ((2 * pair.anchor.frame + shift) as f32 * speed).round() as u32;
-    Sighting { hash, time, strength: strength(pair, settings) }
+    Sighting { hash, round: 0, time, strength: strength(pair, settings) }
 }
 
 /// Gives every other speed one of [`SPEED_EVERY`] places, and the right speed the rest. A hash of several
-/// rounds keeps its best place and all its times.
-fn share(rounds: Vec<Vec<Sighting>>) -> Vec<Candidate> {
-    let speeds = rounds.len() - 1;
-    let mut all: Vec<Candidate> = Vec::new();
-    for (round, sightings) in rounds.into_iter().enumerate() {
+/// rounds keeps its best place and all its times; of each round the strongest [`MAX_CANDIDATES`] hashes count.
+fn share(mut sightings: Vec<Sighting>, speeds: usize) -> Vec<Candidate> {
+    sightings.sort_unstable_by_key(Sighting::key);
+    let seen: Vec<&[Sighting]> = sightings.chunk_by(|a, b| a.key() == b.key()).collect();
+    let mut places = vec![f32::INFINITY; seen.len()];
+    for round in 0..=speeds {
         let place = |at: usize| match round {
             0 => at as f32 / (1.0 - speeds as f32 / SPEED_EVERY),
             // The fraction keeps the order of speeds fixed.
             _ => at as f32 * SPEED_EVERY + round as f32 / 8.0,
         };
-        all.extend(
-            gather(sightings)
-                .into_iter()
-                .enumerate()
-                .map(|(at, candidate)| Candidate { strength: -place(at), ..candidate }),
-        );
+        let of_round = seen.iter().enumerate().filter(|(_, group)| usize::from(group[0].round) == round);
+        let weakness =
+            |group: &[Sighting]| -group.iter().map(|s| s.strength).fold(f32::NEG_INFINITY, f32::max);
+        let strongest = least(of_round.map(|(n, group)| (weakness(group), n)).collect());
+        strongest.into_iter().enumerate().for_each(|(at, n)| places[n] = place(at));
     }
-    all.sort_by(|a, b| a.hash.cmp(&b.hash).then(b.strength.total_cmp(&a.strength)));
-    all.dedup_by(|later, first| {
-        let same = later.hash == first.hash;
-        if same {
-            first.times.append(&mut later.times);
-            first.times.sort_unstable();
-            first.times.dedup();
-        }
-        same
+    let mut first = 0;
+    let best = seen.chunk_by(|a, b| a[0].hash == b[0].hash).map(|rounds| {
+        let here = first..first + rounds.len();
+        first = here.end;
+        (places[here.clone()].iter().copied().fold(f32::INFINITY, f32::min), here.start)
     });
-    all.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.hash.cmp(&b.hash)));
-    all.truncate(MAX_CANDIDATES);
-    all
+    let chosen = least(best.filter(|(place, _)| place.is_finite()).collect());
+    chosen.into_iter().map(|first| candidate(&seen[first..], &places[first..])).collect()
+}
+
+/// The numbers that come with the [`MAX_CANDIDATES`] least values, in ascending order of (value, number).
+fn least(values: Vec<(f32, usize)>) -> Vec<usize> {
+    // Integers in the order of the values sort several times faster than the values with a comparison.
+    let ordered = |value: f32| match value.to_bits() {
+        bits if bits >> 31 == 0 => bits | 1 << 31,
+        bits => !bits,
+    };
+    let mut keys: Vec<u64> =
+        values.into_iter().map(|(value, n)| u64::from(ordered(value)) << 32 | n as u64).collect();
+    if keys.len() > MAX_CANDIDATES {
+        keys.select_nth_unstable(MAX_CANDIDATES);
+        keys.truncate(MAX_CANDIDATES);
+    }
+    keys.sort_unstable();
+    keys.into_iter().map(|key| key as u32 as usize).collect()
+}
+
+/// The hash that the first of `seen` is about, from its sightings in all rounds that have a place.
+fn candidate(seen: &[&[Sighting]], places: &[f32]) -> Candidate {
+    let hash = seen[0][0].hash;
+    let rounds = seen.iter().zip(places).take_while(|(group, _)| group[0].hash == hash);
+    let (mut best, mut times) = (f32::INFINITY, Vec::new());
+    for (group, &place) in rounds.filter(|(_, place)| place.is_finite()) {
+        best = best.min(place);
+        times.extend(group.iter().map(|sighting| sighting.time));
+    }
+    times.sort_unstable();
+    times.dedup();
+    Candidate { hash, strength: -best, times }
 }
 
 /// One hash seen once.
 #[derive(Clone)]
 struct Sighting {
     hash: Hash,
+    /// 0 for the right speed, n for the n-th of [`SPEEDS`].
+    round: u8,
     time: u32,
     strength: f32,
+}
+
+impl Sighting {
+    /// By hash, then round.
+    fn key(&self) -> u64 {
+        u64::from(self.hash.0) << 8 | u64::from(self.round)
+    }
 }
 
 /// The cell a coordinate lies in, and the neighbour that it is nearest to.
@@ -143,7 +178,8 @@ fn probe(pair: &Pair, shift: u32, settings: &Settings, sightings: &mut Vec<Sight
             for (dt, cost3, moves3) in dt.choices() {
                 if moves1 + moves2 + moves3 <= PROBE_MOVES {
                     let hash = Hash::pack(f1, f2, dt);
-                    sightings.push(Sighting { hash, time, strength: strength - cost1 - cost2 - cost3 });
+                    let strength = strength - cost1 - cost2 - cost3;
+                    sightings.push(Sighting { hash, round: 0, time, strength });
                 }
             }
         }
@@ -156,30 +192,6 @@ fn strength(pair: &Pair, settings: &Settings) -> f32 {
     pair.anchor.salience.min(pair.target.salience) / STRENGTH_SALIENCE_DB
         - pair.anchor.rank.max(pair.target.rank) / settings.peaks_per_second
         - STRENGTH_FAN_OUT * pair.order as f32 / f32::from(settings.fan_out)
-}
-
-/// Unites the sightings of each hash and keeps the strongest hashes.
-fn gather(mut sightings: Vec<Sighting>) -> Vec<Candidate> {
-    sightings.sort_unstable_by_key(|sighting| (sighting.hash, sighting.time));
-    let mut groups: Vec<(f32, &[Sighting])> = sightings
-        .chunk_by(|a, b| a.hash == b.hash)
-        .map(|group| (group.iter().map(|s| s.strength).fold(f32::NEG_INFINITY, f32::max), group))
-        .collect();
-    let stronger = |a: &(f32, &[Sighting]), b: &(f32, &[Sighting])| {
-        b.0.total_cmp(&a.0).then_with(|| a.1[0].hash.cmp(&b.1[0].hash))
-    };
-    if groups.len() > MAX_CANDIDATES {
-        groups.select_nth_unstable_by(MAX_CANDIDATES, stronger);
-        groups.truncate(MAX_CANDIDATES);
-    }
-    groups.sort_unstable_by(stronger);
-    groups.into_iter().map(|(strength, group)| candidate(strength, group)).collect()
-}
-
-fn candidate(strength: f32, group: &[Sighting]) -> Candidate {
-    let mut times: Vec<u32> = group.iter().map(|sighting| sighting.time).collect();
-    times.dedup();
-    Candidate { hash: group[0].hash, strength, times }
 }
 
 #[cfg(test)]
@@ -231,12 +243,13 @@ mod tests {
         let plain: HashSet<_> =
             query_candidates(&samples[..24_000], &settings).unwrap().iter().map(|c| c.hash).collect();
         assert!(plain.len() > 1_000, "short recordings are asked at one speed only");
-        let mut rounds = vec![Vec::new(); 1 + SPEEDS.len()];
-        for (round, sightings) in rounds.iter_mut().enumerate() {
-            let hash = |n: u32| Hash::pack(round as u32, n, 1);
-            sightings.extend((0..1_000).map(|n| Sighting { hash: hash(n), time: n, strength: -(n as f32) }));
+        let mut sightings = Vec::new();
+        for round in 0..=SPEEDS.len() as u8 {
+            let hash = |n: u32| Hash::pack(round.into(), n, 1);
+            let sighting = |n| Sighting { hash: hash(n), round, time: n, strength: -(n as f32) };
+            sightings.extend((0..1_000).map(sighting));
         }
-        let first = share(rounds);
+        let first = share(sightings, SPEEDS.len());
         let of = |round: u32| first[..800].iter().filter(|c| c.hash.unpack().0 == round).count();
         assert!((598..=602).contains(&of(0)), "{}", of(0));
         assert!((1..=4).all(|round| (48..=52).contains(&of(round))));
@@ -245,8 +258,8 @@ mod tests {
     #[test]
     fn a_hash_of_two_speeds_keeps_both_times() {
         let hash = Hash::pack(1, 2, 3);
-        let sighting = |time| vec![Sighting { hash, time, strength: 0.0 }];
-        let united = share(vec![sighting(9), sighting(7), Vec::new(), sighting(9), Vec::new()]);
+        let sighting = |round, time| Sighting { hash, round, time, strength: 0.0 };
+        let united = share(vec![sighting(0, 9), sighting(1, 7), sighting(3, 9)], SPEEDS.len());
         assert_eq!(united, [Candidate { hash, strength: 0.0, times: vec![7, 9] }]);
     }
 
