@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::limbs::{LIMB_BITS, load, store};
 use super::*;
 
 /// An integer below p in four 64-bit words, lowest first: the naive twin, by additions alone.
