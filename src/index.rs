@@ -20,7 +20,7 @@ use crate::library::{Library, Progress};
 use crate::output::{self, hours};
 
 /// Samples per frame of the time line.
-const FRAME_SAMPLES: usize = (fingerprint::FRAME_SECONDS * fingerprint::SAMPLE_RATE as f64) as usize;
+const FRAME_SAMPLES: u64 = (fingerprint::FRAME_SECONDS * fingerprint::SAMPLE_RATE as f64) as u64;
 
 /// What became of one file.
 enum Outcome {
@@ -176,24 +176,20 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
         library.moved(track, &found.shown)?;
         return Ok(Outcome::Known);
     }
-    let recording = match fingerprint::decode_file(&found.file) {
-        Ok(recording) => recording,
+    let reference = match fingerprint::reference_file(&found.file, settings) {
+        Ok(reference) => reference,
         Err(error) => return skipped(error.to_string()),
     };
-    let landmarks = match fingerprint::reference_landmarks(&recording.samples, settings) {
-        Ok(landmarks) => landmarks,
-        Err(error) => return skipped(error.to_string()),
-    };
-    let seconds = recording.seconds();
+    let seconds = reference.seconds();
     let stem = || found.file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let track = NewTrack {
-        title: recording.tags.title.clone().unwrap_or_else(stem),
-        artist: recording.tags.artist.clone().unwrap_or_default(),
+        title: reference.tags.title.clone().unwrap_or_else(stem),
+        artist: reference.tags.artist.clone().unwrap_or_default(),
         path: found.shown.clone(),
         content,
         seconds,
-        frames: u32::try_from(recording.samples.len().div_ceil(FRAME_SAMPLES)).unwrap_or(u32::MAX),
-        postings: landmarks.iter().map(|landmark| (landmark.hash.0, landmark.frame)).collect(),
+        frames: u32::try_from(reference.samples.div_ceil(FRAME_SAMPLES)).unwrap_or(u32::MAX),
+        postings: reference.landmarks.iter().map(|landmark| (landmark.hash.0, landmark.frame)).collect(),
     };
     match library.add(track)? {
         Added::New(_) => Ok(Outcome::Added { seconds }),

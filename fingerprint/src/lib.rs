@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- |
 //! | decode | `pcm`, `stream`, `opus`, `resample`, `tags` | a file in any usual format | mono samples at 8 kHz, and its tags |
 //! | spectrum | `spectrogram`, `whiten` | samples | levels in dB per frame of 32 ms, and their salience |
-//! | constellation | `peaks` | salience | ranked peaks |
+//! | constellation | `constellation`, `maximum`, `peaks` | salience | ranked peaks |
 //! | landmarks | `hash`, `pairs`, `reference` | pairs of peaks | 32-bit hashes, each with the frame of its anchor |
 //! | question | `query` | a recording | hashes worth asking, strongest first |
 //! | vote | `catalogue`, `align`, `confidence` | labels that came back | track, position, score and confidence |
@@ -58,7 +58,7 @@ pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, SAMPLE_RATE};
 pub use pcm::{Recording, decode_bytes, decode_file};
 pub use peaks::Peak;
 pub use query::{Candidate, query_candidates};
-pub use reference::reference_landmarks;
+pub use reference::{Reference, reference_file, reference_landmarks};
 pub use settings::Settings;
 pub use spectrogram::Spectrogram;
 pub use tags::Tags;

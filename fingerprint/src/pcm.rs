@@ -14,7 +14,8 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
 use crate::params::SAMPLE_RATE;
-use crate::{Error, Tags, stream};
+use crate::stream::{self, Heard, Listener};
+use crate::{Error, Tags};
 
 /// A decoded recording.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,12 @@ pub struct Recording {
 }
 
 impl Recording {
+    fn new(heard: Heard<Vec<f32>>) -> Recording {
+        let Heard { listener: mut samples, tags, source_rate, source_channels, .. } = heard;
+        samples.shrink_to_fit();
+        Recording { samples, tags, source_rate, source_channels }
+    }
+
     /// Length in seconds.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(SAMPLE_RATE)
@@ -44,6 +51,14 @@ impl Recording {
 /// [`Error::Io`], [`Error::IsDirectory`], [`Error::NotRegular`], [`Error::Empty`], and those of
 /// [`decode_bytes`].
 pub fn decode_file(path: &Path) -> Result<Recording, Error> {
+    listen(path).map(Recording::new)
+}
+
+/// Decodes a file for a listener, so that the samples need not be kept.
+///
+/// # Errors
+/// As [`decode_file`].
+pub fn listen<L: Listener>(path: &Path) -> Result<Heard<L>, Error> {
     // Before opening: opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {
@@ -69,14 +84,14 @@ pub fn decode_bytes(bytes: Vec<u8>, extension_hint: Option<&str>) -> Result<Reco
         return Err(Error::Empty);
     }
     let bytes: Arc<[u8]> = bytes.into();
-    decode(|| Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), extension_hint)
+    decode(|| Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), extension_hint).map(Recording::new)
 }
 
 /// The boundary that no decoder's panic crosses. `open` gives the input from its start, each time it is called.
-fn decode(
+fn decode<L: Listener>(
     open: impl Fn() -> Result<Box<dyn MediaSource>, Error>,
     extension: Option<&str>,
-) -> Result<Recording, Error> {
+) -> Result<Heard<L>, Error> {
     // Nothing that the closures touch is used after a panic.
     let guarded = |source: Box<dyn MediaSource>| {
         catch_unwind(AssertUnwindSafe(|| read(source, extension))).unwrap_or(Err(Error::DecoderPanicked))
@@ -90,7 +105,7 @@ fn decode(
     }
 }
 
-fn read(source: Box<dyn MediaSource>, extension: Option<&str>) -> Result<Recording, Error> {
+fn read<L: Listener>(source: Box<dyn MediaSource>, extension: Option<&str>) -> Result<Heard<L>, Error> {
     let mut hint = Hint::new();
     if let Some(extension) = extension {
         hint.with_extension(extension);

@@ -4,7 +4,7 @@ use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction};
 
 use crate::Error;
-use crate::params::{MAX_SECONDS, SAMPLE_RATE, SOURCE_RATES};
+use crate::params::{SAMPLE_RATE, SOURCE_RATES};
 
 /// Length of the anti-alias filter in seconds: its transition band is then about 100 Hz wide, above the last
 /// peak.
@@ -47,16 +47,12 @@ impl ToWorkingRate {
     }
 
     /// Takes samples in, appends what is ready.
-    ///
-    /// # Errors
-    /// [`Error::TooLong`] once `output` exceeds [`MAX_SECONDS`].
     pub fn push(&mut self, input: &[f32], output: &mut Vec<f32>) -> Result<(), Error> {
         match &mut self.filter {
             None => output.extend_from_slice(input),
             Some(filter) => filter.push(input, output)?,
         }
-        let limit = MAX_SECONDS * u64::from(SAMPLE_RATE);
-        if output.len() as u64 > limit { Err(Error::TooLong) } else { Ok(()) }
+        Ok(())
     }
 
     /// Appends what is still inside the filter. The length is then that of the source, to a sample.

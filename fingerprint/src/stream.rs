@@ -1,4 +1,4 @@
-//! One audio stream out of a container, packet by packet, to mono samples at the working rate.
+//! One audio stream out of a container, packet by packet, to mono samples at the working rate, for whoever listens.
 
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
@@ -8,24 +8,57 @@ use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::packet::Packet;
 
 use crate::opus::{self, OpusPackets};
+use crate::params::{MAX_SECONDS, SAMPLE_RATE};
 use crate::resample::ToWorkingRate;
 use crate::spectrogram::tame;
-use crate::{Error, Recording, Tags};
+use crate::{Constellation, Error, Tags};
 
 /// Damaged stretches in a row after which a container is given up. Its reader looks for the next intact one
 /// itself.
 const MAX_FAILURES: u32 = 1_000;
+
+/// What takes decoded samples in, piece by piece: mono, at [`SAMPLE_RATE`], all finite.
+pub trait Listener: Default {
+    /// The next samples.
+    fn hear(&mut self, samples: &[f32]);
+}
+
+impl Listener for Vec<f32> {
+    fn hear(&mut self, samples: &[f32]) {
+        self.extend_from_slice(samples);
+    }
+}
+
+impl Listener for Constellation {
+    fn hear(&mut self, samples: &[f32]) {
+        self.push(samples);
+    }
+}
+
+/// A stream that was read to its end.
+pub struct Heard<L> {
+    /// What took the samples in.
+    pub listener: L,
+    /// How many there were.
+    pub samples: u64,
+    /// What the file says about itself.
+    pub tags: Tags,
+    /// Samples per second in the file.
+    pub source_rate: u32,
+    /// Channels in the file.
+    pub source_channels: u16,
+}
 
 /// Reads the first audio stream that can be decoded, to its end. Damaged packets are left out.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where no stream can be decoded, [`Error::Damaged`] where not one sample came out,
 /// [`Error::TooLong`], [`Error::SampleRate`].
-pub fn read(mut format: Box<dyn FormatReader + '_>) -> Result<Recording, Error> {
+pub fn read<L: Listener>(mut format: Box<dyn FormatReader + '_>) -> Result<Heard<L>, Error> {
     let mut tags = Tags::default();
     collect_tags(&mut *format, &mut tags);
     let (mut track, mut decoder) = open_stream(&*format)?;
-    let mut sink = Sink::default();
+    let mut sink = Sink::<L>::default();
     let mut failures = 0;
     let mut reason = "no packets".to_owned();
     while failures < MAX_FAILURES {
@@ -93,7 +126,11 @@ impl Decoder {
 
     /// Decodes a packet into the sink. The inner error says why a packet was left out, the outer one ends the
     /// work.
-    fn decode_into(&mut self, packet: &Packet, sink: &mut Sink) -> Result<Result<(), String>, Error> {
+    fn decode_into<L: Listener>(
+        &mut self,
+        packet: &Packet,
+        sink: &mut Sink<L>,
+    ) -> Result<Result<(), String>, Error> {
         match self {
             Decoder::Opus(decoder) => {
                 let channels = decoder.channels;
@@ -113,17 +150,20 @@ impl Decoder {
     }
 }
 
-/// Takes decoded sound in, mixes it down and resamples it.
+/// Takes decoded sound in, mixes it down, resamples it and passes it on.
 #[derive(Default)]
-struct Sink {
-    samples: Vec<f32>,
+struct Sink<L> {
+    listener: L,
+    passed: u64,
     mono: Vec<f32>,
+    /// Samples that are ready to be passed on.
+    ready: Vec<f32>,
     converter: Option<ToWorkingRate>,
     /// Rate and channels of the first packet.
     source: Option<(u32, u16)>,
 }
 
-impl Sink {
+impl<L: Listener> Sink<L> {
     fn push(&mut self, rate: u32, channels: usize, interleaved: &[f32]) -> Result<(), Error> {
         if channels == 0 || interleaved.is_empty() {
             return Ok(());
@@ -134,18 +174,33 @@ impl Sink {
             self.converter = Some(ToWorkingRate::new(rate)?);
         }
         mix_down(interleaved, channels, &mut self.mono);
-        self.converter.as_mut().map_or(Ok(()), |converter| converter.push(&self.mono, &mut self.samples))
+        if let Some(converter) = &mut self.converter {
+            converter.push(&self.mono, &mut self.ready)?;
+        }
+        self.pass_on()
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        self.converter.take().map_or(Ok(()), |converter| converter.finish(&mut self.samples))
+        if let Some(converter) = self.converter.take() {
+            converter.finish(&mut self.ready)?;
+        }
+        self.pass_on()
     }
 
-    fn finish(mut self, tags: Tags, reason: String) -> Result<Recording, Error> {
+    fn pass_on(&mut self) -> Result<(), Error> {
+        self.passed += self.ready.len() as u64;
+        if self.passed > MAX_SECONDS * u64::from(SAMPLE_RATE) {
+            return Err(Error::TooLong);
+        }
+        self.listener.hear(&self.ready);
+        self.ready.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, tags: Tags, reason: String) -> Result<Heard<L>, Error> {
         self.flush()?;
         let (source_rate, source_channels) = self.source.ok_or(Error::Damaged(reason))?;
-        self.samples.shrink_to_fit();
-        Ok(Recording { samples: self.samples, tags, source_rate, source_channels })
+        Ok(Heard { listener: self.listener, samples: self.passed, tags, source_rate, source_channels })
     }
 }
 
