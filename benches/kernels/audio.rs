@@ -6,7 +6,7 @@ use std::path::Path;
 use criterion::{Criterion, Throughput};
 use fingerprint::{
     Catalogue, SAMPLE_RATE, Settings, Spectrogram, Track, TrackId, align, constellation, decode_bytes,
-    query_candidates, reference_landmarks,
+    query_candidates, reference_file, reference_landmarks,
 };
 
 /// Bundled clips, one of each kind of decoder.
@@ -34,7 +34,8 @@ pub fn benches(criterion: &mut Criterion) {
     }
     group.finish();
 
-    let bytes = std::fs::read(folder.join(CLIPS[0])).expect("the bundled audio is there");
+    let file = folder.join(CLIPS[0]);
+    let bytes = std::fs::read(&file).expect("the bundled audio is there");
     let samples = decode_bytes(bytes, Some("mp3")).expect("it decodes").samples;
     let excerpt = &samples[..10 * SAMPLE_RATE as usize];
     let settings = Settings::default();
@@ -44,6 +45,9 @@ pub fn benches(criterion: &mut Criterion) {
     group.bench_function("constellation/10s", |b| b.iter(|| constellation(black_box(excerpt))));
     group.bench_function("reference/10s", |b| b.iter(|| reference_landmarks(black_box(excerpt), &settings)));
     group.bench_function("query/10s", |b| b.iter(|| query_candidates(black_box(excerpt), &settings)));
+    // What indexing a track takes, from the file to its postings.
+    group.throughput(Throughput::Elements(samples.len() as u64 / u64::from(SAMPLE_RATE)));
+    group.bench_function("file/mp3", |b| b.iter(|| reference_file(black_box(&file), &settings)));
     group.finish();
 
     let candidates = query_candidates(excerpt, &settings).expect("it has landmarks");
