@@ -68,9 +68,20 @@ pub struct ServeArgs {
     /// UDP address and port to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4433", value_parser = listen_address)]
     pub listen: SocketAddr,
+    /// How shards lie in memory: `fast`, `compact` (a third of the bytes, five to fifteen times the time), or
+    /// `auto`: compact only where fast would take more than half of the memory available
+    #[arg(long, value_enum, default_value_t = ShardLayout::Auto)]
+    pub layout: ShardLayout,
     /// The database's folder
     #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
     pub db: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ShardLayout {
+    Auto,
+    Fast,
+    Compact,
 }
 
 #[derive(Args)]

@@ -10,6 +10,7 @@ mod files;
 mod index;
 mod interrupt;
 mod library;
+mod memory;
 mod output;
 mod query;
 mod serve;

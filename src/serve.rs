@@ -4,12 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use db::Database;
+use db::{Database, MatrixLayout};
 use server::{Config, Daemon};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{self, ServeArgs};
+use crate::cli::{self, ServeArgs, ShardLayout};
 use crate::library::Library;
+use crate::memory;
 use crate::output::{hours, size};
 
 pub fn run(args: &ServeArgs) -> Result<ExitCode> {
@@ -32,6 +33,9 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
 async fn serve(args: &ServeArgs, database: Arc<Database>) -> Result<()> {
     let stop = stop_signal()?;
     let config = Config { listen: args.listen, ..Config::default() };
+    let layout = matrix_layout(args.layout, &database)?;
+    tracing::info!(?layout, bytes = database.matrix_bytes(layout)?, "shards in memory");
+    database.set_matrix_layout(layout);
     let daemon = Daemon::start(config, database.clone(), true).await?;
     let stats = database.stats()?;
     println!("listening on  {} (UDP)", daemon.local_addr());
@@ -49,6 +53,18 @@ async fn serve(args: &ServeArgs, database: Arc<Database>) -> Result<()> {
     daemon.stop().await?;
     tracing::info!(?counters, "stopped");
     Ok(())
+}
+
+/// What was asked for, or what fits.
+fn matrix_layout(asked: ShardLayout, database: &Database) -> Result<MatrixLayout> {
+    let fits =
+        |available: u64| -> Result<bool> { Ok(database.matrix_bytes(MatrixLayout::Fast)? <= available / 2) };
+    Ok(match (asked, memory::available()) {
+        (ShardLayout::Fast, _) | (ShardLayout::Auto, None) => MatrixLayout::Fast,
+        (ShardLayout::Compact, _) => MatrixLayout::Compact,
+        (ShardLayout::Auto, Some(available)) if fits(available)? => MatrixLayout::Fast,
+        (ShardLayout::Auto, Some(_)) => MatrixLayout::Compact,
+    })
 }
 
 /// Resolves at SIGINT or SIGTERM; listens from now on.

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use psi::evaluate::{ServedShard, answer};
+use psi::evaluate::{Kernel, MatrixLayout, ServedShard, answer, answer_batch_by};
 use psi::oprf::{self, Arithmetic, OprfKey};
 use psi::query::{self, AskedKey, KnownShard};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
@@ -72,9 +72,7 @@ fn query_stages(criterion: &mut Criterion, points: u16, shards: usize) {
     let shard = Shard::encode(&params, ShardUid(1), entries()).expect("one item a bin");
     let matrix = Arc::new(shard.matrix(&params));
     let hint = Hint::compute(&params, &matrix, &masks, 0);
-    // Copies of their own, so that a pass reads as much memory as that of a real database.
-    let served: Vec<ServedShard> =
-        (0..shards).map(|_| ServedShard { group: 0, matrix: Arc::new(shard.matrix(&params)) }).collect();
+    let served = vec![ServedShard { group: 0, matrix: matrix.clone() }; shards];
     let known: Vec<KnownShard> =
         (0..shards).map(|_| KnownShard { uid: ShardUid(1), group: 0, hint: &hint }).collect();
     let asked = || -> Vec<AskedKey> {
@@ -97,21 +95,58 @@ fn query_stages(criterion: &mut Criterion, points: u16, shards: usize) {
             BatchSize::PerIteration,
         );
     });
-    group.throughput(Throughput::Bytes((shards * matrix.bytes()) as u64));
-    group.bench_function("answer", |b| b.iter(|| answer(&params, &served, black_box(&upload))));
-    // What merely reading as many bytes takes, to hold "answer" against.
-    let memory = vec![1u64; shards * matrix.bytes() / size_of::<u64>()];
-    group.bench_function("read-floor", |b| {
-        b.iter(|| -> u64 {
-            memory.par_chunks(1 << 16).map(|chunk| black_box(chunk).iter().sum::<u64>()).sum()
-        });
-    });
     group.finish();
+    let layouts = [MatrixLayout::Fast, MatrixLayout::Compact];
+    for layout in layouts {
+        // Copies of their own, so that a pass reads as much memory as that of a real database.
+        let matrix = || Arc::new(shard.matrix_in(&params, layout));
+        let served: Vec<ServedShard> =
+            (0..shards).map(|_| ServedShard { group: 0, matrix: matrix() }).collect();
+        passes(criterion, &params, layout, &served, &upload);
+    }
 
     let mut group = criterion.benchmark_group(format!("index/D={points}"));
     group.sample_size(10);
     group.bench_function("encode-shard", |b| b.iter(|| Shard::encode(&params, ShardUid(1), entries())));
     group.bench_function("matrix", |b| b.iter(|| shard.matrix(&params)));
     group.bench_function("hint", |b| b.iter(|| Hint::compute(&params, &matrix, &masks, 0)));
+    group.finish();
+}
+
+/// Whole answers, from uploads to bytes, and the floor under them: merely reading as many bytes. On one
+/// core with `RAYON_NUM_THREADS=1`.
+fn passes(
+    criterion: &mut Criterion,
+    params: &Params,
+    layout: MatrixLayout,
+    served: &[ServedShard],
+    upload: &[u8],
+) {
+    let (points, shards) = (params.points(), served.len());
+    let mut group = criterion.benchmark_group(format!("pass/D={points},S={shards},{layout:?}"));
+    group.sample_size(20);
+    let kernels = match layout {
+        MatrixLayout::Fast => Kernel::available(),
+        MatrixLayout::Compact => vec![Kernel::detect()],
+    };
+    for kernel in kernels {
+        for queries in [1, 2, 4, 8] {
+            let uploads = vec![upload; queries];
+            group.throughput(Throughput::Elements(queries as u64));
+            group.bench_function(format!("kernel={kernel},queries={queries}"), |b| {
+                b.iter(|| answer_batch_by(kernel, params, served, black_box(&uploads)));
+            });
+        }
+    }
+    for bytes_per_residue in [6, 8] {
+        let bytes = shards * params.elements() * points * params.degree() * bytes_per_residue;
+        let memory = vec![1u64; bytes / size_of::<u64>()];
+        group.throughput(Throughput::Bytes(bytes as u64));
+        group.bench_function(format!("read-floor/bytes={bytes_per_residue}"), |b| {
+            b.iter(|| -> u64 {
+                memory.par_chunks(1 << 16).map(|chunk| black_box(chunk).iter().sum::<u64>()).sum()
+            });
+        });
+    }
     group.finish();
 }

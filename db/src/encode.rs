@@ -213,7 +213,8 @@ impl Database {
             label,
         });
         let shard = Shard::encode(params, uid, entries)?;
-        let matrix = Arc::new(shard.matrix(params));
+        let layout = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).layout();
+        let matrix = Arc::new(shard.matrix_in(params, layout));
         let hint = Hint::compute(params, &matrix, masks, 0);
         let capacity = (params.points() * params.degree()) as f64;
         let sealed = placements.len() as f64 >= SEALED_FILL * capacity;

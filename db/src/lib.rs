@@ -26,6 +26,7 @@ mod tracks;
 pub use encode::EncodeReport;
 pub use error::Error;
 pub use layout::Plan;
+pub use psi::evaluate::MatrixLayout;
 pub use served::Served;
 pub use store::{ASKED, Database, SCHEMA_VERSION, Stats};
 pub use tracks::{Added, NewTrack, StoredTrack};

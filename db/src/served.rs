@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use psi::Params;
-use psi::evaluate::{ServedShard, ShardMatrix};
+use psi::evaluate::{MatrixLayout, ServedShard, ShardMatrix};
 use psi::shard::{Hint, Shard, ShardUid};
 use psi::wire::{Digest, Manifest, ShardInfo};
 use rayon::prelude::*;
@@ -29,10 +29,15 @@ pub struct Served {
 pub(crate) struct Loaded {
     /// Nothing is kept before somebody serves.
     serving: bool,
+    layout: MatrixLayout,
     shards: HashMap<ShardUid, (Arc<ShardMatrix>, Hint)>,
 }
 
 impl Loaded {
+    pub fn layout(&self) -> MatrixLayout {
+        self.layout
+    }
+
     pub fn insert(&mut self, uid: ShardUid, matrix: Arc<ShardMatrix>, hint: Hint) {
         if self.serving {
             self.shards.insert(uid, (matrix, hint));
@@ -45,6 +50,20 @@ impl Loaded {
 }
 
 impl Database {
+    /// From now on shards are brought into memory in this layout; at first it is the fast one.
+    pub fn set_matrix_layout(&self, layout: MatrixLayout) {
+        self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).layout = layout;
+    }
+
+    /// Bytes of memory that the shards in force take in a layout.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`].
+    pub fn matrix_bytes(&self, layout: MatrixLayout) -> Result<u64, Error> {
+        let in_force = self.layout()?;
+        Ok(in_force.shards.len() as u64 * ShardMatrix::bytes_of(&in_force.params()?, layout) as u64)
+    }
+
     /// The shards in force with their manifest; loads those that are not in memory yet.
     ///
     /// # Errors
@@ -57,8 +76,11 @@ impl Database {
         loaded.serving = true;
         let missing: Vec<&LayoutShard> =
             layout.shards.iter().filter(|shard| !loaded.shards.contains_key(&shard.uid)).collect();
-        let fresh: Result<Vec<_>, Error> =
-            missing.into_par_iter().map(|shard| Ok((shard.uid, self.load(&params, shard)?))).collect();
+        let in_layout = loaded.layout;
+        let fresh: Result<Vec<_>, Error> = missing
+            .into_par_iter()
+            .map(|shard| Ok((shard.uid, self.load(&params, shard, in_layout)?)))
+            .collect();
         loaded.shards.extend(fresh?);
 
         let attachment = self.catalogue(layout.encoded_below)?.encode();
@@ -78,14 +100,20 @@ impl Database {
         Ok(Served { manifest, attachment, hints, shards })
     }
 
-    fn load(&self, params: &Params, shard: &LayoutShard) -> Result<(Arc<ShardMatrix>, Hint), Error> {
+    fn load(
+        &self,
+        params: &Params,
+        shard: &LayoutShard,
+        layout: MatrixLayout,
+    ) -> Result<(Arc<ShardMatrix>, Hint), Error> {
         let uid = shard.uid;
         let damaged = |what| Error::damaged(format!("{what} of shard {:016x}", uid.0));
         let mut bytes = Vec::with_capacity(Shard::stored_bytes(params));
         for chunk in self.plaintexts.scan_prefix(uid.0.to_be_bytes()).values() {
             bytes.extend_from_slice(&chunk?);
         }
-        let matrix = Shard::from_bytes(params, uid, &bytes).map_err(|_| damaged("plaintext"))?.matrix(params);
+        let stored = Shard::from_bytes(params, uid, &bytes).map_err(|_| damaged("plaintext"))?;
+        let matrix = stored.matrix_in(params, layout);
         let hint = self.hints.get(uid.0.to_be_bytes())?.ok_or_else(|| damaged("hint"))?;
         if Digest::of(&hint) != shard.hint {
             return Err(damaged("hint"));

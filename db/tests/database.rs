@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use db::{Added, Database, Error, NewTrack, Served};
+use db::{Added, Database, Error, MatrixLayout, NewTrack, Served};
 use fingerprint::{Catalogue, Settings};
 use psi::query::{AskedKey, KnownShard};
 use psi::{Params, PublicMasks, bins, evaluate, oprf, query};
@@ -138,6 +138,28 @@ fn tracks_are_found_however_they_came() {
     let database = open(folder.path());
     assert_eq!(database.served().unwrap().manifest.shards.iter().map(|s| s.uid).collect::<Vec<_>>(), uids);
     check(&database, &tracks);
+}
+
+#[test]
+fn compact_shards_answer_alike_whether_loaded_or_encoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tracks: Vec<NewTrack> = (1..=2).map(|n| track(n, 2000)).collect();
+    let database = open(folder.path());
+    tracks.iter().for_each(|t| assert!(matches!(database.add(t).unwrap(), Added::New(_))));
+    database.encode(QUIET).unwrap();
+    drop(database);
+
+    let database = open(folder.path());
+    database.set_matrix_layout(MatrixLayout::Compact);
+    check(&database, &tracks);
+    tracks.push(track(3, 500));
+    database.add(&tracks[2]).unwrap();
+    database.encode(QUIET).unwrap();
+    check(&database, &tracks);
+    let shards = database.served().unwrap().shards;
+    assert!(shards.iter().all(|shard| shard.matrix.layout() == MatrixLayout::Compact));
+    let bytes: usize = shards.iter().map(|shard| shard.matrix.bytes()).sum();
+    assert!((bytes as u64) < database.matrix_bytes(MatrixLayout::Fast).unwrap() / 2);
 }
 
 #[test]

@@ -14,9 +14,10 @@ const ROWS_AT_ONCE: usize = 16;
 const ESCAPED: u32 = PLAINTEXT_MODULUS - 1;
 
 /// How a shard lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatrixLayout {
     /// Values modulo q, ready to be multiplied: 6 bytes a coefficient (7 for a modulus above 2^48).
+    #[default]
     Fast,
     /// Coefficients modulo t: 2 bytes each. Every pass brings them to the fast form on its way.
     Compact,
