@@ -5,6 +5,7 @@ use fingerprint::{
     Candidate, Catalogue, FRAME_SECONDS, Hash, Landmark, SAMPLE_RATE, Settings, Track, TrackId, Verdict,
     align, reference_landmarks,
 };
+use psi::bins::Bins;
 use psi::params::LatticeSet;
 use psi::{Params, ParamsSpec, bins};
 use rand::rngs::OsRng;
@@ -110,7 +111,7 @@ impl Index {
     pub fn ask(&self, candidates: &[Candidate], asked: u32, seconds: f64) -> Result<(Verdict, usize, usize)> {
         let params = params(asked)?;
         let items = candidates.iter().map(|candidate| candidate.hash.0.to_le_bytes());
-        let chosen = bins::choose(&params, items, &mut OsRng);
+        let chosen = bins::choose(&params, &Bins::default(), items, &mut OsRng);
         let mut labels = Vec::new();
         let sources: Vec<usize> = chosen.into_iter().filter_map(|asked| asked.source).collect();
         for &source in &sources {

@@ -172,9 +172,9 @@ impl Client {
         synced: &Arc<Synced>,
         question: &Arc<Question>,
     ) -> Result<(Vec<AskedKey>, usize), Error> {
-        let (params, question) = (synced.params, question.clone());
+        let (params, synced, question) = (synced.params, synced.clone(), question.clone());
         let (asked, blinded) = blocking(move || {
-            let asked = choose(&params, &question);
+            let asked = choose(&synced, &question);
             let items: Vec<Vec<u8>> = asked.iter().map(|asked| asked.item.clone()).collect();
             oprf::blind(items).map(|blinded| (asked, blinded))
         })
@@ -207,11 +207,11 @@ impl Client {
 
 /// The strongest candidate of every bin, as bytes of the little-endian hash; `source` is the place in
 /// the question.
-fn choose(params: &psi::Params, question: &Question) -> Vec<bins::Asked> {
+fn choose(synced: &Synced, question: &Question) -> Vec<bins::Asked> {
     let mut order: Vec<usize> = (0..question.candidates.len()).collect();
     order.sort_by(|&a, &b| question.candidates[b].strength.total_cmp(&question.candidates[a].strength));
     let items = order.iter().map(|&index| question.candidates[index].hash.0.to_le_bytes());
-    let mut asked = bins::choose(params, items, &mut OsRng);
+    let mut asked = bins::choose(&synced.params, &synced.manifest.bins, items, &mut OsRng);
     for asked in &mut asked {
         asked.source = asked.source.map(|place| order[place]);
     }

@@ -47,7 +47,7 @@ pub use known_servers::KnownServers;
 pub use transport::{Direction, Record, Trust};
 
 /// The protocol's name in TLS; its number is [`psi::wire::PROTOCOL_VERSION`].
-pub const ALPN: &[u8] = b"psi-shazam/1";
+pub const ALPN: &[u8] = b"psi-shazam/2";
 
 /// Runs work that computes or waits for the disk away from the threads that serve sockets.
 pub(crate) async fn blocking<T: Send + 'static>(

@@ -5,8 +5,11 @@
 //! | `schema` | names of the trees, keys and values byte by byte, the schema version |
 //! | `keys` | the OPRF key and the TLS identity, files of mode 0600 |
 //! | `tracks` | tracks and their postings: added, removed, listed |
-//! | `layout` | how many points a bin holds and how many shards there are: the cost model |
-//! | `encode` | postings to shards, whole or only the open ones |
+//! | `layout` | the record that says which shards are in force |
+//! | `plan` | how many points a bin holds and how many shards there are: the cost model |
+//! | `postings` | postings gathered, sorted, and packed into shards |
+//! | `encode` | shards encoded, all of them or only the open ones, and put in force |
+//! | `files` | encoded shards at rest |
 //! | `served` | encoded shards as a daemon wants them in memory |
 //!
 //! Tracks and postings are the truth; shards are derived from them and can be made again at any
@@ -16,8 +19,11 @@
 
 mod encode;
 mod error;
+mod files;
 mod keys;
 mod layout;
+mod plan;
+mod postings;
 mod schema;
 mod served;
 mod store;
@@ -25,7 +31,7 @@ mod tracks;
 
 pub use encode::EncodeReport;
 pub use error::Error;
-pub use layout::Plan;
+pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;
 pub use served::Served;
 pub use store::{ASKED, Database, SCHEMA_VERSION, Stats};

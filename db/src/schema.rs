@@ -11,29 +11,24 @@
 //! | `contents` | SHA-256 of the file | track u32 BE |
 //! | `postings` | track u32 BE, chunk u32 BE | [`encode_postings`] |
 //! | `items` | hash u32 BE | [`psi::oprf::ItemKey::to_bytes`], 20 bytes |
-//! | `plaintexts` | uid u64 BE, chunk u32 BE | a slice of [`psi::shard::Shard::to_bytes`] |
-//! | `hints` | uid u64 BE | [`psi::shard::Hint`] |
-//! | `placements` | uid u64 BE, chunk u32 BE | [`encode_placements`], open shards only |
 //!
-//! Values other than the layout (47 bytes a shard) stay below [`CHUNK_BYTES`]: sled moves large values outside its log pages, where old
+//! Encoded shards are files beside the store: see [`crate::files`].
+//!
+//! Values other than the layout (6 KiB, and 79 bytes a shard) stay below 32 KiB: sled moves large values outside its log pages, where old
 //! versions of it were seen to leak space.
 
 use fingerprint::{Hash, Landmark};
-use psi::shard::ShardUid;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::Error;
 
 /// Version of this file's content.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// Largest chunk of a long value.
-pub(crate) const CHUNK_BYTES: usize = 32 * 1024;
+#[cfg(test)]
+const CHUNK_BYTES: usize = 32 * 1024;
 /// Postings per chunk: at most nine bytes each.
 pub(crate) const CHUNK_POSTINGS: usize = 3500;
-/// Placements per chunk.
-pub(crate) const CHUNK_PLACEMENTS: usize = CHUNK_BYTES / PLACEMENT_BYTES;
-/// Bytes of a placement: bin u32, hash u32, label u32.
-const PLACEMENT_BYTES: usize = 12;
 
 /// What the next track gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,28 +37,11 @@ pub(crate) struct Next {
     pub frame: u32,
 }
 
-/// A posting in its place: what an open shard must remember to be encoded again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Placement {
-    pub bin: u32,
-    pub hash: u32,
-    /// Global frame.
-    pub label: u32,
-}
-
 /// Key of a chunk of a track's postings.
 pub(crate) fn track_chunk(track: u32, chunk: usize) -> [u8; 8] {
     let mut key = [0; 8];
     key[..4].copy_from_slice(&track.to_be_bytes());
     key[4..].copy_from_slice(&(chunk as u32).to_be_bytes());
-    key
-}
-
-/// Key of a chunk of a shard's value.
-pub(crate) fn shard_chunk(uid: ShardUid, chunk: usize) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..8].copy_from_slice(&uid.0.to_be_bytes());
-    key[8..].copy_from_slice(&(chunk as u32).to_be_bytes());
     key
 }
 
@@ -119,22 +97,6 @@ fn decode_distance(bytes: &[u8]) -> Option<(u32, &[u8])> {
     None
 }
 
-/// Placements, 12 bytes each: bin, hash, label, u32 LE.
-pub(crate) fn encode_placements(placements: &[Placement]) -> Vec<u8> {
-    let fields = |p: &Placement| [p.bin, p.hash, p.label];
-    placements.iter().flat_map(fields).flat_map(u32::to_le_bytes).collect()
-}
-
-/// Reads [`encode_placements`].
-pub(crate) fn decode_placements(bytes: &[u8]) -> Option<Vec<Placement>> {
-    let (chunks, rest) = bytes.as_chunks::<PLACEMENT_BYTES>();
-    let field = |chunk: &[u8; PLACEMENT_BYTES], index: usize| {
-        u32::from_le_bytes([chunk[index], chunk[index + 1], chunk[index + 2], chunk[index + 3]])
-    };
-    let read = |chunk| Placement { bin: field(chunk, 0), hash: field(chunk, 4), label: field(chunk, 8) };
-    rest.is_empty().then(|| chunks.iter().map(read).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,16 +112,8 @@ mod tests {
         }
 
         #[test]
-        fn placements_round_trip(raw in prop::collection::vec(any::<(u32, u32, u32)>(), 0..100)) {
-            let placements: Vec<Placement> =
-                raw.into_iter().map(|(bin, hash, label)| Placement { bin, hash, label }).collect();
-            prop_assert_eq!(decode_placements(&encode_placements(&placements)).unwrap(), placements);
-        }
-
-        #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = decode_postings(&bytes);
-            let _ = decode_placements(&bytes);
             let _ = decode::<crate::tracks::StoredTrack>(&bytes, "track");
             let _ = decode::<crate::layout::Layout>(&bytes, "layout");
         }

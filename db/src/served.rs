@@ -89,6 +89,7 @@ impl Database {
             spec: params.spec(),
             seed: layout.seed,
             key: self.oprf.id(),
+            bins: layout.bins.clone(),
             shards: layout.shards.iter().map(|s| ShardInfo { uid: s.uid, group: 0, hint: s.hint }).collect(),
             attachment: Digest::of(&attachment),
             attachment_bytes: attachment.len() as u64,
@@ -108,16 +109,16 @@ impl Database {
     ) -> Result<(Arc<ShardMatrix>, Hint), Error> {
         let uid = shard.uid;
         let damaged = |what| Error::damaged(format!("{what} of shard {:016x}", uid.0));
-        let mut bytes = Vec::with_capacity(Shard::stored_bytes(params));
-        for chunk in self.plaintexts.scan_prefix(uid.0.to_be_bytes()).values() {
-            bytes.extend_from_slice(&chunk?);
+        let read = self.files.read(uid, Shard::stored_bytes(params))?;
+        let (plaintext, hint) = read.ok_or_else(|| damaged("plaintext"))?;
+        if Digest::of(&plaintext) != shard.plaintext {
+            return Err(damaged("plaintext"));
         }
-        let stored = Shard::from_bytes(params, uid, &bytes).map_err(|_| damaged("plaintext"))?;
-        let matrix = stored.matrix_in(params, layout);
-        let hint = self.hints.get(uid.0.to_be_bytes())?.ok_or_else(|| damaged("hint"))?;
         if Digest::of(&hint) != shard.hint {
             return Err(damaged("hint"));
         }
-        Ok((Arc::new(matrix), Hint::from_bytes(params, hint.to_vec()).map_err(|_| damaged("hint"))?))
+        let stored = Shard::from_bytes(params, uid, &plaintext).map_err(|_| damaged("plaintext"))?;
+        let matrix = stored.matrix_in(params, layout);
+        Ok((Arc::new(matrix), Hint::from_bytes(params, hint).map_err(|_| damaged("hint"))?))
     }
 }

@@ -10,7 +10,9 @@ use psi::LatticeSet;
 use psi::oprf::{KEY_SEED_BYTES, OprfKey};
 use zeroize::Zeroizing;
 
+use crate::files::ShardFiles;
 use crate::layout::Layout;
+use crate::plan::Cost;
 pub use crate::schema::SCHEMA_VERSION;
 use crate::schema::{self, Next};
 use crate::served::Loaded;
@@ -34,9 +36,7 @@ pub struct Database {
     pub(crate) contents: sled::Tree,
     pub(crate) postings: sled::Tree,
     pub(crate) items: sled::Tree,
-    pub(crate) plaintexts: sled::Tree,
-    pub(crate) hints: sled::Tree,
-    pub(crate) placements: sled::Tree,
+    pub(crate) files: ShardFiles,
     pub(crate) oprf: Arc<OprfKey>,
     pub(crate) settings: Settings,
     /// Held while the catalogue or the layout changes.
@@ -69,6 +69,8 @@ impl Database {
         let db = open_store(folder, &store)?;
         let meta = db.open_tree("meta")?;
         check_schema(&meta)?;
+        let shards = folder.join("shards");
+        make_private_folder(&shards)?;
         let settings = read_or_write(&meta, "settings", || schema::encode(&settings))?;
         let oprf_seed = keys::load_or_create(&folder.join("oprf.key"), || {
             Zeroizing::new(OprfKey::generate_seed().to_vec())
@@ -80,9 +82,7 @@ impl Database {
             contents: db.open_tree("contents")?,
             postings: db.open_tree("postings")?,
             items: db.open_tree("items")?,
-            plaintexts: db.open_tree("plaintexts")?,
-            hints: db.open_tree("hints")?,
-            placements: db.open_tree("placements")?,
+            files: ShardFiles::new(shards),
             oprf: Arc::new(check_key(&meta, OprfKey::from_seed(oprf_seed)?)?),
             settings: schema::decode(&settings, "settings")?,
             writer: Mutex::new(()),
@@ -154,12 +154,15 @@ impl Database {
             placed,
             dropped: layout.dropped,
             fill: if capacity == 0 { 0.0 } else { placed as f64 / capacity as f64 },
+            bins: params.bins() as u64,
+            cost: Cost { disk: self.files.bytes()?, ..Cost::of(&params, layout.shards.len()) },
+            predicted: Cost::predicted(postings)?,
             upload_bytes: params.upload_bytes() as u64,
             answer_bytes: (params.answer_bytes() * layout.shards.len()) as u64,
             hint_bytes: (params.hint_bytes() * layout.shards.len()) as u64,
             asked: u64::from(ASKED),
             oprf_bytes: (params.asked() * psi::oprf::ELEMENT_BYTES) as u64,
-            disk_bytes: self.db.size_on_disk()?,
+            disk_bytes: self.db.size_on_disk()? + self.files.bytes()?,
         })
     }
 
@@ -201,6 +204,12 @@ pub struct Stats {
     pub dropped: u64,
     /// Share of the shards' points that are postings.
     pub fill: f64,
+    /// B: bins.
+    pub bins: u64,
+    /// What the layout in force costs.
+    pub cost: Cost,
+    /// What the cost model says of so many postings.
+    pub predicted: Cost,
     /// Bytes of a query's encrypted powers.
     pub upload_bytes: u64,
     /// Bytes of an answer.
@@ -211,7 +220,7 @@ pub struct Stats {
     pub asked: u64,
     /// Bytes of the OPRF, each way.
     pub oprf_bytes: u64,
-    /// Bytes of the store's folder.
+    /// Bytes of the store and the shards.
     pub disk_bytes: u64,
 }
 

@@ -36,7 +36,7 @@ fn ask(served: &Served, database: &Database, hashes: &BTreeSet<u32>) -> BTreeMap
     let mut found: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     while !left.is_empty() {
         let items: Vec<[u8; 4]> = left.iter().map(|hash| hash.to_le_bytes()).collect();
-        let asked = bins::choose(&params, &items, &mut thread_rng());
+        let asked = bins::choose(&params, &served.manifest.bins, &items, &mut thread_rng());
         let blinded = oprf::blind(asked.clone()).unwrap();
         let evaluated = database.oprf_key().evaluate(blinded.message()).unwrap();
         let keys = blinded.finalize(&evaluated).unwrap();
@@ -256,28 +256,49 @@ fn damage_is_named() {
     database.add(&track(1, 500)).unwrap();
     database.encode(QUIET).unwrap();
     drop(database);
-    let store = sled::open(folder.path().join("store")).unwrap();
-    let hints = store.open_tree("hints").unwrap();
-    let (key, value) = hints.first().unwrap().unwrap();
-    let mut flipped = value.to_vec();
-    flipped[100] ^= 1;
-    hints.insert(key, flipped).unwrap();
-    drop((hints, store));
-    let error = open(folder.path()).served().err().unwrap();
-    assert!(error.to_string().contains("hint of shard"), "{error}");
+    let of = |extension: &str| {
+        let entries = std::fs::read_dir(folder.path().join("shards")).unwrap();
+        entries.map(|e| e.unwrap().path()).find(|p| p.extension().unwrap() == extension).unwrap()
+    };
+    let shard = of("shard");
+    let good = std::fs::read(&shard).unwrap();
+    for (at, what) in [(good.len() - 1, "hint of shard"), (100, "plaintext of shard")] {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1;
+        std::fs::write(&shard, flipped).unwrap();
+        let error = open(folder.path()).served().err().unwrap();
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    std::fs::write(&shard, &good[..50]).unwrap();
+    assert!(matches!(open(folder.path()).served(), Err(Error::Damaged { .. })));
+    std::fs::remove_file(&shard).unwrap();
+    assert!(matches!(open(folder.path()).served(), Err(Error::Damaged { .. })));
+    // What the open shards hold is needed to add to them.
+    let database = open(folder.path());
+    database.add(&track(2, 50)).unwrap();
+    std::fs::write(of("open"), b"no places").unwrap();
+    let error = database.encode(QUIET).err().unwrap();
+    assert!(error.to_string().contains("places of shard"), "{error}");
+    // The postings are the truth: all of it can be made anew.
+    database.compact(QUIET).unwrap();
+    check(&database, &[track(1, 500), track(2, 50)]);
 }
 
 #[test]
 fn shards_that_a_crash_left_behind_are_deleted() {
     let folder = tempfile::tempdir().unwrap();
-    drop(open(folder.path()));
-    let store = sled::open(folder.path().join("store")).unwrap();
-    for uid in [0u64, 7, u64::MAX] {
-        let key = [uid.to_be_bytes().as_slice(), &[0; 4]].concat();
-        store.open_tree("plaintexts").unwrap().insert(key, b"half a shard").unwrap();
+    let database = open(folder.path());
+    let tracks = [track(1, 500)];
+    database.add(&tracks[0]).unwrap();
+    database.encode(QUIET).unwrap();
+    drop(database);
+    let shards = folder.path().join("shards");
+    let count = || std::fs::read_dir(&shards).unwrap().count();
+    let before = count();
+    for name in ["0000000000000007.shard", "ffffffffffffffff.open", "0000000000000009.new"] {
+        std::fs::write(shards.join(name), b"half a shard").unwrap();
     }
-    drop(store);
-    drop(open(folder.path()));
-    let store = sled::open(folder.path().join("store")).unwrap();
-    assert!(store.open_tree("plaintexts").unwrap().is_empty());
+    let database = open(folder.path());
+    assert_eq!(count(), before);
+    check(&database, &tracks);
 }

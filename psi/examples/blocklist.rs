@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use psi::bins::Bins;
 use psi::evaluate::{ServedShard, answer};
 use psi::oprf::{ItemKey, OprfKey};
 use psi::query::{AskedKey, KnownShard};
@@ -27,7 +28,7 @@ fn main() -> Result<(), Error> {
     let keys: Vec<ItemKey> =
         LIST.iter().map(|(host, _)| key.item_key(host.as_bytes())).collect::<Result<_, _>>()?;
     let entries = LIST.iter().zip(&keys).map(|((host, category), key)| Entry {
-        slot: bins::bin_of(&params, host.as_bytes()),
+        slot: Bins::default().of(&params, host.as_bytes()),
         key,
         label: std::slice::from_ref(category),
     });
@@ -37,7 +38,7 @@ fn main() -> Result<(), Error> {
 
     // The client blinds its hosts, the server evaluates, the client encrypts, the server answers.
     let hosts: Vec<String> = std::env::args().skip(1).collect();
-    let asked = bins::choose(&params, &hosts, &mut thread_rng());
+    let asked = bins::choose(&params, &Bins::default(), &hosts, &mut thread_rng());
     let blinded = oprf::blind(asked.clone())?;
     let evaluated = key.evaluate(blinded.message())?;
     let item_keys = blinded.finalize(&evaluated)?;

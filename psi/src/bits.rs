@@ -45,14 +45,17 @@ pub(crate) fn pack_into(values: &[u64], width: u32, out: &mut [u8]) {
 
 /// Reads values of `width` bits (1 to 56) until `bytes` is used up; bits left over are ignored.
 pub(crate) fn unpack(bytes: &[u8], width: u32) -> impl Iterator<Item = u64> + '_ {
-    debug_assert!((1..=56).contains(&width));
     let count = bytes.len() * 8 / width as usize;
-    let mask = (1u64 << width) - 1;
-    (0..count).map(move |index| {
-        let first_bit = index * width as usize;
-        let (byte, shift) = (first_bit / 8, first_bit % 8);
-        (window(bytes, byte) >> shift) & mask
-    })
+    (0..count).map(move |index| value_at(bytes, width, index))
+}
+
+/// The value of `width` bits (1 to 56) at this index, which must lie within `bytes`.
+#[inline]
+pub(crate) fn value_at(bytes: &[u8], width: u32, index: usize) -> u64 {
+    debug_assert!((1..=56).contains(&width));
+    let first_bit = index * width as usize;
+    let (byte, shift) = (first_bit / 8, first_bit % 8);
+    (window(bytes, byte) >> shift) & ((1 << width) - 1)
 }
 
 /// The eight bytes from `first` on; what is missing at the end counts as zero.

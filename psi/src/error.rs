@@ -19,7 +19,9 @@ pub enum Error {
         max: u64,
     },
     /// The noise of one answer would come too near to the decryption limit.
-    #[error("{set:?} with {points} points per bin leaves noise at {share:.3} of the limit, above 0.1")]
+    #[error(
+        "{set:?} with {points} points per bin leaves noise at {share:.3} of the limit, which is too much"
+    )]
     NoiseBudget {
         /// The lattice set.
         set: LatticeSet,

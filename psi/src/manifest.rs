@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::bins::Bins;
 use crate::oprf::KeyId;
 use crate::params::{MAX_SHARDS, Params, ParamsSpec};
 use crate::rlwe::cipher::SEED_BYTES;
@@ -31,6 +32,8 @@ pub struct Manifest {
     pub seed: [u8; SEED_BYTES],
     /// Name of the OPRF key.
     pub key: KeyId,
+    /// Which items share a bin.
+    pub bins: Bins,
     /// The shards, in the order of the answers.
     pub shards: Vec<ShardInfo>,
     /// Digest of the attachment: what labels refer to (here: the catalogue).
@@ -52,7 +55,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Version`], [`Error::Malformed`], [`Error::TooLong`], [`Error::ValueRange`] for shards
-    /// that repeat or lie outside the groups, and everything [`Params::new`] refuses.
+    /// that repeat or lie outside the groups, everything [`Bins::check`] refuses, and everything [`Params::new`] refuses.
     pub fn decode(bytes: &[u8]) -> Result<(Manifest, Params), Error> {
         cap("manifest", bytes.len() as u64, MANIFEST_CAP)?;
         let (version, body) = bytes.split_first_chunk().ok_or(Error::Malformed { what: "manifest" })?;
@@ -71,6 +74,7 @@ impl Manifest {
 
     fn check(&self) -> Result<Params, Error> {
         let params = Params::new(self.spec)?;
+        self.bins.check(&params)?;
         cap("shard list", self.shards.len() as u64, MAX_SHARDS as u64)?;
         cap("attachment", self.attachment_bytes, ATTACHMENT_CAP)?;
         cap("application part", self.application.len() as u64, APPLICATION_CAP as u64)?;

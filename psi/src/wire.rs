@@ -16,11 +16,11 @@ use crate::params::{MAX_SHARDS, Params};
 use crate::shard::ShardUid;
 
 /// Version of everything in this module; also part of the ALPN name.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 5;
-/// Cap on a manifest: 4,096 shards of at most 43 bytes, and the rest.
-pub const MANIFEST_CAP: u64 = 256 * 1024;
+/// Cap on a manifest: 4,096 shards of at most 43 bytes, a bin table of at most 120 KiB, and the rest.
+pub const MANIFEST_CAP: u64 = 320 * 1024;
 /// Cap on an attachment (the catalogue: a million tracks of 100 bytes, and room).
 pub const ATTACHMENT_CAP: u64 = 256 * 1024 * 1024;
 /// Cap on the manifest's opaque application part.
@@ -282,6 +282,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bins::Bins;
     use crate::oprf::KeyId;
     use crate::params::{LatticeSet, ParamsSpec};
     use proptest::prelude::*;
@@ -306,6 +307,7 @@ mod tests {
             },
             seed: [3; 16],
             key: KeyId([4; 16]),
+            bins: Bins::default(),
             shards: vec![info(8), info(9)],
             attachment: Digest::of(b"catalogue"),
             attachment_bytes: 9,
@@ -330,7 +332,10 @@ mod tests {
         assert!(refused(|m| m.application = vec![0; 2000]));
         let mut other_version = good.encode();
         other_version[0] = 99;
-        assert_eq!(Manifest::decode(&other_version), Err(Error::Version { actual: 99, expected: 1 }));
+        assert_eq!(
+            Manifest::decode(&other_version),
+            Err(Error::Version { actual: 99, expected: PROTOCOL_VERSION })
+        );
         assert!(Manifest::decode(&[good.encode(), vec![0]].concat()).is_err());
         assert!(Manifest::decode(&[]).is_err());
     }
@@ -346,6 +351,7 @@ mod tests {
                     spec: ParamsSpec { set, points, groups: 1, label_elements, tag_elements, asked },
                     seed,
                     key: KeyId(seed),
+                    bins: Bins::default(),
                     shards: shards.into_iter().map(info).collect(),
                     attachment: Digest::of(&application),
                     attachment_bytes,
@@ -408,7 +414,7 @@ mod tests {
             let _ = Request::decode(kind, bytes.clone());
             let _ = Response::decode(kind, bytes.clone());
             let _ = Manifest::decode(&bytes);
-            let _ = Manifest::decode(&[vec![1, 0], bytes].concat());
+            let _ = Manifest::decode(&[PROTOCOL_VERSION.to_le_bytes().to_vec(), bytes].concat());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use psi::bins::Bins;
 use psi::evaluate::{ServedShard, answer};
 use psi::oprf::{ItemKey, OprfKey};
 use psi::pack::{BinPacker, Wanted};
@@ -37,7 +38,7 @@ impl Server {
         let keys: Vec<ItemKey> = postings.iter().map(|(item, _)| key.item_key(item).unwrap()).collect();
         let mut bins_of: BTreeMap<u32, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
         for (index, ((item, _), item_key)) in postings.iter().zip(&keys).enumerate() {
-            let bin = bins_of.entry(bins::bin_of(&params, item)).or_default();
+            let bin = bins_of.entry(Bins::default().of(&params, item)).or_default();
             bin.entry(item_key.residue()).or_default().push(index);
         }
         let mut places: BTreeMap<(usize, usize), Vec<Entry>> = BTreeMap::new();
@@ -73,7 +74,7 @@ impl Server {
 
     /// Asks for `items` through every message.
     fn ask(&self, items: &[Vec<u8>]) -> Asking {
-        let asked = bins::choose(&self.params, items, &mut thread_rng());
+        let asked = bins::choose(&self.params, &Bins::default(), items, &mut thread_rng());
         let blinded = oprf::blind(asked.clone()).unwrap();
         let evaluated = self.key.evaluate(blinded.message()).unwrap();
         let keys = blinded.finalize(&evaluated).unwrap();
@@ -173,7 +174,7 @@ fn two_items_with_one_residue_in_one_bin_both_answer() {
     let mut seen = BTreeMap::new();
     let (first, second) = (0..u32::MAX)
         .find_map(|i| {
-            let place = (bins::bin_of(&params, &item(i)), key.item_key(&item(i)).unwrap().residue());
+            let place = (Bins::default().of(&params, &item(i)), key.item_key(&item(i)).unwrap().residue());
             seen.insert(place, i).map(|earlier| (earlier, i))
         })
         .unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use client::{Answer, Cache, Client, ClientConfig, Question, Trust};
 use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::oprf::OprfKey;
 use psi::shard::{Hint, Shard, ShardUid};
@@ -63,6 +64,7 @@ fn snapshot(key: &OprfKey, shards: u16, points: u16) -> Result<Snapshot, Box<dyn
         spec,
         seed: SEED,
         key: key.id(),
+        bins: Bins::default(),
         shards: infos,
         attachment: Digest::of(&attachment),
         attachment_bytes: attachment.len() as u64,

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use client::{Cache, Client, ClientConfig, Question, ServerKey, Trust};
 use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::oprf::{ItemKey, OprfKey};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::wire::{Digest, Manifest, ShardInfo};
-use psi::{LatticeSet, Params, ParamsSpec, PublicMasks, bins};
+use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use server::{Config, Identity, Server, Snapshot};
@@ -84,7 +85,7 @@ fn encode(track: u32) -> Vec<Part> {
     let mut places: [Vec<(u32, ItemKey, [u16; 2])>; SHARDS_PER_TRACK] = Default::default();
     for (hash, frame) in postings(track) {
         let item = hash.to_le_bytes();
-        let (slot, key) = (bins::bin_of(&params, &item), key.item_key(&item).unwrap());
+        let (slot, key) = (Bins::default().of(&params, &item), key.item_key(&item).unwrap());
         let room = |shard: &usize| {
             let held = &residues[*shard][slot as usize];
             held.len() < params.points() && !held.contains(&key.residue())
@@ -113,6 +114,7 @@ pub fn snapshot_with(tracks: &[u32], spec: ParamsSpec, settings: &Settings) -> A
         spec,
         seed: SEED,
         key: oprf_key().id(),
+        bins: Bins::default(),
         shards: parts.iter().map(info).collect(),
         attachment: Digest::of(&attachment),
         attachment_bytes: attachment.len() as u64,

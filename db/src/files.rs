@@ -1,0 +1,217 @@
+//! Encoded shards at rest: two files each, written once, never changed.
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `<uid, 16 hex digits>.shard` | [`psi::shard::Shard::to_bytes`], then [`psi::shard::Hint`] |
+//! | `<uid>.open` | [`encode_places`], while the shard takes more postings |
+//!
+//! A file has its name only when it is whole and on disk: it is written beside, flushed, and renamed.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use psi::oprf::ItemKey;
+use psi::shard::ShardUid;
+
+use crate::Error;
+
+/// Bytes of a placed posting: bin u32, label u32, item key.
+const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
+
+/// A posting in its place: what an open shard must remember to be encoded again.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub bin: u32,
+    /// Global frame.
+    pub label: u32,
+    pub key: ItemKey,
+}
+
+/// The folder of the shards.
+pub(crate) struct ShardFiles {
+    folder: PathBuf,
+}
+
+impl ShardFiles {
+    /// In a folder that exists.
+    pub fn new(folder: PathBuf) -> ShardFiles {
+        ShardFiles { folder }
+    }
+
+    fn shard(&self, uid: ShardUid) -> PathBuf {
+        self.folder.join(format!("{:016x}.shard", uid.0))
+    }
+
+    fn open(&self, uid: ShardUid) -> PathBuf {
+        self.folder.join(format!("{:016x}.open", uid.0))
+    }
+
+    /// Writes a shard; on disk when this returns, but for its name ([`ShardFiles::flush`]).
+    pub fn write(&self, uid: ShardUid, plaintext: &[u8], hint: &[u8]) -> Result<(), Error> {
+        write_whole(&self.shard(uid), &[plaintext, hint])
+    }
+
+    /// Writes what an open shard holds.
+    pub fn write_open(&self, uid: ShardUid, places: &[u8]) -> Result<(), Error> {
+        write_whole(&self.open(uid), &[places])
+    }
+
+    /// A shard's plaintext, of this many bytes, and its hint; `None` where the file is shorter.
+    pub fn read(&self, uid: ShardUid, plaintext_bytes: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+        let mut plaintext = read_whole(&self.shard(uid))?;
+        if plaintext.len() < plaintext_bytes {
+            return Ok(None);
+        }
+        let hint = plaintext.split_off(plaintext_bytes);
+        Ok(Some((plaintext, hint)))
+    }
+
+    /// What an open shard holds.
+    pub fn read_open(&self, uid: ShardUid) -> Result<Vec<u8>, Error> {
+        read_whole(&self.open(uid))
+    }
+
+    /// Returns once all names are on disk.
+    pub fn flush(&self) -> Result<(), Error> {
+        let failed = |source| Error::File { path: self.folder.clone(), source };
+        // Other systems cannot open a folder; they keep names in order by themselves.
+        if cfg!(unix) {
+            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        self.entries()?.iter().map(|path| Ok(fs::metadata(path).map(|m| m.len()).unwrap_or(0))).sum()
+    }
+
+    /// Deletes a shard. A file that is not there is gone, too.
+    pub fn delete(&self, uid: ShardUid) -> Result<(), Error> {
+        remove(&self.shard(uid))?;
+        remove(&self.open(uid))
+    }
+
+    /// Deletes every file but those of `kept`: what a crash left behind.
+    pub fn delete_others(&self, kept: impl Fn(ShardUid) -> bool) -> Result<(), Error> {
+        let named = |path: &Path| {
+            let known = path.extension().is_some_and(|extension| extension == "shard" || extension == "open");
+            let uid = u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok()?;
+            known.then_some(ShardUid(uid))
+        };
+        let others = self.entries()?.into_iter().filter(|path| !named(path).is_some_and(&kept));
+        others.into_iter().try_for_each(|path| remove(&path))
+    }
+
+    fn entries(&self) -> Result<Vec<PathBuf>, Error> {
+        let failed = |source| Error::File { path: self.folder.clone(), source };
+        let entries = fs::read_dir(&self.folder).map_err(failed)?;
+        entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect()
+    }
+}
+
+fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
+    let write = || -> io::Result<()> {
+        let beside = path.with_extension("new");
+        let mut file = File::create(&beside)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+fn read_whole(path: &Path) -> Result<Vec<u8>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::damaged(format!("{} is missing", path.display())))
+        }
+        Err(source) => Err(Error::File { path: path.to_owned(), source }),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Places, 28 bytes each: bin, label, u32 LE, item key.
+pub(crate) fn encode_places<'a>(places: impl ExactSizeIterator<Item = (u32, u32, &'a ItemKey)>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(places.len() * PLACE_BYTES);
+    for (bin, label, key) in places {
+        out.extend_from_slice(&bin.to_le_bytes());
+        out.extend_from_slice(&label.to_le_bytes());
+        out.extend_from_slice(&key.to_bytes());
+    }
+    out
+}
+
+/// Reads [`encode_places`]; `None` if the bytes are no such thing.
+pub(crate) fn decode_places(bytes: &[u8]) -> Option<Vec<Place>> {
+    let (chunks, rest) = bytes.as_chunks::<PLACE_BYTES>();
+    let read = |chunk: &[u8; PLACE_BYTES]| {
+        let number = |at: usize| u32::from_le_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]]);
+        Some(Place { bin: number(0), label: number(4), key: ItemKey::from_bytes(&chunk[8..]).ok()? })
+    };
+    if rest.is_empty() { chunks.iter().map(read).collect() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn places_round_trip(raw in prop::collection::vec(any::<(u32, u32, [u8; 16], u16)>(), 0..50)) {
+            let places: Vec<Place> = raw
+                .into_iter()
+                .map(|(bin, label, mask_key, residue)| {
+                    let bytes = [u32::from(residue).to_le_bytes().as_slice(), &mask_key].concat();
+                    Place { bin, label, key: ItemKey::from_bytes(&bytes).unwrap() }
+                })
+                .collect();
+            let bytes = encode_places(places.iter().map(|p| (p.bin, p.label, &p.key)));
+            let back = decode_places(&bytes).unwrap();
+            prop_assert_eq!(back.len(), places.len());
+            for (a, b) in back.iter().zip(&places) {
+                prop_assert_eq!((a.bin, a.label, a.key.to_bytes()), (b.bin, b.label, b.key.to_bytes()));
+            }
+            prop_assert!(bytes.is_empty() || decode_places(&bytes[1..]).is_none());
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode_places(&bytes);
+        }
+    }
+
+    #[test]
+    fn files_are_whole_or_not_there_and_strangers_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ShardFiles::new(folder.path().to_owned());
+        for uid in [0, 7, u64::MAX] {
+            files.write(ShardUid(uid), b"plain", b"hint").unwrap();
+            files.write_open(ShardUid(uid), b"places").unwrap();
+        }
+        fs::write(folder.path().join("0000000000000009.new"), b"half").unwrap();
+        fs::write(folder.path().join("readme.shard"), b"?").unwrap();
+        files.flush().unwrap();
+        assert_eq!(files.bytes().unwrap(), 3 * 15 + 5);
+        files.delete_others(|uid| uid == ShardUid(7)).unwrap();
+        assert_eq!(files.bytes().unwrap(), 15);
+        assert_eq!(files.read(ShardUid(7), 5).unwrap(), Some((b"plain".to_vec(), b"hint".to_vec())));
+        assert_eq!(files.read(ShardUid(7), 10).unwrap(), None);
+        assert!(matches!(files.read(ShardUid(0), 5), Err(Error::Damaged { .. })));
+        files.delete(ShardUid(7)).unwrap();
+        files.delete(ShardUid(7)).unwrap();
+        assert_eq!(files.bytes().unwrap(), 0);
+    }
+}
