@@ -60,9 +60,19 @@ pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
 pub fn compact(args: &DatabaseArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.db)?, false)?;
     let report = encode(&library, Library::compact)?;
-    match args.json {
-        true => output::print_json(&report)?,
-        false => println!("{} shards, {} postings left out as too common", report.shards, report.dropped),
+    if args.json {
+        output::print_json(&json!({
+            "tracks": report.tracks_in_all,
+            "points": report.points,
+            "shards": report.shards_in_all,
+            "placed": report.placed,
+            "dropped": report.dropped,
+        }))?;
+    } else {
+        println!(
+            "{} tracks in {} shards of {} points; {} postings placed, {} left out as too common",
+            report.tracks_in_all, report.shards_in_all, report.points, report.placed, report.dropped
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -96,9 +106,10 @@ pub fn stats(args: &DatabaseArgs) -> Result<ExitCode> {
     )?;
     writeln!(
         out,
-        "shards         {} ({} open) of 2048 bins with {} points, {:.1}% of them postings",
+        "shards         {} ({} open) of {} bins with {} points, {:.1}% of them postings",
         stats.shards,
         stats.open_shards,
+        stats.bins,
         stats.points,
         100.0 * stats.fill
     )?;
@@ -110,6 +121,21 @@ pub fn stats(args: &DatabaseArgs) -> Result<ExitCode> {
         size(stats.oprf_bytes + stats.answer_bytes),
         size(stats.hint_bytes)
     )?;
+    let oprf = stats.oprf_bytes;
+    for (name, cost) in [("  in force", &stats.cost), ("  predicted", &stats.predicted)] {
+        writeln!(
+            out,
+            "{name:13}  D {}, S {}, B {}: {} up, {} down, {} of hints, {} in memory, {} of shards on disk",
+            cost.points,
+            cost.shards,
+            stats.bins,
+            size(oprf + cost.upload),
+            size(oprf + cost.answer),
+            size(cost.hints),
+            size(cost.memory),
+            size(cost.disk)
+        )?;
+    }
     writeln!(out, "on disk        {} ({per_hour} per hour of audio)", size(stats.disk_bytes))?;
     Ok(ExitCode::SUCCESS)
 }

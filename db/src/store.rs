@@ -24,8 +24,8 @@ use crate::{Error, keys};
 pub const ASKED: u32 = 1024;
 /// The lattice of every database.
 pub(crate) const SET: LatticeSet = LatticeSet::N2048Q47;
-/// sled's page cache. Shards are read once at the start, postings when a layout is made anew.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// sled's page cache. A daemon that is at rest needs none; postings are read when a layout is made anew.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A database: one folder, open in one process.
 pub struct Database {

@@ -201,8 +201,9 @@ impl Database {
         Ok(postings)
     }
 
-    /// Evaluates the OPRF on hashes that were never met before, and keeps the results.
-    fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<(), Error> {
+    /// Evaluates the OPRF on hashes that were never met before, and keeps the results; returns how many
+    /// these were.
+    fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
         let mut unknown = Vec::new();
         for hash in hashes.collect::<BTreeSet<u32>>() {
             if !self.items.contains_key(hash.to_be_bytes())? {
@@ -215,7 +216,7 @@ impl Database {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
         self.items.apply_batch(batch)?;
-        Ok(())
+        Ok(unknown.len())
     }
 
     /// The key of a hash.
@@ -235,5 +236,25 @@ fn from_transaction(error: TransactionError<()>) -> Error {
     match error {
         TransactionError::Storage(error) => error.into(),
         TransactionError::Abort(()) => Error::damaged("a transaction was aborted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fingerprint::Settings;
+
+    use super::*;
+
+    #[test]
+    fn the_oprf_is_paid_once_for_every_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Database::open_or_create(folder.path(), Settings::default()).unwrap();
+        let database = open();
+        assert_eq!(database.remember_items([1, 2, 3, 2, 1].into_iter()).unwrap(), 3);
+        assert_eq!(database.remember_items([3, 2, 4].into_iter()).unwrap(), 1);
+        let key = database.item_key(4).unwrap().to_bytes();
+        assert_eq!(key, database.oprf.item_key(&4u32.to_le_bytes()).unwrap().to_bytes());
+        drop(database);
+        assert_eq!(open().remember_items([1, 2, 3, 4].into_iter()).unwrap(), 0, "kept on disk");
     }
 }

@@ -93,7 +93,7 @@ fn the_same_hashes_encrypt_to_other_bytes_every_time() {
     let key = database.oprf_key();
     // The same bins and items both times, so that nothing but the secret differs.
     let items: Vec<[u8; 4]> = question.candidates.iter().map(|c| c.hash.0.to_le_bytes()).collect();
-    let chosen = bins::choose(&params, items.iter(), &mut OsRng);
+    let chosen = bins::choose(&params, &manifest.bins, items.iter(), &mut OsRng);
     let keys = || -> Vec<AskedKey> {
         let asked = chosen.iter().enumerate().filter(|(_, asked)| asked.source.is_some());
         asked
