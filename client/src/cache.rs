@@ -195,6 +195,7 @@ mod tests {
             },
             seed: [0; 16],
             key: KeyId([0; 16]),
+            bins: psi::bins::Bins::default(),
             shards: vec![ShardInfo { uid: ShardUid(1), group: 0, hint }],
             attachment,
             attachment_bytes: 1,

@@ -4,6 +4,7 @@
 //! a larger D costs upload and saves answers. [`Plan::choose`] adds up both for the catalogue at hand.
 
 use psi::bins::Bins;
+use psi::evaluate::{MatrixLayout, ShardMatrix};
 use psi::params::{MAX_POINTS, MAX_SHARDS};
 use psi::{Params, ParamsSpec};
 use rayon::prelude::*;
@@ -170,7 +171,7 @@ impl Cost {
             upload: params.upload_bytes() as u64,
             answer: (shards * params.answer_bytes()) as u64,
             hints: hints as u64,
-            memory: (shards * psi::evaluate::ShardMatrix::bytes_of(params) + hints) as u64,
+            memory: (shards * ShardMatrix::bytes_of(params, MatrixLayout::Fast) + hints) as u64,
             disk: (shards * psi::shard::Shard::stored_bytes(params) + hints) as u64,
         }
     }

@@ -132,7 +132,7 @@ async fn broken_requests_are_refused_one_by_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_protocol_gets_no_connection() {
     let (server, key) = serve(config(), snapshot(&[0]));
-    for alpn in [&b"psi-shazam/2"[..], b"h3", b""] {
+    for alpn in [&b"psi-shazam/99"[..], b"h3", b""] {
         assert!(raw_connection(server.local_addr(), alpn).await.is_err());
     }
     connect(server.local_addr(), key, &Cache::in_memory()).await.settings().await.unwrap();
