@@ -13,8 +13,6 @@ use rayon::prelude::*;
 
 pub use crate::kernel::Kernel;
 pub use matrix::{MatrixLayout, ShardMatrix};
-#[cfg(test)]
-pub(crate) use upload::restore_low_bits;
 
 use crate::Error;
 use crate::params::{HINT_BITS, Params};
@@ -70,7 +68,7 @@ fn one_pass<U: AsRef<[u8]> + Sync>(
     uploads: &[U],
 ) -> Vec<Result<Vec<u8>, Error>> {
     let read: Vec<Result<Vec<Vec<Transformed>>, Error>> =
-        uploads.par_iter().map(|upload| upload::read(params, upload.as_ref())).collect();
+        uploads.par_iter().map(|upload| upload::read(params, kernel, upload.as_ref())).collect();
     let good: Vec<&Vec<Vec<Transformed>>> = read.iter().flatten().collect();
     let mut answers = answer_good(kernel, params, shards, &good).into_iter();
     // As many answers as good uploads, in their order.
@@ -95,39 +93,36 @@ fn answer_good(
             pass::run(params, kernel, &TiledPowers::new(&powers), &members)
         })
         .collect();
-    let places = places(params, shards);
-    let (elements, element_bytes) = (params.elements(), params.answer_bytes() / params.elements());
     let mut answers = vec![vec![0; shards.len() * params.answer_bytes()]; queries.len()];
-    answers.par_iter_mut().enumerate().for_each(|(query, answer)| {
-        answer.par_chunks_exact_mut(element_bytes).enumerate().for_each(|(row, out)| {
-            let ((group, place), element) = (places[row / elements], row % elements);
-            let polynomial = (place * elements + element) * queries.len() + query;
-            sums[group].finish(params, polynomial, params.answer_bits(), out);
-        });
-    });
+    let places = places(params, shards, &mut answers);
+    for (sums, mut places) in sums.iter().zip(places) {
+        sums.finish(params, kernel, params.answer_bits(), &mut places);
+    }
     answers
 }
 
-/// The group of every shard, and its place among the shards of its group.
-fn places(params: &Params, shards: &[ServedShard]) -> Vec<(usize, usize)> {
-    let mut next = vec![0; params.groups()];
-    let place = |shard: &ServedShard| {
-        let place = next[shard.group];
-        next[shard.group] += 1;
-        (shard.group, place)
-    };
-    shards.iter().map(place).collect()
+/// Where the polynomials of each group go, in the order of its sums: `[group][shard][element][query]`.
+fn places<'a>(params: &Params, shards: &[ServedShard], answers: &'a mut [Vec<u8>]) -> Vec<Vec<&'a mut [u8]>> {
+    let element_bytes = params.answer_bytes() / params.elements();
+    let mut rows: Vec<_> = answers.iter_mut().map(|answer| answer.chunks_exact_mut(element_bytes)).collect();
+    let mut places: Vec<Vec<&mut [u8]>> = (0..params.groups()).map(|_| Vec::new()).collect();
+    for shard in shards {
+        for _ in 0..params.elements() {
+            places[shard.group].extend(rows.iter_mut().filter_map(Iterator::next));
+        }
+    }
+    places
 }
 
 impl ShardMatrix {
     /// Σ_i C_i·a_i per element, switched to hint precision and packed.
     pub(crate) fn hint(&self, params: &Params, masks: &[Transformed]) -> Vec<u8> {
-        let sums = pass::run(params, Kernel::detect(), &TiledPowers::new(&[masks]), &[self]);
+        let kernel = Kernel::detect();
+        let sums = pass::run(params, kernel, &TiledPowers::new(&[masks]), &[self]);
         let mut hint = vec![0; params.hint_bytes()];
-        let elements = hint.chunks_exact_mut(params.hint_bytes() / params.elements());
-        for (element, out) in elements.enumerate() {
-            sums.finish(params, element, HINT_BITS, out);
-        }
+        let mut elements: Vec<&mut [u8]> =
+            hint.chunks_exact_mut(params.hint_bytes() / params.elements()).collect();
+        sums.finish(params, kernel, HINT_BITS, &mut elements);
         hint
     }
 }

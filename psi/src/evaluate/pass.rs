@@ -4,16 +4,20 @@ use rayon::prelude::*;
 
 use super::matrix::{FastMatrix, MatrixLayout, ShardMatrix};
 use super::upload::TiledPowers;
-use crate::bits;
+use crate::kernel::coefficients::AnswerForm;
 use crate::kernel::packed::Width;
 use crate::kernel::reduction::Reduction;
 use crate::kernel::{Kernel, LANES, Tile};
 use crate::params::Params;
-use crate::rlwe::ring::{Ring, Transformed};
+use crate::rlwe::ring::Ring;
 
 /// Fewest compact shards that are brought to the fast form at a time: each shares one reading of the
 /// queries' powers with the others.
 const FEWEST_EXPANDED: usize = 8;
+
+/// Polynomials that are gathered from the tiles at a time: so many make runs of 16 cache lines, and fit
+/// the second cache.
+const GATHERED: usize = 16;
 
 /// The reduced sums of a pass: `[tile][shard][element][query][lane]`.
 pub(super) struct Sums {
@@ -76,15 +80,32 @@ fn sum_tile(
 }
 
 impl Sums {
-    /// Brings one polynomial back to coefficients, switches them to `width` bits and packs them.
-    pub fn finish(&self, params: &Params, polynomial: usize, width: u32, out: &mut [u8]) {
+    /// Brings polynomials back to coefficients, switches them to `bits` and packs each in its place of
+    /// `fields`, all on all cores.
+    pub fn finish(&self, params: &Params, kernel: Kernel, bits: u32, fields: &mut [&mut [u8]]) {
         let ring = Ring::of(params.set());
-        let mut values = vec![0; params.degree()];
-        for (tile, lanes) in self.tiles.chunks_exact(self.polynomials).zip(values.as_chunks_mut().0) {
-            *lanes = tile[polynomial];
+        let form = AnswerForm { modulus: ring.lattice.modulus, bits };
+        // One line longer than a polynomial, lest all begin in the same set of the cache.
+        let length = params.degree() + LANES;
+        let blocks = fields.par_chunks_mut(GATHERED).enumerate();
+        blocks.for_each_init(Vec::new, |values, (block, fields)| {
+            values.resize(length * GATHERED, 0);
+            self.gather(block * GATHERED, &mut values[..length * fields.len()], length);
+            for (values, fields) in values.chunks_exact_mut(length).zip(fields) {
+                let values = &mut values[..params.degree()];
+                ring.inverse_unscaled_in_place(values);
+                kernel.switch_down(form, values, fields);
+            }
+        });
+    }
+
+    /// The polynomials from `first` on, as many as `out` has rows of `length`.
+    fn gather(&self, first: usize, out: &mut [u64], length: usize) {
+        let rows = out.len() / length;
+        for (tile, sums) in self.tiles.chunks_exact(self.polynomials).enumerate() {
+            for (lanes, out) in sums[first..first + rows].iter().zip(out.chunks_exact_mut(length)) {
+                out[tile * LANES..][..LANES].copy_from_slice(lanes);
+            }
         }
-        let mut coefficients = ring.inverse_unscaled(Transformed(values));
-        ring.switch_down_all(&mut coefficients.0, width);
-        bits::pack_into(&coefficients.0, width, out);
     }
 }

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::bits;
-use crate::kernel::LANES;
+use crate::kernel::coefficients::UploadForm;
+use crate::kernel::{Kernel, LANES};
 use crate::params::Params;
 use crate::rlwe::ring::{Coefficients, Ring, Transformed};
 
@@ -37,7 +37,7 @@ impl TiledPowers {
 }
 
 /// Parses an upload into powers `[group][power]`; power 0 is the constant Δ.
-pub(super) fn read(params: &Params, upload: &[u8]) -> Result<Vec<Vec<Transformed>>, Error> {
+pub(super) fn read(params: &Params, kernel: Kernel, upload: &[u8]) -> Result<Vec<Vec<Transformed>>, Error> {
     let ring = Ring::of(params.set());
     let (actual, expected) = (upload.len(), params.upload_bytes());
     if actual != expected {
@@ -45,7 +45,7 @@ pub(super) fn read(params: &Params, upload: &[u8]) -> Result<Vec<Vec<Transformed
     }
     let bodies: Result<Vec<Transformed>, Error> = upload
         .par_chunks_exact(expected / params.ciphertexts())
-        .map(|bytes| Ok(ring.forward(read_polynomial(params, ring, bytes)?)))
+        .map(|bytes| read_polynomial(params, kernel, bytes))
         .collect();
     let mut bodies = bodies?.into_iter();
     let one = Transformed(vec![ring.lattice.delta(); params.degree()]);
@@ -53,23 +53,14 @@ pub(super) fn read(params: &Params, upload: &[u8]) -> Result<Vec<Vec<Transformed
     Ok((0..params.groups()).map(group).collect())
 }
 
-/// Restores one uploaded polynomial, without a branch for each coefficient.
-fn read_polynomial(params: &Params, ring: &Ring, bytes: &[u8]) -> Result<Coefficients, Error> {
-    let mut legal = true;
-    let restored = bits::unpack(bytes, params.upload_bits()).map(|kept| {
-        let (value, is_legal) = restore_low_bits(ring, kept, params.dropped_bits());
-        legal &= is_legal;
-        value
-    });
-    let restored = restored.collect();
-    if legal { Ok(Coefficients(restored)) } else { Err(Error::ValueRange { what: "query" }) }
-}
-
-/// The residue that an uploaded coefficient stands for, and whether there is one below q.
-///
-/// Rounding may carry a residue up to the multiple of 2^dropped just above q, which wraps around.
-#[inline]
-pub(crate) fn restore_low_bits(ring: &Ring, kept: u64, dropped: u32) -> (u64, bool) {
-    let (value, q) = (kept << dropped, ring.lattice.modulus);
-    (value.min(value.wrapping_sub(q)), value < q + (1 << dropped))
+/// Restores and transforms one uploaded polynomial.
+fn read_polynomial(params: &Params, kernel: Kernel, bytes: &[u8]) -> Result<Transformed, Error> {
+    let ring = Ring::of(params.set());
+    let (modulus, bits, dropped) = (ring.lattice.modulus, params.upload_bits(), params.dropped_bits());
+    let mut residues = Coefficients(vec![0; params.degree()]);
+    if kernel.restore(UploadForm { modulus, bits, dropped }, bytes, &mut residues.0) {
+        Ok(ring.forward(residues))
+    } else {
+        Err(Error::ValueRange { what: "query" })
+    }
 }

@@ -4,6 +4,7 @@
 //! docs/kernel.md draws how tiles follow each other in memory. Sums stay unreduced in 104 or 128 bits
 //! until the last power: 1,024 products of two 50-bit residues fit 110 bits.
 
+pub(crate) mod coefficients;
 pub(crate) mod packed;
 pub(crate) mod reduction;
 mod scalar;
@@ -12,6 +13,7 @@ mod x86_64;
 
 use std::fmt;
 
+use coefficients::{AnswerForm, UploadForm};
 use packed::Width;
 use reduction::Reduction;
 #[cfg(target_arch = "x86_64")]
@@ -80,6 +82,36 @@ impl Kernel {
             },
             #[cfg(target_arch = "x86_64")]
             Kernel::Ifma(ifma) => ifma.sum_of_products(tile, sums),
+        }
+    }
+
+    /// Reads residues, a multiple of [`LANES`], from as many packed fields of an upload; whether all of
+    /// them stand for residues. If not, what is read is below 2^64 and nothing else is sure.
+    ///
+    /// # Panics
+    /// If the lengths contradict each other.
+    pub(crate) fn restore(self, form: UploadForm, fields: &[u8], residues: &mut [u64]) -> bool {
+        assert!(form.bits <= 56 && residues.len().is_multiple_of(LANES));
+        assert!(fields.len() == residues.len() / LANES * form.bits as usize);
+        match self {
+            Kernel::Scalar => coefficients::restore(form, fields, residues),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Ifma(ifma) => ifma.restore(form, fields, residues.as_chunks_mut().0),
+        }
+    }
+
+    /// Switches residues, a multiple of [`LANES`], from modulus q to modulus 2^bits, rounding to the
+    /// nearest, and packs them over `fields`.
+    ///
+    /// # Panics
+    /// If the lengths contradict each other.
+    pub(crate) fn switch_down(self, form: AnswerForm, residues: &[u64], fields: &mut [u8]) {
+        assert!((8..=50).contains(&form.bits) && residues.len().is_multiple_of(LANES));
+        assert!(fields.len() == residues.len() / LANES * form.bits as usize);
+        match self {
+            Kernel::Scalar => coefficients::switch_down(form, residues, fields),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Ifma(ifma) => ifma.switch_down(form, residues.as_chunks().0, fields),
         }
     }
 }

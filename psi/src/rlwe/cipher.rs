@@ -154,6 +154,7 @@ mod tests {
 
     use super::*;
     use crate::evaluate::{MatrixLayout, ServedShard, ShardMatrix, answer};
+    use crate::kernel::coefficients::UploadForm;
     use crate::params::{LatticeSet, ParamsSpec};
     use crate::rlwe::secret::coefficients_of;
     use proptest::prelude::*;
@@ -277,7 +278,8 @@ mod tests {
             let q = ring.lattice.modulus;
             let value = value % q;
             let kept = drop_low_bits(value, dropped, 47 - dropped);
-            let (back, legal) = crate::evaluate::restore_low_bits(ring, kept, dropped);
+            let form = UploadForm { modulus: q, bits: 47 - dropped, dropped };
+            let (back, legal) = form.restore(kept);
             prop_assert!(legal && back < q);
             let error = ring.subtract(value, back).min(ring.subtract(back, value));
             prop_assert!(error <= 1 << dropped >> 1);

@@ -67,10 +67,9 @@ impl Ring {
         self.plan_q.fwd(polynomial);
     }
 
-    /// Values to coefficients that are N times too large, for callers that scaled them before.
-    pub fn inverse_unscaled(&self, mut polynomial: Transformed) -> Coefficients {
-        self.plan_q.inv(&mut polynomial.0);
-        Coefficients(std::mem::take(&mut polynomial.0))
+    /// Values to coefficients that are N times too large, in place, for callers that scaled them before.
+    pub fn inverse_unscaled_in_place(&self, polynomial: &mut [u64]) {
+        self.plan_q.inv(polynomial);
     }
 
     /// 1/N mod q.
@@ -131,19 +130,6 @@ impl Ring {
         }
     }
 
-    /// Switches residues from modulus q to modulus 2^bits, rounding to the nearest.
-    ///
-    /// In floating point, by tricks that every vector unit has: a residue has at most 50 bits, so it is
-    /// the low part of a number from 2^52 on, and adding 2^52 rounds. Only a tie may fall to the other side.
-    pub fn switch_down_all(&self, values: &mut [u64], bits: u32) {
-        const TWO_52: f64 = (1u64 << 52) as f64;
-        let factor = (1u64 << bits) as f64 / self.lattice.modulus as f64;
-        for value in values {
-            let exact = f64::from_bits(*value | TWO_52.to_bits()) - TWO_52;
-            *value = (exact * factor + TWO_52).to_bits() & ((1 << bits) - 1);
-        }
-    }
-
     /// Switches a residue from modulus 2^bits back to modulus q.
     #[inline]
     pub fn switch_up(&self, value: u64, bits: u32) -> u64 {
@@ -155,6 +141,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::coefficients::AnswerForm;
     use proptest::prelude::*;
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -198,8 +185,9 @@ mod tests {
             let scaled = |&x: &u64| {
                 (u128::from(x) * u128::from(ring.inverse_degree()) % u128::from(ring.lattice.modulus)) as u64
             };
-            let scaled = Transformed(values.0.iter().map(scaled).collect());
-            assert!(ring.inverse_unscaled(scaled) == ring.inverse(values), "{set:?}");
+            let mut scaled: Vec<u64> = values.0.iter().map(scaled).collect();
+            ring.inverse_unscaled_in_place(&mut scaled);
+            assert!(scaled == ring.inverse(values).0, "{set:?}");
         }
     }
 
@@ -231,9 +219,8 @@ mod tests {
                 let ring = Ring::of(set);
                 let q = ring.lattice.modulus;
                 let value = value % q;
-                let mut switched = [value];
-                ring.switch_down_all(&mut switched, bits);
-                let back = ring.switch_up(switched[0], bits);
+                let form = AnswerForm { modulus: q, bits };
+                let back = ring.switch_up(form.switch_down(value, form.factor()), bits);
                 let error = ring.subtract(value, back).min(ring.subtract(back, value));
                 prop_assert!(error <= (q >> (bits + 1)) + 2);
             }

@@ -18,13 +18,14 @@ use crate::kernel::{LANES, Tile};
 const MOST_QUERIES: usize = 6;
 const CACHE_LINE: usize = 64;
 
-/// Proof that the processor was seen to have what this file needs; only [`Ifma::detect`] makes one.
+/// Proof that the processor was seen to have what this folder's `products` and `coefficients` need; only [`Ifma::detect`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ifma(());
 
 impl Ifma {
     pub(crate) fn detect() -> Option<Ifma> {
         let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512ifma")
             && is_x86_feature_detected!("avx512vbmi");
         has.then_some(Ifma(()))
