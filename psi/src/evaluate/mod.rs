@@ -18,7 +18,7 @@ use crate::Error;
 use crate::params::{HINT_BITS, Params};
 use crate::rlwe::ring::Transformed;
 use pass::Sums;
-use upload::TiledPowers;
+use upload::QueryPowers;
 
 /// Most queries that share a pass: beyond, a pass takes longer by nearly what a query takes alone.
 pub const MAX_BATCH: usize = 8;
@@ -87,10 +87,10 @@ fn answer_good(
     }
     let sums: Vec<Sums> = (0..params.groups())
         .map(|group| {
-            let powers: Vec<&[Transformed]> = queries.iter().map(|query| &*query[group]).collect();
+            let powers = QueryPowers::new(queries.iter().map(|query| &*query[group]).collect());
             let members: Vec<&ShardMatrix> =
                 shards.iter().filter(|shard| shard.group == group).map(|shard| &*shard.matrix).collect();
-            pass::run(params, kernel, &TiledPowers::new(&powers), &members)
+            pass::run(params, kernel, &powers, &members)
         })
         .collect();
     let mut answers = vec![vec![0; shards.len() * params.answer_bytes()]; queries.len()];
@@ -118,7 +118,7 @@ impl ShardMatrix {
     /// Σ_i C_i·a_i per element, switched to hint precision and packed.
     pub(crate) fn hint(&self, params: &Params, masks: &[Transformed]) -> Vec<u8> {
         let kernel = Kernel::detect();
-        let sums = pass::run(params, kernel, &TiledPowers::new(&[masks]), &[self]);
+        let sums = pass::run(params, kernel, &QueryPowers::new(vec![masks]), &[self]);
         let mut hint = vec![0; params.hint_bytes()];
         let mut elements: Vec<&mut [u8]> =
             hint.chunks_exact_mut(params.hint_bytes() / params.elements()).collect();

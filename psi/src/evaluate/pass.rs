@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::matrix::{FastMatrix, MatrixLayout, ShardMatrix};
-use super::upload::TiledPowers;
+use super::upload::QueryPowers;
 use crate::kernel::coefficients::AnswerForm;
 use crate::kernel::packed::Width;
 use crate::kernel::reduction::Reduction;
@@ -27,8 +27,8 @@ pub(super) struct Sums {
 }
 
 /// Σ_i C_i ⊙ b_i over 1/N for every shard, element and query.
-pub(super) fn run(params: &Params, kernel: Kernel, powers: &TiledPowers, shards: &[&ShardMatrix]) -> Sums {
-    let per_shard = params.elements() * powers.queries;
+pub(super) fn run(params: &Params, kernel: Kernel, powers: &QueryPowers, shards: &[&ShardMatrix]) -> Sums {
+    let per_shard = params.elements() * powers.queries();
     let polynomials = shards.len() * per_shard;
     let mut tiles = vec![[0; LANES]; params.degree() / LANES * polynomials];
     let compact = |shard: &ShardMatrix| shard.layout() == MatrixLayout::Compact;
@@ -38,20 +38,22 @@ pub(super) fn run(params: &Params, kernel: Kernel, powers: &TiledPowers, shards:
     for block in alike.flat_map(|run| run.chunks(if compact(run[0]) { at_once } else { run.len() })) {
         let fast: Vec<_> = block.par_iter().map(|shard| shard.fast(params)).collect();
         let fast: Vec<&FastMatrix> = fast.iter().map(|matrix| &**matrix).collect();
-        tiles.par_chunks_mut(polynomials.max(1)).enumerate().for_each(|(tile, sums)| {
+        let sums = tiles.par_chunks_mut(polynomials.max(1)).enumerate();
+        sums.for_each_init(Vec::new, |rows, (tile, sums)| {
+            powers.read_tile(tile, rows);
             let sums = &mut sums[first * per_shard..][..block.len() * per_shard];
-            sum_tile(params, kernel, powers, tile, &fast, sums);
+            sum_tile(params, kernel, rows, tile, &fast, sums);
         });
         first += block.len();
     }
     Sums { tiles, polynomials }
 }
 
-/// One tile of every shard.
+/// One tile of every shard, by the tile's powers.
 fn sum_tile(
     params: &Params,
     kernel: Kernel,
-    powers: &TiledPowers,
+    powers: &[[u64; LANES]],
     tile: usize,
     shards: &[&FastMatrix],
     sums: &mut [[u64; LANES]],
@@ -59,7 +61,8 @@ fn sum_tile(
     let ring = Ring::of(params.set());
     let reduction = Reduction::new(ring.lattice.modulus, ring.inverse_degree());
     let last_tile = tile + 1 == params.degree() / LANES;
-    let per_shard = params.elements() * powers.queries;
+    let queries = powers.len() / params.points();
+    let per_shard = params.elements() * queries;
     for (place, sums) in sums.chunks_exact_mut(per_shard).enumerate() {
         let ahead = match shards.get(place + 1) {
             Some(next) => next.tile(params, tile),
@@ -69,9 +72,9 @@ fn sum_tile(
         let factors = Tile {
             coefficients: shards[place].tile(params, tile),
             width: Width::of(ring.lattice.modulus),
-            powers: powers.tile(tile),
+            powers,
             points: params.points(),
-            queries: powers.queries,
+            queries,
             reduction: &reduction,
             ahead,
         };

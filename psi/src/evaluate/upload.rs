@@ -8,31 +8,26 @@ use crate::kernel::{Kernel, LANES};
 use crate::params::Params;
 use crate::rlwe::ring::{Coefficients, Ring, Transformed};
 
-/// The powers of several queries in one group: `[tile][power][query][lane]`.
-pub(super) struct TiledPowers {
-    tiles: Vec<[u64; LANES]>,
-    points: usize,
-    pub queries: usize,
-}
+/// The powers of one or more queries in one group, as many for each.
+pub(super) struct QueryPowers<'a>(Vec<&'a [Transformed]>);
 
-impl TiledPowers {
-    /// `queries` are one or more lists of as many powers.
-    pub fn new(queries: &[&[Transformed]]) -> TiledPowers {
-        let (points, degree) = (queries[0].len(), queries[0][0].0.len());
-        let mut tiles = vec![[0; LANES]; degree / LANES * points * queries.len()];
-        tiles.par_chunks_mut(points * queries.len()).enumerate().for_each(|(tile, rows)| {
-            for (power, row) in rows.chunks_exact_mut(queries.len()).enumerate() {
-                for (query, lanes) in queries.iter().zip(row) {
-                    lanes.copy_from_slice(&query[power].0[tile * LANES..][..LANES]);
-                }
-            }
-        });
-        TiledPowers { tiles, points, queries: queries.len() }
+impl<'a> QueryPowers<'a> {
+    pub fn new(queries: Vec<&'a [Transformed]>) -> QueryPowers<'a> {
+        QueryPowers(queries)
     }
 
-    pub fn tile(&self, tile: usize) -> &[[u64; LANES]] {
-        let length = self.points * self.queries;
-        &self.tiles[tile * length..][..length]
+    pub fn queries(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Reads a tile's powers `[power][query][lane]`.
+    pub fn read_tile(&self, tile: usize, out: &mut Vec<[u64; LANES]>) {
+        out.resize(self.0[0].len() * self.0.len(), [0; LANES]);
+        for (power, row) in out.chunks_exact_mut(self.0.len()).enumerate() {
+            for (query, lanes) in self.0.iter().zip(row) {
+                lanes.copy_from_slice(&query[power].0[tile * LANES..][..LANES]);
+            }
+        }
     }
 }
 
