@@ -19,6 +19,9 @@ use crate::Error;
 /// Bytes of a placed posting: bin u32, label u32, item key.
 const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
 
+/// The two parts of a shard's file.
+pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
+
 /// A posting in its place: what an open shard must remember to be encoded again.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -58,7 +61,7 @@ impl ShardFiles {
     }
 
     /// A shard's plaintext, of this many bytes, and its hint; `None` where the file is shorter.
-    pub fn read(&self, uid: ShardUid, plaintext_bytes: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    pub fn read(&self, uid: ShardUid, plaintext_bytes: usize) -> Result<Option<PlaintextAndHint>, Error> {
         let mut plaintext = read_whole(&self.shard(uid))?;
         if plaintext.len() < plaintext_bytes {
             return Ok(None);
