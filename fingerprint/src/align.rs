@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use crate::confidence::{THRESHOLD, confidence};
 use crate::params::{
-    FRAME_SECONDS, HALF_FRAME_SECONDS, MAX_QUERY_SECONDS, SLOPED_TRACKS, SLOPES, SPREAD_FRAMES, SPREAD_POWER,
-    VOTE_LAMBDA_FLOOR, VOTE_WINDOW, VOTE_WINDOW_SECONDS,
+    FRAME_SECONDS, HALF_FRAME_SECONDS, MAX_QUERY_SECONDS, SLOPED_TRACKS, SLOPES, SPREAD_FRAMES,
+    SPREAD_LENGTH_POWER, SPREAD_TONES, VOTE_LAMBDA_FLOOR, VOTE_WINDOW, VOTE_WINDOW_SECONDS,
 };
 use crate::{Candidate, Catalogue, TrackId};
 
@@ -18,7 +18,7 @@ pub struct Match {
     /// Where in the track the recording begins, in seconds; slightly negative where it begins before the
     /// track.
     pub offset_seconds: f64,
-    /// How far the votes exceed chance, in nats, times how evenly they lie over the recording.
+    /// How far the votes exceed chance, in nats, times how widely they lie over time and pitch.
     pub score: f64,
     /// Different postings that agree on the offset.
     pub votes: u32,
@@ -45,6 +45,8 @@ struct Vote {
     /// Track time minus query time at the slope in question, in half frames.
     offset: i64,
     label: u32,
+    /// Frequency cell of the anchor.
+    tone: u32,
 }
 
 /// Counts the votes.
@@ -111,12 +113,14 @@ fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)]) -> Ve
         let Some(candidate) = asked.get(candidate as usize) else { continue };
         let Some((track, frame)) = catalogue.locate(global_frame) else { continue };
         let index = tracks.partition_point(|other| other.start < track.start) as u32;
+        let (tone, _, _) = candidate.hash.unpack();
         votes.extend(candidate.times.iter().map(|&time| Vote {
             track: index,
             frame,
             time,
             offset: 2 * i64::from(frame) - i64::from(time),
             label: label as u32,
+            tone,
         }));
     }
     votes
@@ -144,21 +148,26 @@ fn excess(count: f64, expected: f64) -> f64 {
     if count > expected { count * (count / expected).ln() - (count - expected) } else { 0.0 }
 }
 
-/// How evenly the votes lie over the recording: exp(entropy of their shares in cells of [`SPREAD_FRAMES`])
-/// over (cells of the recording)^[`SPREAD_POWER`], scaled to be at most 1 for a recording of 10 s. A drum
-/// loop or a held chord that two songs share has many votes in few places, a match has them everywhere.
+/// How widely the votes lie over time and pitch: the geometric mean of the numbers of cells of
+/// [`SPREAD_FRAMES`] and of anchor frequencies that they effectively fill, as a share of what a match of 10 s
+/// fills; a longer recording has to fill a little more. A drum loop, a held chord or a scale that two songs
+/// have in common gives many votes in few places; a match has them everywhere.
 fn spread(votes: &[Vote], query_seconds: f64) -> f64 {
-    let mut labels: Vec<(u32, u32)> =
-        votes.iter().map(|vote| (vote.frame / SPREAD_FRAMES, vote.label)).collect();
+    let cells = |seconds: f64| (seconds / (f64::from(SPREAD_FRAMES) * FRAME_SECONDS)).max(1.0);
+    let length = query_seconds.min(f64::from(MAX_QUERY_SECONDS));
+    let filled = effective(votes, |vote| vote.frame / SPREAD_FRAMES) * effective(votes, |vote| vote.tone);
+    let usual = cells(10.0) * SPREAD_TONES * (cells(length) / cells(10.0)).powf(2.0 * SPREAD_LENGTH_POWER);
+    (filled / usual).sqrt()
+}
+
+/// The number of cells that the labels effectively fill: exp of the entropy of their shares.
+fn effective(votes: &[Vote], cell: impl Fn(&Vote) -> u32) -> f64 {
+    let mut labels: Vec<(u32, u32)> = votes.iter().map(|vote| (cell(vote), vote.label)).collect();
     labels.sort_unstable();
     labels.dedup();
     let total = labels.len().max(1) as f64;
     let shares = labels.chunk_by(|a, b| a.0 == b.0).map(|cell| cell.len() as f64 / total);
-    let entropy: f64 = shares.map(|share| -share * share.ln()).sum();
-    let cells = |seconds: f64| (seconds / (f64::from(SPREAD_FRAMES) * FRAME_SECONDS)).max(1.0);
-    let usual = cells(10.0).powf(1.0 - SPREAD_POWER);
-    let length = query_seconds.min(f64::from(MAX_QUERY_SECONDS));
-    entropy.exp() / cells(length).powf(SPREAD_POWER) / usual
+    shares.map(|share| -share * share.ln()).sum::<f64>().exp()
 }
 
 /// Counts different labels in a moving window; the memory is shared by all tracks.
@@ -237,7 +246,8 @@ mod tests {
     }
 
     fn asked(times: impl IntoIterator<Item = Vec<u32>>) -> Vec<Candidate> {
-        let candidate = |(n, times)| Candidate { hash: Hash(n as u32), strength: 0.0, times };
+        let hash = |n| Hash::pack(7 * n as u32 % 480, 0, 0);
+        let candidate = |(n, times)| Candidate { hash: hash(n), strength: 0.0, times };
         times.into_iter().enumerate().map(candidate).collect()
     }
 
@@ -322,12 +332,25 @@ mod tests {
 
     #[test]
     fn a_shared_loop_is_no_match_and_the_same_votes_spread_out_are() {
-        for (step, matches) in [(0, false), (1, false), (15, true)] {
-            let asked = asked((0..20).map(|n| vec![2 * step * n]));
+        for (step, tones, matches) in [(0, 4, false), (1, 4, false), (15, 20, true)] {
+            let mut asked = asked((0..20).map(|n| vec![2 * step * n]));
+            asked.iter_mut().zip(0..).for_each(|(c, n)| c.hash = Hash::pack(30 + n % tones, 0, 0));
             let labels: Vec<_> = (0..20).map(|n| (n, 150 + step * n)).collect();
             let verdict = align(&catalogue(1), &asked, &labels, 10.0, 1);
             assert_eq!(verdict.candidates[0].votes, 20);
             assert_eq!(verdict.best.is_some(), matches, "a vote every {step} frames");
+        }
+    }
+
+    #[test]
+    fn a_shared_note_is_no_match_and_the_same_votes_on_many_are() {
+        for (tone, matches) in [(0, false), (11, true)] {
+            let mut asked = asked((0..14).map(|n| vec![40 * n]));
+            asked.iter_mut().zip(0..).for_each(|(c, n)| c.hash = Hash::pack(30 + tone * n, 0, 0));
+            let labels: Vec<_> = (0..14).map(|n| (n, 150 + 20 * n)).collect();
+            let verdict = align(&catalogue(1), &asked, &labels, 10.0, 1);
+            assert_eq!(verdict.candidates[0].votes, 14);
+            assert_eq!(verdict.best.is_some(), matches, "{}", verdict.candidates[0].score);
         }
     }
 

@@ -145,9 +145,11 @@ pub const SLOPED_TRACKS: usize = 64;
 /// measured 1 to 5 points lower at no false accept).
 pub const SPREAD_FRAMES: u32 = 16;
 
-/// Exponent of the recording's length in the spread: between 0.5, which lets more false matches of long
-/// recordings pass, and 1, which lets those of short ones (measured: 3 and 2 points at no false accept).
-pub const SPREAD_POWER: f64 = 0.75;
+/// Anchor frequencies that a match fills, as the scale of the spread over pitch.
+pub const SPREAD_TONES: f64 = 16.0;
+
+/// Exponent of the recording's length in the spread: what keeps one threshold for recordings of 2 to 15 s.
+pub const SPREAD_LENGTH_POWER: f64 = 0.1;
 
 /// Speeds at which a recording may have been played, beside the right one, for which hashes are asked. Each
 /// is good for about 1% to both sides.
