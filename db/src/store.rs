@@ -18,10 +18,10 @@ use crate::schema::{self, Next};
 use crate::served::Loaded;
 use crate::{Error, keys};
 
-/// Hashes asked in every query, padding included: half of the bins. Asking every bin would double the
-/// OPRF, most of a query's time, and find nothing more in ordinary recordings; in heavy noise, mixed
-/// music and 3 s from a phone it would find 4 to 10 points more (docs/recognition.md).
-pub const ASKED: u32 = 1024;
+/// Hashes asked in every query, padding included: one of every bin. Half of them would halve the OPRF and
+/// find as much in ordinary recordings, but 4 to 10 points less in heavy noise, mixed music and 3 s from a
+/// phone (docs/recognition.md).
+pub const ASKED: u32 = 2048;
 /// The lattice of every database.
 pub(crate) const SET: LatticeSet = LatticeSet::N2048Q47;
 /// sled's page cache. A daemon that is at rest needs none; postings are read when a layout is made anew.
