@@ -44,6 +44,8 @@ pub struct Index {
     /// First posting of every value of a hash's top 16 bits.
     starts: Vec<u32>,
     catalogue: Catalogue,
+    /// Of even load, as the database makes them.
+    bins: Bins,
     /// The clip of every track; none for bulk.
     clips: Vec<Option<usize>>,
     own: usize,
@@ -86,7 +88,8 @@ impl Index {
             .collect();
         let own = prints.iter().map(|print| print.postings.len()).sum();
         let seconds = prints.iter().map(|print| f64::from(print.frames)).sum::<f64>() * FRAME_SECONDS;
-        Ok(Index { postings, starts, catalogue: Catalogue::new(tracks)?, clips, own, seconds })
+        let bins = balanced(&postings)?;
+        Ok(Index { bins, postings, starts, catalogue: Catalogue::new(tracks)?, clips, own, seconds })
     }
 
     /// Postings per second of recorded reference.
@@ -111,7 +114,7 @@ impl Index {
     pub fn ask(&self, candidates: &[Candidate], asked: u32, seconds: f64) -> Result<(Verdict, usize, usize)> {
         let params = params(asked)?;
         let items = candidates.iter().map(|candidate| candidate.hash.0.to_le_bytes());
-        let chosen = bins::choose(&params, &Bins::default(), items, &mut OsRng);
+        let chosen = bins::choose(&params, &self.bins, items, &mut OsRng);
         let mut labels = Vec::new();
         let sources: Vec<usize> = chosen.into_iter().filter_map(|asked| asked.source).collect();
         for &source in &sources {
@@ -130,6 +133,16 @@ impl Index {
         let past = near.partition_point(|&(other, _)| other <= hash.0);
         &near[first..past]
     }
+}
+
+/// Bins of even load for sorted postings.
+fn balanced(postings: &[(u32, u32)]) -> Result<Bins> {
+    let params = params(1)?;
+    let mut loads = vec![0; Bins::buckets(&params)];
+    for same in postings.chunk_by(|a, b| a.0 == b.0) {
+        loads[Bins::bucket_of(&params, &same[0].0.to_le_bytes())] += same.len().min(MAX_LABELS) as u64;
+    }
+    Ok(Bins::balanced(&params, &loads)?)
 }
 
 /// One group of 2,048 bins, as the database has it; what else there is does not bear on the choice.

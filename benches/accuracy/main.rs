@@ -9,6 +9,7 @@ mod made;
 mod music;
 mod report;
 mod run;
+mod shared;
 mod sound;
 #[cfg(test)]
 mod tests;

@@ -81,6 +81,8 @@ pub struct Excerpt<'a> {
     pub from: usize,
     /// As it was, or worn.
     pub samples: Vec<f32>,
+    /// The music in it before it was worn: the excerpt, and what was mixed in.
+    pub sources: [&'a [f32]; 2],
 }
 
 /// Draws excerpts of `clips` and wears them out; music that is mixed in comes from `others`.
@@ -99,11 +101,13 @@ impl<'a> Draw<'a> {
         let mut random = Random::new(self.seed, &condition.to_string(), number);
         let other = self.others.iter().filter(|other| other.song != clip.song).copied().collect::<Vec<_>>();
         let other = draw(&other, length, &mut random).map_or(&[][..], |(c, at)| &c.samples[at..at + length]);
+        let mixed = matches!(condition.wear, crate::condition::Wear::Music(_));
+        let sources = [&clip.samples[from..from + length], if mixed { other } else { &[] }];
         let samples = match condition.wear {
             crate::condition::Wear::Codec(codec) => crate::codec::pass(codec, &clip.path, from, length)?,
             _ => condition.apply(&clip.samples[from..from + length], other, &mut random),
         };
-        Some(Excerpt { clip, from, samples })
+        Some(Excerpt { clip, from, samples, sources })
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Outcome {
     Right,
     /// It is another clip, or another place, of the right song.
     Song,
+    /// It is another song, whose audio is in the recording sample for sample.
+    Shared,
     /// It is another song, or there should be none.
     Wrong,
     /// There is no candidate.
@@ -41,6 +43,8 @@ pub struct Row {
     pub right: usize,
     /// Accepted: right song; `right` is part of it.
     pub right_song: usize,
+    /// Accepted: another song that shares this audio.
+    pub shared: usize,
     /// Accepted: another song.
     pub wrong: usize,
     /// Not accepted.
@@ -65,6 +69,7 @@ impl Row {
             queries: all.len(),
             right: count(&|a| a.accepted && a.outcome == Outcome::Right),
             right_song: count(&|a| a.accepted && matches!(a.outcome, Outcome::Right | Outcome::Song)),
+            shared: count(&|a| a.accepted && a.outcome == Outcome::Shared),
             wrong: count(&|a| a.accepted && a.outcome == Outcome::Wrong),
             no_match: count(&|a| !a.accepted),
             asked: mean(&|a| a.asked as f64),
@@ -75,18 +80,19 @@ impl Row {
     }
 
     pub fn heading() -> &'static str {
-        "| condition | queries | track and offset % | right song % | wrong | no match | asked | labels | ms | worst |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| condition | queries | track and offset % | right song % | shared audio | wrong | no match | asked | labels | ms | worst |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     }
 
     pub fn line(&self) -> String {
         let percent = |count: usize| 100.0 * count as f64 / self.queries.max(1) as f64;
         format!(
-            "| {} | {} | {:.1} | {:.1} | {} | {} | {:.0} | {:.0} | {:.0} | {:.1} |",
+            "| {} | {} | {:.1} | {:.1} | {} | {} | {} | {:.0} | {:.0} | {:.0} | {:.1} |",
             self.condition,
             self.queries,
             percent(self.right),
             percent(self.right_song),
+            self.shared,
             self.wrong,
             self.no_match,
             self.asked,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use client::Question;
-use fingerprint::{SAMPLE_RATE, Settings, Verdict, query_candidates};
+use fingerprint::{Match, SAMPLE_RATE, Settings, THRESHOLD, Verdict, query_candidates};
 use rayon::prelude::*;
 
 use crate::condition::Condition;
@@ -13,10 +13,13 @@ use crate::index::Index;
 use crate::made;
 use crate::music::{Clip, Draw};
 use crate::report::{Asked, Outcome};
+use crate::shared;
 use crate::sound::Random;
 
 /// Greatest error of the offset of a right answer.
 const OFFSET_SECONDS: f64 = 0.1;
+/// Share of the threshold from which on an answer is looked into.
+const PROVE_FROM: f64 = 0.5;
 /// One in so many unknown recordings is no music.
 const MADE_EVERY: usize = 5;
 
@@ -39,6 +42,8 @@ struct Truth<'a> {
     song: &'a str,
     /// Clip and first second; none where it is not in the catalogue.
     place: Option<(&'a Clip, f64)>,
+    /// The music in it.
+    sources: [&'a [f32]; 2],
 }
 
 /// A verdict and what it cost.
@@ -57,8 +62,12 @@ impl Run<'_> {
         self.collect(count, |number| {
             let Some(excerpt) = draw.excerpt(condition, number) else { return Ok(Vec::new()) };
             let from = excerpt.from as f64 / f64::from(SAMPLE_RATE);
-            let truth =
-                Truth { condition: &name, song: &excerpt.clip.song, place: Some((excerpt.clip, from)) };
+            let truth = Truth {
+                condition: &name,
+                song: &excerpt.clip.song,
+                place: Some((excerpt.clip, from)),
+                sources: excerpt.sources,
+            };
             self.ask(&excerpt.samples, &truth)
         })
     }
@@ -73,13 +82,12 @@ impl Run<'_> {
             if number % MADE_EVERY == 0 {
                 let mut random = Random::new(self.seed, "made", number);
                 let samples = made::sound(number / MADE_EVERY, condition.samples(), &mut random);
-                return self.ask(&samples, &Truth { condition: "unknown: no music", song: "", place: None });
+                let condition = "unknown: no music";
+                return self.ask(&samples, &Truth { condition, song: "", place: None, sources: [&[]; 2] });
             }
             let Some(excerpt) = draw.excerpt(condition, number) else { return Ok(Vec::new()) };
-            self.ask(
-                &excerpt.samples,
-                &Truth { condition: "unknown: music", song: &excerpt.clip.song, place: None },
-            )
+            let (song, sources) = (&excerpt.clip.song, excerpt.sources);
+            self.ask(&excerpt.samples, &Truth { condition: "unknown: music", song, place: None, sources })
         })?;
         all.sort_by(|a, b| a.1.condition.cmp(&b.1.condition));
         Ok(all)
@@ -145,10 +153,10 @@ impl Run<'_> {
                 } else if found.is_some_and(|found| found.song == clip.song) {
                     Outcome::Song
                 } else {
-                    Outcome::Wrong
+                    another(best, found, truth)
                 }
             }
-            (Some(_), None) => Outcome::Wrong,
+            (Some(best), None) => another(best, found, truth),
         };
         Asked {
             condition: truth.condition.to_owned(),
@@ -162,4 +170,12 @@ impl Run<'_> {
             milliseconds,
         }
     }
+}
+
+/// An answer that names another song: wrong, unless audio of that clip is in the recording.
+fn another(best: &Match, found: Option<&Clip>, truth: &Truth) -> Outcome {
+    // Low scores are nobody's answer, and the proof takes a while.
+    let Some(found) = found.filter(|_| best.score > PROVE_FROM * THRESHOLD) else { return Outcome::Wrong };
+    let proven = |source: &&[f32]| shared::peak(source, &found.samples) >= shared::PROOF;
+    if truth.sources.iter().any(proven) { Outcome::Shared } else { Outcome::Wrong }
 }

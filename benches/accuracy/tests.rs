@@ -52,8 +52,9 @@ fn both_ways_give_the_same_answer() {
         let candidates = query_candidates(&worn, &settings).unwrap();
         let (clear, asked, labels) = index.ask(&candidates, db::ASKED, 5.0).unwrap();
         let answer = encrypted.ask(Question { candidates, seconds: 5.0 }).unwrap();
-        assert_eq!(asked, answer.hashes_asked);
-        // The real way drops the commonest hashes, and an empty bin may return noise.
+        // Bins differ a little by what is dropped. The real way drops the commonest hashes, and an empty bin
+        // may return noise.
+        assert!(asked.abs_diff(answer.hashes_asked) <= 5 + asked / 50, "{asked} and {}", answer.hashes_asked);
         assert!(labels.abs_diff(answer.labels) <= 5 + labels / 20, "{labels} and {}", answer.labels);
         assert_eq!(clear.best.is_some(), answer.verdict.best.is_some(), "recording {n}");
         if let (Some(clear), Some(real)) = (&clear.best, &answer.verdict.best) {
