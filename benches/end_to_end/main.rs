@@ -1,5 +1,6 @@
 //! The program as a user runs it, from a folder of music to answers over QUIC. See ../README.md.
 
+mod phases;
 mod program;
 mod report;
 
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fingerprint::SAMPLE_RATE;
+use phases::Floors;
 use program::{Daemon, Program};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -57,6 +59,10 @@ fn main() -> Result<()> {
     let daemon = Daemon::start(&program)?;
     let cold = daemon.query(&program, &excerpts[..1])?.remove(0);
     let answers = daemon.query(&program, &excerpts)?;
+    let resident = daemon.resident_bytes()?;
+    let start_ms = daemon.start_ms;
+    drop(daemon);
+    let daemon = Daemon::start(&program)?; // its rate limit has forgotten the queries so far
     let process: Vec<f64> = excerpts
         .iter()
         .take(PROCESS_RUNS)
@@ -66,15 +72,21 @@ fn main() -> Result<()> {
             Ok(start.elapsed().as_secs_f64() * 1e3)
         })
         .collect::<Result<_>>()?;
+    let stages = report::stages(&answers);
+    let median = |stage: &str| stages.get(stage).map(|spread| spread.median);
+    let floors =
+        Floors::of(median, number(&stats, "asked"), number(&stats, "points") * number(&stats, "shards"))?;
     let report = Report {
         hours_of_audio_per_minute: number(&index, "seconds_of_audio") / 60.0 / number(&index, "seconds"),
         database_bytes_per_hour: number(&stats, "disk_bytes") * 3600.0 / number(&stats, "seconds"),
-        daemon_start_ms: daemon.start_ms,
-        daemon_resident_bytes: daemon.resident_bytes()?,
+        daemon_start_ms: start_ms,
+        daemon_resident_bytes: resident,
         queries: Queries::count(&answers, &excerpts),
-        stages: report::stages(&answers),
+        stages,
         bytes: answers[0]["bytes"].clone(),
         process_ms: Spread::of(process),
+        phases: phases::measure(&daemon, &excerpts, work.path())?,
+        floors,
         cold,
         index,
         database: stats,

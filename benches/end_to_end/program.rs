@@ -76,6 +76,16 @@ impl Daemon {
         bail!("the daemon did not start")
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The key that it shows.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Asks about excerpts in one process.
     pub fn query(&self, program: &Program, excerpts: &[Excerpt]) -> Result<Vec<Value>> {
         let mut arguments = vec!["query", "--json", "--server", &self.address, "--server-key", &self.key];

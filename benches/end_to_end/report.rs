@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Excerpt;
+use crate::phases::{Floors, Phases};
 
 /// The offset counts as right up to here.
 const OFFSET_TOLERANCE_SECONDS: f64 = 0.1;
@@ -20,6 +21,8 @@ pub struct Report {
     pub stages: BTreeMap<String, Spread>,
     pub bytes: Value,
     pub process_ms: Spread,
+    pub phases: Phases,
+    pub floors: Floors,
     pub cold: Value,
     pub index: Value,
     pub database: Value,

@@ -1,12 +1,12 @@
 //! The signal half: from a file's bytes to the vote.
 
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput};
 use fingerprint::{
     Catalogue, SAMPLE_RATE, Settings, Spectrogram, Track, TrackId, align, constellation, decode_bytes,
-    query_candidates, reference_file, reference_landmarks,
+    decode_file, query_candidates, reference_file, reference_landmarks,
 };
 
 /// Bundled clips, one of each kind of decoder.
@@ -20,8 +20,24 @@ const CLIPS: [&str; 5] = [
 /// Labels of a query against some 700 clips, on their time line.
 const LABELS: u32 = 2_600;
 
+/// Rates of the plain PCM files: what the second takes above the first is resampling.
+const RATES: [u32; 3] = [SAMPLE_RATE, 44_100, 48_000];
+
 pub fn benches(criterion: &mut Criterion) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/catalogue");
+    decode(criterion);
+    let bytes = std::fs::read(catalogue_folder().join(CLIPS[0])).expect("the bundled audio is there");
+    let samples = decode_bytes(bytes, Some("mp3")).expect("it decodes").samples;
+    let excerpt = &samples[..10 * SAMPLE_RATE as usize];
+    fingerprints(criterion, excerpt);
+    vote(criterion, excerpt);
+}
+
+fn catalogue_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/catalogue")
+}
+
+fn decode(criterion: &mut Criterion) {
+    let folder = catalogue_folder();
     let mut group = criterion.benchmark_group("decode");
     for clip in CLIPS {
         let bytes = std::fs::read(folder.join(clip)).expect("the bundled audio is there");
@@ -32,12 +48,35 @@ pub fn benches(criterion: &mut Criterion) {
             b.iter(|| decode_bytes(black_box(bytes.clone()), ending));
         });
     }
+    group.throughput(Throughput::Elements(10)); // seconds of sound
+    for rate in RATES {
+        let wav = wav(rate, 10);
+        group.bench_function(format!("wav/rate={rate}"), |b| {
+            b.iter(|| decode_bytes(black_box(wav.clone()), Some("wav")));
+        });
+    }
     group.finish();
+}
 
-    let file = folder.join(CLIPS[0]);
-    let bytes = std::fs::read(&file).expect("the bundled audio is there");
-    let samples = decode_bytes(bytes, Some("mp3")).expect("it decodes").samples;
-    let excerpt = &samples[..10 * SAMPLE_RATE as usize];
+/// A mono file of 16-bit noise.
+fn wav(rate: u32, seconds: u32) -> Vec<u8> {
+    let data: Vec<u8> = (0..rate * seconds)
+        .flat_map(|n| ((n.wrapping_mul(2_654_435_761) >> 18) as i16).to_le_bytes())
+        .collect();
+    let mut wav = Vec::with_capacity(44 + data.len());
+    wav.extend_from_slice(b"RIFF");
+    wav.extend_from_slice(&(36 + data.len() as u32).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend_from_slice(&rate.to_le_bytes());
+    wav.extend_from_slice(&(rate * 2).to_le_bytes());
+    wav.extend_from_slice(b"\x02\0\x10\0data");
+    wav.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    wav.extend_from_slice(&data);
+    wav
+}
+
+/// Each stage with those before it: what one takes above the one before is its own.
+fn fingerprints(criterion: &mut Criterion, excerpt: &[f32]) {
     let settings = Settings::default();
     let mut group = criterion.benchmark_group("fingerprint");
     group.throughput(Throughput::Elements(10)); // seconds of sound
@@ -46,10 +85,15 @@ pub fn benches(criterion: &mut Criterion) {
     group.bench_function("reference/10s", |b| b.iter(|| reference_landmarks(black_box(excerpt), &settings)));
     group.bench_function("query/10s", |b| b.iter(|| query_candidates(black_box(excerpt), &settings)));
     // What indexing a track takes, from the file to its postings.
-    group.throughput(Throughput::Elements(samples.len() as u64 / u64::from(SAMPLE_RATE)));
+    let file = catalogue_folder().join(CLIPS[0]);
+    let seconds = decode_file(&file).expect("it decodes").seconds();
+    group.throughput(Throughput::Elements(seconds as u64));
     group.bench_function("file/mp3", |b| b.iter(|| reference_file(black_box(&file), &settings)));
     group.finish();
+}
 
+fn vote(criterion: &mut Criterion, excerpt: &[f32]) {
+    let settings = Settings::default();
     let candidates = query_candidates(excerpt, &settings).expect("it has landmarks");
     let track = |n: u32| Track {
         id: TrackId(n),

@@ -1,0 +1,274 @@
+//! A client in pieces: bare requests over QUIC, and every step of a query by itself.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use client::frames::{read_frame, write_frame};
+use fingerprint::{Catalogue, TrackId, Verdict, align};
+use psi::oprf::{self, ItemKey};
+use psi::query::{self, AskedKey, KnownShard, Returned};
+use psi::shard::{Hint, ShardUid};
+use psi::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
+use psi::{Params, PublicMasks, bins};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Connection, Endpoint, VarInt};
+use rand::rngs::OsRng;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use serde::{Deserialize, Serialize};
+
+use crate::music::Excerpt;
+
+/// Hints fetched in one request.
+const HINTS_AT_A_TIME: usize = 64;
+/// No answer here is longer.
+const CAP: u64 = 1 << 30;
+/// As the client has them.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const WINDOW: u32 = 16 << 20;
+
+/// Accepts every key: it measures a server on loopback that this program started.
+#[derive(Debug)]
+struct AnyKey(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyKey {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+/// A connection that sends frames.
+pub struct Line {
+    _endpoint: Endpoint,
+    connection: Connection,
+}
+
+impl Line {
+    pub async fn open(address: SocketAddr) -> Result<Line> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyKey(provider)))
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![client::ALPN.to_vec()];
+        let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+        let mut transport = quinn::TransportConfig::default();
+        transport
+            .stream_receive_window(VarInt::from_u32(WINDOW))
+            .receive_window(VarInt::from_u32(WINDOW))
+            .keep_alive_interval(Some(KEEP_ALIVE));
+        config.transport_config(Arc::new(transport));
+        let endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into())?;
+        let connection = endpoint.connect_with(config, address, "psi-shazam")?.await?;
+        Ok(Line { _endpoint: endpoint, connection })
+    }
+
+    /// Sends an encoded request; the response, and the bytes of its frame.
+    pub async fn call(&self, frame: &[u8]) -> Result<(Response, u64)> {
+        let (mut send, mut receive) = self.connection.open_bi().await?;
+        write_frame(&mut send, frame).await?;
+        let frame = read_frame(&mut receive, CAP).await?;
+        let bytes = (HEADER_BYTES + frame.payload.len()) as u64;
+        match Response::decode(frame.kind, frame.payload)? {
+            Response::Refused(refusal) => bail!("refused: {}", refusal.text),
+            response => Ok((response, bytes)),
+        }
+    }
+}
+
+/// What a client holds before it asks.
+pub struct Held {
+    digest: Digest,
+    manifest: Manifest,
+    params: Params,
+    catalogue: Catalogue,
+    hints: Vec<Hint>,
+    masks: PublicMasks,
+    /// Bytes of the manifest, the catalogue and the hints as they came.
+    pub manifest_bytes: u64,
+    pub catalogue_bytes: u64,
+    pub hint_bytes: u64,
+}
+
+impl Held {
+    pub async fn fetch(line: &Line) -> Result<Held> {
+        let (Response::Manifest(encoded), manifest_bytes) =
+            line.call(&Request::Manifest { held: None }.encode()).await?
+        else {
+            bail!("no manifest")
+        };
+        let (manifest, params) = Manifest::decode(&encoded)?;
+        let (Response::Attachment(attachment), catalogue_bytes) =
+            line.call(&Request::Attachment(manifest.attachment).encode()).await?
+        else {
+            bail!("no catalogue")
+        };
+        let uids: Vec<ShardUid> = manifest.shards.iter().map(|shard| shard.uid).collect();
+        let (mut hints, mut hint_bytes) = (Vec::new(), 0);
+        for uids in uids.chunks(HINTS_AT_A_TIME) {
+            let (Response::Hints(joined), bytes) = line.call(&Request::Hints(uids.to_vec()).encode()).await?
+            else {
+                bail!("no hints")
+            };
+            hint_bytes += bytes;
+            for hint in joined.chunks(params.hint_bytes()) {
+                hints.push(Hint::from_bytes(&params, hint.to_vec())?);
+            }
+        }
+        let masks = PublicMasks::derive(&params, &manifest.seed);
+        let catalogue = Catalogue::decode(&attachment)?;
+        let digest = Digest::of(&encoded);
+        Ok(Held {
+            digest,
+            manifest,
+            params,
+            catalogue,
+            hints,
+            masks,
+            manifest_bytes,
+            catalogue_bytes,
+            hint_bytes,
+        })
+    }
+
+    /// The track that clip `number` became: clips are catalogued in their order, ids may differ.
+    pub fn track(&self, title: &str) -> Option<TrackId> {
+        self.catalogue.tracks().iter().find(|track| track.title == title).map(|track| track.id)
+    }
+}
+
+/// Milliseconds of the client's steps, nothing else running.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct ClientSteps {
+    pub blind: f64,
+    pub finalize: f64,
+    pub encrypt: f64,
+    pub open: f64,
+    pub vote: f64,
+    /// From sending to the whole response.
+    pub evaluate_round_trip: f64,
+    pub query_round_trip: f64,
+}
+
+/// The two requests of a query, to be sent again, and what came of them.
+pub struct Asked {
+    pub evaluate: Vec<u8>,
+    pub query: Vec<u8>,
+    pub steps: ClientSteps,
+    pub verdict: Verdict,
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// Asks one question step by step.
+pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
+    let (params, candidates) = (&held.params, &excerpt.question.candidates);
+    let mut steps = ClientSteps::default();
+    let asked = bins::choose(
+        params,
+        &held.manifest.bins,
+        candidates.iter().map(|c| c.hash.0.to_le_bytes()),
+        &mut OsRng,
+    );
+    let items: Vec<Vec<u8>> = asked.iter().map(|asked| asked.item.clone()).collect();
+    let blinded = timed(&mut steps.blind, || oprf::blind(items))?;
+    let evaluate = Request::Evaluate(blinded.message().to_vec()).encode();
+    let start = Instant::now();
+    let (Response::Evaluated(evaluated), evaluated_bytes) = line.call(&evaluate).await? else {
+        bail!("no evaluation")
+    };
+    steps.evaluate_round_trip = milliseconds(start);
+    let keys: Vec<ItemKey> = timed(&mut steps.finalize, || blinded.finalize(&evaluated))?;
+    let real = asked.into_iter().zip(keys);
+    let real =
+        real.filter_map(|(a, key)| Some(AskedKey { item: a.source? as u32, bin: a.bin, key })).collect();
+    let (upload, pending) =
+        timed(&mut steps.encrypt, || query::encrypt(params, &held.masks, real, &mut OsRng))?;
+    let query = Request::Query { manifest: held.digest, upload }.encode();
+    let start = Instant::now();
+    let (Response::Answer(reply), answer_bytes) = line.call(&query).await? else { bail!("no answer") };
+    steps.query_round_trip = milliseconds(start);
+    let labels = timed(&mut steps.open, || {
+        let infos = held.manifest.shards.iter().zip(&held.hints);
+        let shards: Vec<KnownShard> =
+            infos.map(|(info, hint)| KnownShard { uid: info.uid, group: info.group.into(), hint }).collect();
+        pending.open(&shards, &reply, |returned: Returned| {
+            let &[low, high] = returned.label else { return None };
+            let frame = u32::from(high) << 16 | u32::from(low);
+            held.catalogue.locate(frame).map(|_| (returned.item, frame))
+        })
+    })?;
+    let verdict =
+        timed(&mut steps.vote, || align(&held.catalogue, candidates, &labels, excerpt.question.seconds, 1));
+    let (sent, received) = ((evaluate.len() + query.len()) as u64, evaluated_bytes + answer_bytes);
+    Ok(Asked { evaluate, query, steps, verdict, sent, received })
+}
+
+fn timed<T>(step: &mut f64, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *step = milliseconds(start);
+    result
+}
+
+fn milliseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+impl ClientSteps {
+    /// The median of every step.
+    pub fn medians(all: &[ClientSteps]) -> Result<ClientSteps> {
+        let median = |step: fn(&ClientSteps) -> f64| {
+            let mut values: Vec<f64> = all.iter().map(step).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().context("no query")
+        };
+        Ok(ClientSteps {
+            blind: median(|s| s.blind)?,
+            finalize: median(|s| s.finalize)?,
+            encrypt: median(|s| s.encrypt)?,
+            open: median(|s| s.open)?,
+            vote: median(|s| s.vote)?,
+            evaluate_round_trip: median(|s| s.evaluate_round_trip)?,
+            query_round_trip: median(|s| s.query_round_trip)?,
+        })
+    }
+}
