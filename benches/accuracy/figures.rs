@@ -16,6 +16,8 @@ use crate::sound::Random;
 
 /// Pixels.
 const SIZE: (u32, u32) = (900, 420);
+/// Top of both histograms of offsets, so that they can be compared.
+const MOST_VOTES: u32 = 250;
 /// The stretch of the constellation's picture, in seconds.
 const SHOWN: std::ops::Range<f64> = 5.0..11.0;
 
@@ -52,10 +54,17 @@ fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
     let mut chart = ChartBuilder::on(&root)
         .caption("peaks of a track (dots) and the pairs kept as postings (lines)", ("sans-serif", 18))
         .margin(8)
-        .x_label_area_size(34)
-        .y_label_area_size(48)
+        .margin_right(28)
+        .x_label_area_size(38)
+        .y_label_area_size(64)
         .build_cartesian_2d(SHOWN, 0.0..4_000.0)?;
-    chart.configure_mesh().x_desc("seconds").y_desc("Hz").light_line_style(TRANSPARENT).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc("seconds")
+        .y_desc("Hz")
+        .y_label_formatter(&whole)
+        .light_line_style(TRANSPARENT)
+        .draw()?;
     cells(&mut chart, clip)?;
     let kept: Vec<_> = peaks.iter().filter(|p| p.rank < settings.peaks_per_second).collect();
     for posting in reference_landmarks(&clip.samples, settings)? {
@@ -63,8 +72,11 @@ fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
         let hz = |cell: u32| (f64::from(cell) + 0.5) * f64::from(settings.frequency_step_hz);
         let from = seconds(posting.frame);
         let to = from + f64::from(dt) * f64::from(settings.time_step_ms) / 1e3;
-        if SHOWN.contains(&from) && SHOWN.contains(&to) {
-            chart.draw_series(LineSeries::new([(from, hz(f1)), (to, hz(f2))], RED.mix(0.25)))?;
+        if SHOWN.contains(&from) {
+            // What leaves the picture is cut at its edge.
+            let part = ((SHOWN.end - from) / (to - from)).min(1.0);
+            let end = (from + part * (to - from), hz(f1) + part * (hz(f2) - hz(f1)));
+            chart.draw_series(LineSeries::new([(from, hz(f1)), end], RED.mix(0.25)))?;
         }
     }
     let inside = kept.iter().filter(|p| SHOWN.contains(&seconds(p.frame)));
@@ -116,27 +128,33 @@ fn offsets(file: &Path, title: &str, asked: &[Candidate], postings: &[Landmark])
             }
         }
     }
-    let highest = f64::from(histogram.values().copied().max().unwrap_or(1)).max(40.0);
     let root = SVGBackend::new(file, (SIZE.0, 260)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 18))
         .margin(8)
-        .x_label_area_size(34)
-        .y_label_area_size(48)
-        .build_cartesian_2d(-10.0..30.0, 0.0..highest * 1.05)?;
+        .margin_right(28)
+        .x_label_area_size(38)
+        .y_label_area_size(64)
+        .build_cartesian_2d(-10.0..30.0, 0.0..f64::from(MOST_VOTES))?;
     chart
         .configure_mesh()
         .x_desc("offset in seconds")
         .y_desc("votes")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
         .light_line_style(TRANSPARENT)
         .draw()?;
     chart.draw_series(histogram.iter().map(|(&place, &count)| {
         let at = (3 * place) as f64 * HALF_FRAME_SECONDS;
-        PathElement::new([(at, 0.0), (at, f64::from(count))], BLUE.stroke_width(2))
+        PathElement::new([(at, 0.0), (at, f64::from(count.min(MOST_VOTES)))], BLUE.stroke_width(2))
     }))?;
     root.present()?;
     Ok(())
+}
+
+fn whole(value: &f64) -> String {
+    format!("{value:.0}")
 }
 
 /// Recall over what it costs: one line for every condition, points as (cost, percent).
@@ -147,10 +165,18 @@ pub fn curves(file: &Path, title: &str, cost: &str, lines: &[(String, Vec<(f64, 
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 18))
         .margin(8)
-        .x_label_area_size(34)
-        .y_label_area_size(48)
+        .margin_right(28)
+        .x_label_area_size(38)
+        .y_label_area_size(64)
         .build_cartesian_2d(0.0..most * 1.02, 0.0..102.0)?;
-    chart.configure_mesh().x_desc(cost).y_desc("right song, %").light_line_style(TRANSPARENT).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc(cost)
+        .y_desc("right song, %")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
+        .light_line_style(TRANSPARENT)
+        .draw()?;
     for (number, (name, points)) in lines.iter().enumerate() {
         let colour = Palette99::pick(number).to_rgba();
         chart

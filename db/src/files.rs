@@ -121,7 +121,11 @@ fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
         let mut file = File::create(&beside)?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        // The name is on disk only when its folder is.
+        #[cfg(unix)]
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
+        Ok(())
     };
     write().map_err(|source| Error::File { path: path.to_owned(), source })
 }
