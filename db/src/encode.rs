@@ -101,7 +101,8 @@ impl Database {
                 false => self.extend(&layout, &pending)?,
             };
             let last = tracks.iter().map(|track| track.id + 1).max().unwrap_or(layout.encoded_below);
-            let (mut next, encoded) = self.encode_shards(work, progress)?;
+            let (mut next, encoded) =
+                self.encode_shards(work, progress).inspect_err(|_| self.forget_unnamed(&layout))?;
             next.encoded_below = last;
             self.commit(&layout, &next)?;
             (report.tracks, report.shards) = (pending.len(), encoded);
@@ -245,9 +246,48 @@ impl Database {
         })
     }
 
+    /// After an encoding that failed, on a full disk for one: gives back what its finished shards took. What
+    /// cannot be deleted now goes when the database is opened next.
+    fn forget_unnamed(&self, layout: &Layout) {
+        let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
+        let kept = |uid| named.contains(&uid);
+        self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).keep(kept);
+        self.files.delete_others(kept).ok();
+    }
+
     /// Deletes what a crash left of shards that no layout names.
     pub(crate) fn drop_orphaned_shards(&self) -> Result<(), Error> {
         let named: BTreeSet<ShardUid> = self.layout()?.shards.iter().map(|shard| shard.uid).collect();
         self.files.delete_others(|uid| named.contains(&uid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NewTrack;
+    use fingerprint::Settings;
+
+    #[test]
+    fn an_encoding_that_failed_gives_back_what_it_took() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open_or_create(folder.path(), Settings::default()).unwrap();
+        let track = NewTrack {
+            title: String::new(),
+            artist: String::new(),
+            path: "made.flac".into(),
+            content: [1; 32],
+            seconds: 9.6,
+            frames: 300,
+            postings: (0..300).map(|frame| (77 * frame, frame)).collect(),
+        };
+        database.add(&track).unwrap();
+        database.encode(&|_, _| ()).unwrap();
+        let named = database.files.bytes().unwrap();
+        database.files.write(ShardUid(5), b"half of", b"a layout").unwrap();
+        assert!(database.files.bytes().unwrap() > named);
+        database.forget_unnamed(&database.layout().unwrap());
+        assert_eq!(database.files.bytes().unwrap(), named);
+        assert!(database.served().is_ok());
     }
 }

@@ -77,13 +77,7 @@ impl ShardFiles {
 
     /// Returns once all names are on disk.
     pub fn flush(&self) -> Result<(), Error> {
-        let failed = |source| Error::File { path: self.folder.clone(), source };
-        // Other systems cannot open a folder; they keep names in order by themselves.
-        if cfg!(unix) {
-            File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)
-        } else {
-            Ok(())
-        }
+        flush_folder(&self.folder)
     }
 
     /// Bytes of all files.
@@ -97,15 +91,21 @@ impl ShardFiles {
         remove(&self.open(uid))
     }
 
-    /// Deletes every file but those of `kept`: what a crash left behind.
+    /// Deletes the files of every shard but those of `kept`: what a crash left behind. What is named otherwise is
+    /// not ours and stays.
     pub fn delete_others(&self, kept: impl Fn(ShardUid) -> bool) -> Result<(), Error> {
-        let named = |path: &Path| {
-            let known = path.extension().is_some_and(|extension| extension == "shard" || extension == "open");
-            let uid = u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok()?;
-            known.then_some(ShardUid(uid))
+        let ours = |path: &Path| {
+            let stem = path.file_stem()?.to_str()?;
+            let hex = stem.len() == 16 && stem.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let half = match path.extension()?.to_str()? {
+                "shard" | "open" => false,
+                "new" => true,
+                _ => return None,
+            };
+            (hex && path.is_file()).then_some((ShardUid(u64::from_str_radix(stem, 16).ok()?), half))
         };
-        let others = self.entries()?.into_iter().filter(|path| !named(path).is_some_and(&kept));
-        others.into_iter().try_for_each(|path| remove(&path))
+        let others = |path: &PathBuf| ours(path).is_some_and(|(uid, half)| half || !kept(uid));
+        self.entries()?.into_iter().filter(others).try_for_each(|path| remove(&path))
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>, Error> {
@@ -115,17 +115,20 @@ impl ShardFiles {
     }
 }
 
+/// Brings the names in a folder to disk. Other systems than Unix cannot open a folder; they keep names in order
+/// by themselves.
+pub(crate) fn flush_folder(folder: &Path) -> Result<(), Error> {
+    let failed = |source| Error::File { path: folder.to_owned(), source };
+    if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }
+}
+
 fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let beside = path.with_extension("new");
         let mut file = File::create(&beside)?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
-        // The name is on disk only when its folder is.
-        #[cfg(unix)]
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
-        Ok(())
+        fs::rename(&beside, path)
     };
     write().map_err(|source| Error::File { path: path.to_owned(), source })
 }
@@ -213,7 +216,11 @@ mod tests {
         files.flush().unwrap();
         assert_eq!(files.bytes().unwrap(), 3 * 15 + 5);
         files.delete_others(|uid| uid == ShardUid(7)).unwrap();
-        assert_eq!(files.bytes().unwrap(), 15);
+        assert_eq!(files.bytes().unwrap(), 16, "what is not ours stays");
+        fs::remove_file(folder.path().join("readme.shard")).unwrap();
+        fs::create_dir(folder.path().join("lost+found")).unwrap();
+        files.delete_others(|uid| uid == ShardUid(7)).unwrap();
+        fs::remove_dir(folder.path().join("lost+found")).unwrap();
         assert_eq!(files.read(ShardUid(7), 5).unwrap(), Some((b"plain".to_vec(), b"hint".to_vec())));
         assert_eq!(files.read(ShardUid(7), 10).unwrap(), None);
         assert!(matches!(files.read(ShardUid(0), 5), Err(Error::Damaged { .. })));

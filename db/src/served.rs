@@ -38,6 +38,11 @@ impl Loaded {
         self.layout
     }
 
+    /// Lets go of every shard but those of `kept`.
+    pub fn keep(&mut self, kept: impl Fn(ShardUid) -> bool) {
+        self.shards.retain(|&uid, _| kept(uid));
+    }
+
     pub fn insert(&mut self, uid: ShardUid, matrix: Arc<ShardMatrix>, hint: Hint) {
         if self.serving {
             self.shards.insert(uid, (matrix, hint));

@@ -10,7 +10,7 @@ use psi::LatticeSet;
 use psi::oprf::{KEY_SEED_BYTES, OprfKey};
 use zeroize::Zeroizing;
 
-use crate::files::ShardFiles;
+use crate::files::{ShardFiles, flush_folder};
 use crate::layout::Layout;
 use crate::plan::Cost;
 pub use crate::schema::SCHEMA_VERSION;
@@ -71,6 +71,7 @@ impl Database {
         check_schema(&meta)?;
         let shards = folder.join("shards");
         make_private_folder(&shards)?;
+        flush_folder(folder)?;
         let settings = read_or_write(&meta, "settings", || schema::encode(&settings))?;
         let oprf_seed = keys::load_or_create(&folder.join("oprf.key"), || {
             Zeroizing::new(OprfKey::generate_seed().to_vec())
