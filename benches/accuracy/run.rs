@@ -107,7 +107,11 @@ impl Run<'_> {
         count: usize,
         one: impl Fn(usize) -> Result<Vec<(u32, Asked)>> + Send + Sync,
     ) -> Result<Vec<(u32, Asked)>> {
-        let each: Vec<_> = (0..count).into_par_iter().map(one).collect::<Result<_>>()?;
+        let each: Vec<_> = match self.encrypted {
+            None => (0..count).into_par_iter().map(one).collect::<Result<_>>()?,
+            // Client and daemon need the cores themselves: to wait for them on all would be for ever.
+            Some(_) => (0..count).map(one).collect::<Result<_>>()?,
+        };
         Ok(each.into_iter().flatten().collect())
     }
 

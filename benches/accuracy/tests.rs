@@ -9,6 +9,7 @@ use crate::condition::{Condition, Wear};
 use crate::encrypted::Encrypted;
 use crate::index::{Index, prints};
 use crate::music::Clip;
+use crate::run::Run;
 use crate::sound::{self, Random};
 
 /// Notes at random over faint noise.
@@ -66,4 +67,23 @@ fn both_ways_give_the_same_answer() {
         }
     }
     assert!(found >= 4, "{found} found");
+}
+
+#[test]
+fn a_run_by_the_real_protocol_ends() {
+    let (clips, settings) = (clips(), Settings::default());
+    let prints = prints(&clips, &settings);
+    let index = Index::new(&prints, 0, &settings).unwrap();
+    let encrypted = Encrypted::new(&prints, &settings).unwrap();
+    let run = Run {
+        clips: &clips,
+        index: &index,
+        encrypted: Some(&encrypted),
+        settings: &settings,
+        asked: vec![db::ASKED],
+        half: None,
+        seed: 1,
+    };
+    let all = run.known(&Condition { wear: Wear::Clean, seconds: 5.0 }, 4).unwrap();
+    assert!(all.len() == 4 && all.iter().all(|(_, asked)| asked.accepted));
 }
