@@ -1,5 +1,5 @@
 //! Whether two recordings hold the same audio, sample for sample: the judge over answers that name another
-//! song. Composers use loops and samples again, and a fingerprint that finds those is not mistaken.
+//! song. Songs of one soundtrack often hold the same loops, and a fingerprint that finds those is not mistaken.
 
 use rustfft::{FftPlanner, num_complex::Complex};
 
