@@ -8,7 +8,7 @@
 //! where they are: every clip is as long as its source, and about as dense.
 
 use fingerprint::params::{
-    BAND_FIRST_BIN, BAND_LAST_BIN, BIN_HZ, TARGET_MAX_FRAMES, TARGET_MAX_HZ, TARGET_MIN_FRAMES,
+    BAND_FIRST_BIN, BAND_LAST_BIN, BIN_HZ, TARGET_MAX_FRAMES, TARGET_MAX_HZ, TARGET_MIN_FRAMES, TARGET_MIN_HZ,
 };
 use fingerprint::{Hash, Settings};
 use serde::{Deserialize, Serialize};
@@ -100,14 +100,14 @@ impl Reference {
         let step = self.frequency_step_hz;
         let band =
             (BAND_FIRST_BIN as f32 * BIN_HZ / step) as u32..=(BAND_LAST_BIN as f32 * BIN_HZ / step) as u32;
-        let farthest = (TARGET_MAX_HZ / step) as u32;
+        let distances = (TARGET_MIN_HZ / step) as u32..=(TARGET_MAX_HZ / step) as u32;
         let cell_ms = u32::from(self.time_step_ms);
         let zone = TARGET_MIN_FRAMES * FRAME_MS / cell_ms..=TARGET_MAX_FRAMES * FRAME_MS / cell_ms;
         let to_cell = f64::from(FINE_HZ / step);
         let pair = |pitch: f64| {
             let pair = (copy.cell(0, f1, pitch * to_cell), copy.cell(0, f2, pitch * to_cell));
-            let legal =
-                band.contains(&pair.0) && band.contains(&pair.1) && pair.0.abs_diff(pair.1) <= farthest;
+            let inside = band.contains(&pair.0) && band.contains(&pair.1);
+            let legal = inside && distances.contains(&pair.0.abs_diff(pair.1));
             legal.then_some(pair)
         };
         let (f1, f2) = pair(copy.pitch)

@@ -1,7 +1,7 @@
 //! Peaks to pairs: every anchor with its strongest targets.
 
 use crate::hash::Hash;
-use crate::params::{TARGET_MAX_FRAMES, TARGET_MAX_HZ, TARGET_MIN_FRAMES};
+use crate::params::{TARGET_MAX_FRAMES, TARGET_MAX_HZ, TARGET_MIN_FRAMES, TARGET_MIN_HZ};
 use crate::{Peak, Settings};
 
 /// An anchor and one of its targets.
@@ -44,9 +44,8 @@ pub fn for_each_pair<'a>(peaks: &'a [Peak], fan_out: usize, mut visit: impl FnMu
             past += 1;
         }
         targets.clear();
-        targets.extend(
-            peaks[first..past.max(first)].iter().filter(|t| (t.hz - anchor.hz).abs() <= TARGET_MAX_HZ),
-        );
+        let in_zone = |t: &&Peak| (TARGET_MIN_HZ..=TARGET_MAX_HZ).contains(&(t.hz - anchor.hz).abs());
+        targets.extend(peaks[first..past.max(first)].iter().filter(in_zone));
         // A stable sort: equal targets stay in the order of frame and bin, so the result is always the same.
         targets.sort_by(|a, b| b.salience.total_cmp(&a.salience));
         for (order, &target) in targets.iter().take(fan_out).enumerate() {
@@ -70,7 +69,7 @@ mod tests {
         for anchor in &peaks {
             let in_zone = |t: &&Peak| {
                 let seconds = (f64::from(t.frame) - f64::from(anchor.frame)) * 0.032;
-                (0.06..=1.5).contains(&seconds) && (t.hz - anchor.hz).abs() <= 1_000.0
+                (0.06..=1.5).contains(&seconds) && (11.0..=1_000.0).contains(&(t.hz - anchor.hz).abs())
             };
             let mut targets: Vec<_> = peaks.iter().filter(in_zone).collect();
             targets.sort_by(|a, b| b.salience.total_cmp(&a.salience));
@@ -78,5 +77,15 @@ mod tests {
         }
         assert!(found.len() > 50);
         assert_eq!(found, naive);
+    }
+
+    #[test]
+    fn one_tone_twice_is_no_pair() {
+        let settings = Settings::default();
+        let peaks = constellation(&music(6, 4.0)).unwrap();
+        for_each_pair(&peaks, 20, |pair| {
+            let (f1, f2, _) = pair.hash(&settings).unpack();
+            assert_ne!(f1, f2);
+        });
     }
 }

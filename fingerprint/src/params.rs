@@ -73,6 +73,11 @@ pub const TARGET_MIN_FRAMES: u32 = 2;
 /// Longest distance of a target from its anchor, in frames (1.47 s; 3 s costs 10 points).
 pub const TARGET_MAX_FRAMES: u32 = 46;
 
+/// Least distance of a target from its anchor in frequency: more than a cell of 10 Hz, so that no pair is one
+/// tone twice. Such pairs were 3.5% of all postings and 38% of those of the commonest hashes, and what unrelated
+/// recordings agree on: without them the greatest score of 600 unknown ones falls from 16.5 to 13.2.
+pub const TARGET_MIN_HZ: f32 = 11.0;
+
 /// Greatest distance of a target from its anchor in frequency (3,000 Hz costs 4.5 points, 500 Hz costs 1).
 pub const TARGET_MAX_HZ: f32 = 1_000.0;
 
