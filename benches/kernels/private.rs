@@ -6,6 +6,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput};
 use psi::evaluate::{Kernel, MatrixLayout, ServedShard, answer, answer_batch_by};
 use psi::oprf::{self, Arithmetic, OprfKey};
+use psi::params::PLAINTEXT_MODULUS;
 use psi::query::{self, AskedKey, KnownShard};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
@@ -17,6 +18,7 @@ const SIZES: [(u16, usize); 2] = [(27, 28), (74, 80)];
 const ASKED: u32 = 1024;
 
 pub fn benches(criterion: &mut Criterion) {
+    transforms(criterion);
     oprf_stages(criterion);
     for (points, shards) in SIZES {
         query_stages(criterion, points, shards);
@@ -33,6 +35,22 @@ fn params(points: u16) -> Params {
         asked: ASKED,
     })
     .expect("legal parameters")
+}
+
+/// One polynomial to its values and back, modulo q and modulo t: `tfhe-ntt`, as `psi` calls it.
+fn transforms(criterion: &mut Criterion) {
+    let lattice = LatticeSet::N2048Q47.lattice();
+    let of_q = tfhe_ntt::prime64::Plan::try_new(lattice.degree, lattice.modulus).expect("q has a transform");
+    let of_t =
+        tfhe_ntt::prime32::Plan::try_new(lattice.degree, PLAINTEXT_MODULUS).expect("t has a transform");
+    let mut group = criterion.benchmark_group(format!("ntt/N={}", lattice.degree));
+    let mut polynomial: Vec<u64> = (0..lattice.degree as u64).map(|n| n * n % lattice.modulus).collect();
+    group.bench_function("q,forward", |b| b.iter(|| of_q.fwd(black_box(&mut polynomial))));
+    group.bench_function("q,inverse", |b| b.iter(|| of_q.inv(black_box(&mut polynomial))));
+    let mut polynomial: Vec<u32> = (0..lattice.degree as u32).map(|n| n * n % PLAINTEXT_MODULUS).collect();
+    group.bench_function("t,forward", |b| b.iter(|| of_t.fwd(black_box(&mut polynomial))));
+    group.bench_function("t,inverse", |b| b.iter(|| of_t.inv(black_box(&mut polynomial))));
+    group.finish();
 }
 
 fn items() -> Vec<[u8; 4]> {
