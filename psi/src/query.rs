@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 use crate::bits;
-use crate::oprf::{ItemKey, LabelMasks};
+use crate::oprf::{self, ItemKey, LabelMasks};
 use crate::params::{PLAINTEXT_MODULUS, Params};
 use crate::rlwe::ring::Ring;
 use crate::rlwe::secret::{FreshSecret, SpentSecret};
@@ -122,7 +122,7 @@ impl Pending {
     /// Opens the answer: decrypts every shard, unmasks every asked item's label, and keeps what
     /// `keep` makes of it. With a tag, only labels whose tag holds are offered.
     ///
-    /// The order is by shard, then by asked item.
+    /// The order depends on the shards and the asked items only.
     ///
     /// # Errors
     /// [`Error::Length`] unless there is exactly one answer per shard, [`Error::ValueRange`] for a
@@ -140,52 +140,69 @@ impl Pending {
         if shards.iter().any(|shard| shard.group >= self.params.groups()) {
             return Err(Error::ValueRange { what: "group" });
         }
+        let together = oprf::TOGETHER;
         let kept: Vec<Vec<T>> = shards
-            .par_iter()
-            .zip(answer.par_chunks_exact(self.params.answer_bytes()))
-            .map(|(shard, bytes)| self.open_shard(shard, bytes, &keep))
+            .par_chunks(together)
+            .zip(answer.par_chunks(together * self.params.answer_bytes()))
+            .map(|(shards, bytes)| self.open_together(shards, bytes, &keep))
             .collect();
         Ok(kept.into_iter().flatten().collect())
     }
 
-    fn open_shard<T>(
+    /// Opens a few shards, so that the expanded key of every item's masks is fetched once for all of them.
+    fn open_together<T>(
         &self,
-        shard: &KnownShard,
+        shards: &[KnownShard],
         bytes: &[u8],
         keep: &impl Fn(Returned) -> Option<T>,
     ) -> Vec<T> {
-        let ring = Ring::of(self.params.set());
-        let element_bytes = self.params.answer_bytes() / self.params.elements();
-        let elements: Vec<Vec<u32>> = bytes
-            .chunks_exact(element_bytes)
-            .enumerate()
-            .map(|(element, bytes)| {
-                let hint = shard.hint.element(&self.params, element);
-                let answer_bits = self.params.answer_bits();
-                let answer = bits::unpack(bytes, answer_bits);
-                let mut values = cipher::decrypt(ring, &self.secret, hint, answer, answer_bits);
-                slots::decode(ring, &mut values);
-                values
-            })
-            .collect();
-        let mut masks = vec![0; self.params.elements()];
+        let answers = bytes.chunks_exact(self.params.answer_bytes());
+        let values: Vec<Vec<Vec<u32>>> =
+            shards.iter().zip(answers).map(|(shard, bytes)| self.decrypt(shard, bytes)).collect();
+        let uids: Vec<ShardUid> = shards.iter().map(|shard| shard.uid).collect();
+        let mut masks = vec![0; shards.len() * self.params.elements()];
         let mut label = vec![0u16; self.params.label_elements()];
-        let in_group = self.asked.iter().filter(|asked| asked.group == shard.group);
-        in_group
-            .filter_map(|asked| {
-                asked.masks.fill(shard.uid, &mut masks);
-                let unmasked = |element: usize| {
-                    let sum = elements[element][asked.slot] + PLAINTEXT_MODULUS - masks[element];
-                    sum % PLAINTEXT_MODULUS
-                };
-                if (label.len()..masks.len()).any(|tag| unmasked(tag) != 0) {
-                    return None;
+        let mut kept = Vec::new();
+        for asked in &self.asked {
+            asked.masks.fill(&uids, &mut masks);
+            let each = shards.iter().zip(&values).zip(masks.chunks_exact(self.params.elements()));
+            for ((_, elements), masks) in each.filter(|((shard, _), _)| shard.group == asked.group) {
+                if unmask(elements, masks, asked.slot, &mut label) {
+                    kept.extend(keep(Returned { item: asked.item, label: &label }));
                 }
-                for (element, value) in label.iter_mut().enumerate() {
-                    *value = u16::try_from(unmasked(element)).ok()?; // 65536 is no label
-                }
-                keep(Returned { item: asked.item, label: &label })
-            })
-            .collect()
+            }
+        }
+        kept
     }
+
+    /// The slots of every element of one shard's answer, still masked.
+    fn decrypt(&self, shard: &KnownShard, bytes: &[u8]) -> Vec<Vec<u32>> {
+        let ring = Ring::of(self.params.set());
+        let answer_bits = self.params.answer_bits();
+        let elements = bytes.chunks_exact(self.params.answer_bytes() / self.params.elements());
+        let slots = |(element, bytes)| {
+            let hint = shard.hint.element(&self.params, element);
+            let answer = bits::unpack(bytes, answer_bits);
+            let mut values = cipher::decrypt(ring, &self.secret, hint, answer, answer_bits);
+            slots::decode(ring, &mut values);
+            values
+        };
+        elements.enumerate().map(slots).collect()
+    }
+}
+
+/// Takes the masks off one slot. False where the tag does not hold, or an element is none of a label.
+fn unmask(elements: &[Vec<u32>], masks: &[u32], slot: usize, label: &mut [u16]) -> bool {
+    let unmasked = |element: usize| {
+        let sum = elements[element][slot] + PLAINTEXT_MODULUS - masks[element];
+        sum % PLAINTEXT_MODULUS
+    };
+    if (label.len()..masks.len()).any(|tag| unmasked(tag) != 0) {
+        return false;
+    }
+    label.iter_mut().enumerate().all(|(element, value)| {
+        let unmasked = u16::try_from(unmasked(element)); // 65536 is no label
+        *value = unmasked.unwrap_or(0);
+        unmasked.is_ok()
+    })
 }

@@ -138,7 +138,7 @@ fn encode_bin(
     let mut values = vec![vec![0u32; bin.len()]; params.elements()];
     let mut masks = vec![0u32; params.elements()];
     for (j, entry) in bin.iter().enumerate() {
-        entry.key.masks().fill(uid, &mut masks);
+        entry.key.masks().fill(&[uid], &mut masks);
         for (element, (column, mask)) in values.iter_mut().zip(&masks).enumerate() {
             // Tag elements mask zero: only the item's key takes the mask off again.
             let plain = entry.label.get(element).copied().unwrap_or(0);

@@ -67,21 +67,32 @@ impl ItemKey {
     }
 }
 
+/// Blocks that are encrypted at once, which takes hardly longer than one.
+pub(crate) const TOGETHER: usize = 8;
+
 /// κ: the masks of one item's labels, one family per shard uid.
 pub(crate) struct LabelMasks(Aes128);
 
 impl LabelMasks {
-    /// Fills `masks` with one element of F_t each (bias below 2^-47), a function of key and uid only.
-    pub fn fill(&self, uid: ShardUid, masks: &mut [u32]) {
-        for (block_index, pair) in masks.chunks_mut(2).enumerate() {
-            let mut block = Array([0u8; 16]);
-            block[..8].copy_from_slice(&uid.0.to_le_bytes());
-            block[8..].copy_from_slice(&(block_index as u64).to_le_bytes());
-            self.0.encrypt_block(&mut block);
-            let value = u128::from_le_bytes(block.0);
-            for (index, mask) in pair.iter_mut().enumerate() {
-                let half = (value >> (64 * index)) as u64;
-                *mask = (half % u64::from(PLAINTEXT_MODULUS)) as u32;
+    /// Fills `masks` with elements of F_t (bias below 2^-47) for each of `uids` in turn, as many for one as
+    /// for another; each is a function of key, uid and place only.
+    pub fn fill(&self, uids: &[ShardUid], masks: &mut [u32]) {
+        let elements = masks.len() / uids.len().max(1);
+        for (uids, masks) in uids.chunks(TOGETHER).zip(masks.chunks_mut((TOGETHER * elements).max(1))) {
+            for block_index in 0..elements.div_ceil(2) {
+                let mut blocks = [Array([0u8; 16]); TOGETHER];
+                for (block, uid) in blocks.iter_mut().zip(uids) {
+                    block[..8].copy_from_slice(&uid.0.to_le_bytes());
+                    block[8..].copy_from_slice(&(block_index as u64).to_le_bytes());
+                }
+                self.0.encrypt_blocks(&mut blocks[..uids.len()]);
+                for (block, masks) in blocks.iter().zip(masks.chunks_exact_mut(elements)) {
+                    let value = u128::from_le_bytes(block.0);
+                    for (index, mask) in masks.iter_mut().skip(2 * block_index).take(2).enumerate() {
+                        let half = (value >> (64 * index)) as u64;
+                        *mask = (half % u64::from(PLAINTEXT_MODULUS)) as u32;
+                    }
+                }
             }
         }
     }

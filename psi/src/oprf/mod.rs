@@ -18,7 +18,7 @@ pub use crate::group::Arithmetic;
 pub use blind::{BlindedItems, blind, blind_by};
 pub use key::{KeyId, OprfKey};
 pub use masks::ItemKey;
-pub(crate) use masks::LabelMasks;
+pub(crate) use masks::{LabelMasks, TOGETHER};
 
 /// Bytes of a blinded or evaluated element on the wire.
 pub const ELEMENT_BYTES: usize = group::ELEMENT_BYTES;

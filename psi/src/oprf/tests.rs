@@ -128,7 +128,7 @@ fn residues_and_masks_never_change() {
     assert_eq!(key.residue(), 299);
     let masks = |uid, count| {
         let mut masks = vec![0; count];
-        key.masks().fill(ShardUid(uid), &mut masks);
+        key.masks().fill(&[ShardUid(uid)], &mut masks);
         masks
     };
     assert_eq!(masks(1, 4), [19486, 43490, 5181, 37331]);
@@ -140,7 +140,7 @@ fn masks_belong_to_one_shard() {
     let masks = OprfKey::from_seed(&[1; 32]).unwrap().item_key(b"item").unwrap().masks();
     let of = |uid| {
         let mut out = [0u32; 5];
-        masks.fill(ShardUid(uid), &mut out);
+        masks.fill(&[ShardUid(uid)], &mut out);
         out
     };
     assert_eq!(of(1), of(1));
