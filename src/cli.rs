@@ -46,6 +46,12 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     /// Lay the shards out anew: frees what removed tracks left, fits today's size
     #[command(after_help = "Example: psi-shazam compact")]
     Compact(DatabaseArgs),
+    /// Verify everything that is stored
+    #[command(after_help = "\
+Example: psi-shazam check --repair
+
+Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must be indexed again, 2 after an error.")]
+    Check(CheckArgs),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
@@ -110,6 +116,15 @@ pub struct RemoveArgs {
     /// Track numbers or paths, as `list` shows them
     #[arg(required = true, value_name = "TRACK")]
     pub tracks: Vec<String>,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// Make anew what can be derived; what cannot is left out and listed, so that it can be indexed again
+    #[arg(long)]
+    pub repair: bool,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod cli;
 mod demo;
 mod files;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Remove(args) => tracks::remove(&args),
         Command::Stats(args) => tracks::stats(&args),
         Command::Compact(args) => tracks::compact(&args),
+        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
 //! Postings to shards: all of them when the layout is made anew, else only the open ones.
 //!
-//! Order of writing: the files of the new shards, flush, then the one record that puts them in force,
-//! flush, then the old shards are deleted. A crash in between leaves shards that no layout names;
+//! Order of writing: the files of the new shards, flush, then the one file that puts them in force, then the old
+//! shards are deleted. A crash in between leaves shards that no layout names;
 //! opening the database deletes them.
 
 use std::collections::BTreeSet;
@@ -15,11 +15,11 @@ use psi::{Params, PublicMasks, SEED_BYTES};
 use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;
 
-use crate::files::{decode_places, encode_places};
+use crate::files::{PLACE_BYTES, decode_places, encode_places};
 use crate::layout::{Layout, LayoutShard};
 use crate::plan::Plan;
 use crate::postings::{Postings, Slot};
-use crate::schema;
+use crate::store::hold;
 use crate::tracks::StoredTrack;
 use crate::{Database, Error};
 
@@ -87,7 +87,7 @@ impl Database {
         progress: &(dyn Fn(usize, usize) + Sync),
         force: bool,
     ) -> Result<EncodeReport, Error> {
-        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _writing = hold(&self.writer);
         let layout = self.layout()?;
         let tracks = self.list()?;
         let live: u64 = tracks.iter().map(|track| u64::from(track.postings)).sum();
@@ -179,7 +179,11 @@ impl Database {
         let params = next.params()?;
         let masks = PublicMasks::derive(&params, &next.seed);
         let open: Vec<OpenShard> = open.into_iter().filter(|shard| !shard.slots.is_empty()).collect();
-        let total = open.iter().filter(|shard| shard.changed).count();
+        let changed = || open.iter().filter(|shard| shard.changed);
+        let total = changed().count();
+        let places: usize = changed().map(|shard| shard.slots.len()).sum();
+        let files = total * (Shard::stored_bytes(&params) + params.hint_bytes());
+        self.device.need_room((files + places * PLACE_BYTES) as u64)?;
         let done = AtomicUsize::new(0);
         let one = |shard: OpenShard| match shard.before {
             Some(before) if !shard.changed => Ok(before),
@@ -210,7 +214,7 @@ impl Database {
             label,
         });
         let shard = Shard::encode(params, uid, entries)?;
-        let layout = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).layout();
+        let layout = hold(&self.loaded).layout();
         let matrix = Arc::new(shard.matrix_in(params, layout));
         let hint = Hint::compute(params, &matrix, masks, 0);
         let capacity = (params.points() * params.degree()) as f64;
@@ -228,7 +232,7 @@ impl Database {
             hint: Digest::of(hint.as_bytes()),
             plaintext: Digest::of(&plaintext),
         };
-        self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(uid, matrix, hint);
+        hold(&self.loaded).insert(uid, matrix, hint);
         Ok(described)
     }
 
@@ -236,12 +240,11 @@ impl Database {
     fn commit(&self, before: &Layout, next: &Layout) -> Result<(), Error> {
         self.files.flush()?;
         self.flush()?;
-        self.meta.insert("layout", schema::encode(next))?;
-        self.flush()?;
+        next.write(self.folder())?;
         let kept: BTreeSet<ShardUid> = next.shards.iter().map(|shard| shard.uid).collect();
         let gone = before.shards.iter().map(|shard| shard.uid).filter(|uid| !kept.contains(uid));
         gone.into_iter().try_for_each(|uid| {
-            self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(uid);
+            hold(&self.loaded).remove(uid);
             self.files.delete(uid)
         })
     }
@@ -251,7 +254,7 @@ impl Database {
     fn forget_unnamed(&self, layout: &Layout) {
         let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
         let kept = |uid| named.contains(&uid);
-        self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).keep(kept);
+        hold(&self.loaded).keep(kept);
         self.files.delete_others(kept).ok();
     }
 

@@ -34,10 +34,33 @@ pub enum Error {
     )]
     OtherKey,
     /// A stored record is damaged.
-    #[error("the database is damaged: {what}")]
+    #[error("the database is damaged: {what}; `psi-shazam check` tells what can be mended")]
     Damaged {
         /// Which record.
         what: String,
+    },
+    /// The store lacks tracks that were on disk.
+    #[error(
+        "the database has lost {} that were on disk (track {}); bring back a copy of the folder, or run \
+         `psi-shazam check --repair` to go on with the rest and index again",
+        count(.tracks), runs(.tracks)
+    )]
+    Lost {
+        /// Their numbers, ascending.
+        tracks: Vec<u32>,
+    },
+    /// The disk is nearly full.
+    #[error(
+        "the disk of {} is full: {} MB are left, this takes {}; nothing was changed",
+        path.display(), free / 1_000_000, needed.div_ceil(1_000_000)
+    )]
+    NoRoom {
+        /// Where there is no room.
+        path: PathBuf,
+        /// Bytes left.
+        free: u64,
+        /// Bytes wanted, those included that must stay free.
+        needed: u64,
     },
     /// A file of the database's folder cannot be read or written.
     #[error("{path}: {source}")]
@@ -72,5 +95,38 @@ pub enum Error {
 impl Error {
     pub(crate) fn damaged(what: impl Into<String>) -> Error {
         Error::Damaged { what: what.into() }
+    }
+}
+
+fn count(tracks: &[u32]) -> String {
+    if tracks.len() == 1 { "1 track".to_owned() } else { format!("{} tracks", tracks.len()) }
+}
+
+/// "3–7, 9, …": the first few runs of numbers.
+fn runs(tracks: &[u32]) -> String {
+    const SHOWN: usize = 8;
+    let runs: Vec<&[u32]> = tracks.chunk_by(|a, b| a + 1 == *b).collect();
+    let show = |run: &&[u32]| match run {
+        [only] => only.to_string(),
+        [first, .., last] => format!("{first}–{last}"),
+        [] => String::new(),
+    };
+    let mut shown: Vec<String> = runs.iter().take(SHOWN).map(show).collect();
+    if runs.len() > SHOWN {
+        shown.push("…".to_owned());
+    }
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lost_tracks_are_told_in_runs() {
+        let told = Error::Lost { tracks: vec![3, 4, 5, 9] }.to_string();
+        assert!(told.contains("4 tracks") && told.contains("(track 3–5, 9)"), "{told}");
+        let many = Error::Lost { tracks: (0..40).map(|n| 2 * n).collect() }.to_string();
+        assert!(many.contains("0, 2, 4, 6, 8, 10, 12, 14, …"), "{many}");
     }
 }

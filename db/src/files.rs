@@ -3,21 +3,24 @@
 //! | file | content |
 //! | --- | --- |
 //! | `<uid, 16 hex digits>.shard` | [`psi::shard::Shard::to_bytes`], then [`psi::shard::Hint`] |
-//! | `<uid>.open` | [`encode_places`], while the shard takes more postings |
+//! | `<uid>.open` | [`encode_places`], sealed, while the shard takes more postings |
 //!
-//! A file has its name only when it is whole and on disk: it is written beside, flushed, and renamed.
+//! A file has its name only when it is whole and on disk ([`whole`]). The digests of the first are in the layout.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use psi::oprf::ItemKey;
 use psi::shard::ShardUid;
+use psi::wire::Digest;
 
 use crate::Error;
+use crate::layout::LayoutShard;
+use crate::whole::{self, SEAL_BYTES};
 
 /// Bytes of a placed posting: bin u32, label u32, item key.
-const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
+pub(crate) const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
 
 /// The two parts of a shard's file.
 pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
@@ -42,6 +45,27 @@ impl ShardFiles {
         ShardFiles { folder }
     }
 
+    /// A shard's plaintext and hint, of whom the layout knows the digests.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], which says which of the two.
+    pub fn read_checked(
+        &self,
+        shard: &LayoutShard,
+        plaintext_bytes: usize,
+    ) -> Result<PlaintextAndHint, Error> {
+        let damaged = |what| Error::damaged(format!("{what} of shard {:016x}", shard.uid.0));
+        let read = self.read(shard.uid, plaintext_bytes)?;
+        let (plaintext, hint) = read.ok_or_else(|| damaged("plaintext"))?;
+        if Digest::of(&plaintext) != shard.plaintext {
+            return Err(damaged("plaintext"));
+        }
+        if Digest::of(&hint) != shard.hint {
+            return Err(damaged("hint"));
+        }
+        Ok((plaintext, hint))
+    }
+
     fn shard(&self, uid: ShardUid) -> PathBuf {
         self.folder.join(format!("{:016x}.shard", uid.0))
     }
@@ -52,17 +76,19 @@ impl ShardFiles {
 
     /// Writes a shard; on disk when this returns, but for its name ([`ShardFiles::flush`]).
     pub fn write(&self, uid: ShardUid, plaintext: &[u8], hint: &[u8]) -> Result<(), Error> {
-        write_whole(&self.shard(uid), &[plaintext, hint])
+        whole::write(&self.shard(uid), &[plaintext, hint])
     }
 
     /// Writes what an open shard holds.
     pub fn write_open(&self, uid: ShardUid, places: &[u8]) -> Result<(), Error> {
-        write_whole(&self.open(uid), &[places])
+        whole::write_sealed(&self.open(uid), &of_places(uid), places)
     }
 
     /// A shard's plaintext, of this many bytes, and its hint; `None` where the file is shorter.
     pub fn read(&self, uid: ShardUid, plaintext_bytes: usize) -> Result<Option<PlaintextAndHint>, Error> {
-        let mut plaintext = read_whole(&self.shard(uid))?;
+        let path = self.shard(uid);
+        let missing = || Error::damaged(format!("{} is missing", path.display()));
+        let mut plaintext = whole::read(&path)?.ok_or_else(missing)?;
         if plaintext.len() < plaintext_bytes {
             return Ok(None);
         }
@@ -72,12 +98,22 @@ impl ShardFiles {
 
     /// What an open shard holds.
     pub fn read_open(&self, uid: ShardUid) -> Result<Vec<u8>, Error> {
-        read_whole(&self.open(uid))
+        whole::read_sealed(&self.open(uid), &of_places(uid))
+    }
+
+    /// Seals what an open shard holds, where schema 2 wrote it without: places are 28 bytes each, a seal 32.
+    pub fn seal_open(&self, uid: ShardUid) -> Result<(), Error> {
+        match whole::read(&self.open(uid))? {
+            Some(bytes) if bytes.len() % PLACE_BYTES != SEAL_BYTES % PLACE_BYTES => {
+                self.write_open(uid, &bytes)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns once all names are on disk.
     pub fn flush(&self) -> Result<(), Error> {
-        flush_folder(&self.folder)
+        whole::flush_folder(&self.folder)
     }
 
     /// Bytes of all files.
@@ -115,32 +151,9 @@ impl ShardFiles {
     }
 }
 
-/// Brings the names in a folder to disk. Other systems than Unix cannot open a folder; they keep names in order
-/// by themselves.
-pub(crate) fn flush_folder(folder: &Path) -> Result<(), Error> {
-    let failed = |source| Error::File { path: folder.to_owned(), source };
-    if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }
-}
-
-fn write_whole(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
-    let write = || -> io::Result<()> {
-        let beside = path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|source| Error::File { path: path.to_owned(), source })
-}
-
-fn read_whole(path: &Path) -> Result<Vec<u8>, Error> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Error::damaged(format!("{} is missing", path.display())))
-        }
-        Err(source) => Err(Error::File { path: path.to_owned(), source }),
-    }
+/// How errors call the places of a shard.
+fn of_places(uid: ShardUid) -> String {
+    format!("places of shard {:016x}", uid.0)
 }
 
 fn remove(path: &Path) -> Result<(), Error> {
@@ -214,15 +227,16 @@ mod tests {
         fs::write(folder.path().join("0000000000000009.new"), b"half").unwrap();
         fs::write(folder.path().join("readme.shard"), b"?").unwrap();
         files.flush().unwrap();
-        assert_eq!(files.bytes().unwrap(), 3 * 15 + 5);
+        assert_eq!(files.bytes().unwrap(), 3 * 47 + 5);
         files.delete_others(|uid| uid == ShardUid(7)).unwrap();
-        assert_eq!(files.bytes().unwrap(), 16, "what is not ours stays");
+        assert_eq!(files.bytes().unwrap(), 48, "what is not ours stays");
         fs::remove_file(folder.path().join("readme.shard")).unwrap();
         fs::create_dir(folder.path().join("lost+found")).unwrap();
         files.delete_others(|uid| uid == ShardUid(7)).unwrap();
         fs::remove_dir(folder.path().join("lost+found")).unwrap();
         assert_eq!(files.read(ShardUid(7), 5).unwrap(), Some((b"plain".to_vec(), b"hint".to_vec())));
         assert_eq!(files.read(ShardUid(7), 10).unwrap(), None);
+        assert_eq!(files.read_open(ShardUid(7)).unwrap(), b"places");
         assert!(matches!(files.read(ShardUid(0), 5), Err(Error::Damaged { .. })));
         files.delete(ShardUid(7)).unwrap();
         files.delete(ShardUid(7)).unwrap();

@@ -19,19 +19,28 @@ pub(crate) fn load_or_create(
     path: &Path,
     generate: impl FnOnce() -> Zeroizing<Vec<u8>>,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if let Some(bytes) = load(path)? {
+        return Ok(bytes);
+    }
+    let bytes = generate();
+    create(path, &bytes).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+/// Reads the key at `path`, if there is one.
+///
+/// # Errors
+/// [`Error::File`], [`Error::KeyMode`] if others may read it.
+pub(crate) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
     match OpenOptions::new().read(true).open(path) {
         Ok(mut file) => {
             check_mode(path, &file.metadata().map_err(failed)?)?;
             let mut bytes = Zeroizing::new(Vec::new());
             Read::by_ref(&mut file).take(KEY_FILE_CAP).read_to_end(&mut bytes).map_err(failed)?;
-            Ok(bytes)
+            Ok(Some(bytes))
         }
-        Err(missing) if missing.kind() == ErrorKind::NotFound => {
-            let bytes = generate();
-            create(path, &bytes).map_err(failed)?;
-            Ok(bytes)
-        }
+        Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
         Err(other) => Err(failed(other)),
     }
 }

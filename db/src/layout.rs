@@ -1,4 +1,7 @@
-//! The shards in force: one stored record, so that a change of all of them is a single write.
+//! The shards in force: one small file, so that a change of all of them is a single renaming. Not a value of sled's:
+//! the record grows with the shards, and values above 128 KiB become blobs that sled does not flush.
+
+use std::path::Path;
 
 use psi::bins::Bins;
 use psi::shard::ShardUid;
@@ -6,8 +9,11 @@ use psi::wire::Digest;
 use psi::{Params, SEED_BYTES};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::plan::{FEWEST_POINTS, params};
+use crate::{Error, schema, whole};
+
+/// How errors call it.
+const WHAT: &str = "the layout of the shards";
 
 /// The shards in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +62,26 @@ impl Layout {
         }
     }
 
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::File`].
+    pub fn read(folder: &Path) -> Result<Layout, Error> {
+        Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
+    }
+
+    /// Puts it in force; on disk when this returns.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        whole::write_sealed(&folder.join("layout"), WHAT, &schema::encode(self))?;
+        whole::flush_folder(folder)
+    }
+
+    /// Reads a record whose table of bins must fit its parameters: others would panic when a bin is looked up.
+    pub fn decode(bytes: &[u8]) -> Result<Layout, Error> {
+        let layout: Layout = schema::decode(bytes, WHAT)?;
+        let params = layout.params().map_err(|_| Error::damaged(WHAT))?;
+        layout.bins.check(&params).map_err(|_| Error::damaged(WHAT))?;
+        Ok(layout)
+    }
+
     pub fn params(&self) -> Result<Params, Error> {
         params(self.points)
     }
@@ -63,5 +89,21 @@ impl Layout {
     /// Whether the catalogue has outgrown, or shrunk away from, what D was chosen for.
     pub fn is_outgrown(&self, live_postings: u64) -> bool {
         live_postings > 2 * self.planned_for || live_postings < self.planned_for / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_bins_that_does_not_fit_is_damage() {
+        let mut record = schema::encode(&Layout::empty());
+        assert_eq!(Layout::decode(&record).unwrap(), Layout::empty());
+        // points, seed, then the length of the table: a table of two bytes is none for 2,048 bins.
+        let table = 1 + SEED_BYTES;
+        assert_eq!(record[table], 0);
+        record.splice(table..=table, [2, 0xff, 0xff]);
+        assert!(matches!(Layout::decode(&record), Err(Error::Damaged { .. })));
     }
 }

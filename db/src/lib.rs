@@ -4,8 +4,15 @@
 //! | --- | --- |
 //! | `schema` | names of the trees, keys and values byte by byte, the schema version |
 //! | `keys` | the OPRF key and the TLS identity, files of mode 0600 |
+//! | `opening` | the folder, its lock, sled |
+//! | `table`, `tables` | sled's trees, guarded, and their records against their digests |
+//! | `ledger` | which tracks must be there, outside of sled |
+//! | `device` | bytes down to the device, and room on it |
+//! | `whole` | files that are whole or not there |
+//! | `migrate` | new databases, and those of older schemas |
+//! | `check`, `repair` | everything verified; what can be derived made anew |
 //! | `tracks` | tracks and their postings: added, removed, listed |
-//! | `layout` | the record that says which shards are in force |
+//! | `layout` | the file that says which shards are in force |
 //! | `plan` | how many points a bin holds and how many shards there are: the cost model |
 //! | `postings` | postings gathered, sorted, and packed into shards |
 //! | `encode` | shards encoded, all of them or only the open ones, and put in force |
@@ -17,22 +24,35 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
+mod device;
 mod encode;
 mod error;
 mod files;
 mod keys;
 mod layout;
+mod ledger;
+mod migrate;
+mod opening;
 mod plan;
 mod postings;
+mod repair;
 mod schema;
 mod served;
+mod stats;
 mod store;
+mod table;
+mod tables;
 mod tracks;
+mod whole;
 
+pub use check::{CheckReport, Damage, Remedy, check};
 pub use encode::EncodeReport;
 pub use error::Error;
 pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;
+pub use schema::SCHEMA_VERSION;
 pub use served::Served;
-pub use store::{ASKED, Database, SCHEMA_VERSION, Stats};
+pub use stats::Stats;
+pub use store::{ASKED, Database, IDENTITY};
 pub use tracks::{Added, NewTrack, StoredTrack};

@@ -47,7 +47,7 @@ impl Postings {
     pub fn gather(database: &Database, tracks: &[&StoredTrack]) -> Result<Postings, Error> {
         let params = crate::plan::params(crate::plan::FEWEST_POINTS)?; // buckets are the same for every D
         let of_track = |track: &&StoredTrack| -> Result<Vec<(u32, u32)>, Error> {
-            let landmarks = database.postings_of(track.id)?;
+            let landmarks = database.tables.postings_of(track.id)?;
             Ok(landmarks.into_iter().map(|l| (l.hash.0, track.start + l.frame)).collect())
         };
         let gathered: Result<Vec<Vec<(u32, u32)>>, Error> = tracks.par_iter().map(of_track).collect();

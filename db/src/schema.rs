@@ -6,16 +6,17 @@
 //! | `meta` | `settings` | postcard [`fingerprint::Settings`] |
 //! | `meta` | `key` | [`psi::oprf::KeyId`] of `oprf.key`, 16 bytes |
 //! | `meta` | `next` | postcard [`Next`]: the next track number and frame |
-//! | `meta` | `layout` | postcard [`crate::layout::Layout`]: the shards in force |
 //! | `tracks` | track u32 BE | postcard [`crate::tracks::StoredTrack`] |
+//! | `sums` | track u32 BE | [`crate::tables::Sums::to_bytes`]: SHA-256 of the record, SHA-256 of all chunks of postings |
 //! | `contents` | SHA-256 of the file | track u32 BE |
 //! | `postings` | track u32 BE, chunk u32 BE | [`encode_postings`] |
 //! | `items` | hash u32 BE | [`psi::oprf::ItemKey::to_bytes`], 20 bytes |
 //!
-//! Encoded shards are files beside the store: see [`crate::files`].
+//! Files beside the store: the layout ([`crate::layout`]), the ledger ([`crate::ledger`]), the encoded shards
+//! ([`crate::files`]).
 //!
-//! Values other than the layout (6 KiB, and 79 bytes a shard) stay below 32 KiB: sled moves large values outside its log pages, where old
-//! versions of it were seen to leak space.
+//! sled keeps up to 17 entries in a page, and writes a page above 128 KiB to a file of its own, a blob, which it
+//! does not flush. So values stay below 7 KiB.
 
 use fingerprint::{Hash, Landmark};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -23,18 +24,28 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::Error;
 
 /// Version of this file's content.
-pub const SCHEMA_VERSION: u32 = 2;
-/// Largest chunk of a long value.
+pub const SCHEMA_VERSION: u32 = 3;
+/// Largest chunk of a long value: 17 of them are below 128 KiB.
 #[cfg(test)]
-const CHUNK_BYTES: usize = 32 * 1024;
-/// Postings per chunk: at most nine bytes each.
-pub(crate) const CHUNK_POSTINGS: usize = 3500;
+const CHUNK_BYTES: usize = 7 * 1024;
+/// Postings per chunk: at most nine bytes each. Schema 2 had 3,500.
+pub(crate) const CHUNK_POSTINGS: usize = 750;
 
 /// What the next track gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Next {
     pub track: u32,
     pub frame: u32,
+}
+
+impl Next {
+    /// What the first track gets.
+    pub const FIRST: Next = Next { track: 1, frame: 0 };
+
+    /// What neither of two gave away.
+    pub fn at_least(self, other: Next) -> Next {
+        Next { track: self.track.max(other.track), frame: self.frame.max(other.frame) }
+    }
 }
 
 /// Key of a chunk of a track's postings.

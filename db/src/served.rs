@@ -10,6 +10,7 @@ use psi::wire::{Digest, Manifest, ShardInfo};
 use rayon::prelude::*;
 
 use crate::layout::LayoutShard;
+use crate::store::hold;
 use crate::{Database, Error, schema};
 
 /// Everything that answers queries, at one moment.
@@ -57,7 +58,7 @@ impl Loaded {
 impl Database {
     /// From now on shards are brought into memory in this layout; at first it is the fast one.
     pub fn set_matrix_layout(&self, layout: MatrixLayout) {
-        self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).layout = layout;
+        hold(&self.loaded).layout = layout;
     }
 
     /// Bytes of memory that the shards in force take in a layout.
@@ -74,10 +75,10 @@ impl Database {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn served(&self) -> Result<Served, Error> {
-        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _writing = hold(&self.writer);
         let layout = self.layout()?;
         let params = layout.params()?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut loaded = hold(&self.loaded);
         loaded.serving = true;
         let missing: Vec<&LayoutShard> =
             layout.shards.iter().filter(|shard| !loaded.shards.contains_key(&shard.uid)).collect();
@@ -114,14 +115,7 @@ impl Database {
     ) -> Result<(Arc<ShardMatrix>, Hint), Error> {
         let uid = shard.uid;
         let damaged = |what| Error::damaged(format!("{what} of shard {:016x}", uid.0));
-        let read = self.files.read(uid, Shard::stored_bytes(params))?;
-        let (plaintext, hint) = read.ok_or_else(|| damaged("plaintext"))?;
-        if Digest::of(&plaintext) != shard.plaintext {
-            return Err(damaged("plaintext"));
-        }
-        if Digest::of(&hint) != shard.hint {
-            return Err(damaged("hint"));
-        }
+        let (plaintext, hint) = self.files.read_checked(shard, Shard::stored_bytes(params))?;
         let stored = Shard::from_bytes(params, uid, &plaintext).map_err(|_| damaged("plaintext"))?;
         let matrix = stored.matrix_in(params, layout);
         Ok((Arc::new(matrix), Hint::from_bytes(params, hint).map_err(|_| damaged("hint"))?))

@@ -4,15 +4,21 @@ use std::collections::BTreeSet;
 
 use fingerprint::{Catalogue, Landmark, Track, TrackId};
 use psi::oprf::ItemKey;
+use psi::wire::Digest;
 use serde::{Deserialize, Serialize};
 use sled::Transactional;
-use sled::transaction::{ConflictableTransactionError, TransactionError};
+use sled::transaction::ConflictableTransactionError;
 
 use crate::schema::{self, CHUNK_POSTINGS, Next, track_chunk};
+use crate::store::hold;
+use crate::table::transact;
+use crate::tables::{Sums, Tables};
 use crate::{Database, Error};
 
 /// Frames left free between two tracks.
 const GAP_FRAMES: u32 = 1;
+/// What a posting may take on disk, its place in the PRF cache included: 100 bytes are twice what is usual.
+const POSTING_BYTES: u64 = 100;
 
 /// A track to be added.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,7 +77,7 @@ impl Database {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn find_content(&self, content: &[u8; 32]) -> Result<Option<u32>, Error> {
-        self.contents.get(content)?.map(|bytes| read_id(&bytes)).transpose()
+        self.tables.find_content(content)
     }
 
     /// Adds a track, all or nothing. It is safe on disk after the next [`Database::flush`], and can be
@@ -84,15 +90,14 @@ impl Database {
             self.set_path(id, &track.path)?;
             return Ok(Added::Known(id));
         }
+        self.device.need_room(track.postings.len() as u64 * POSTING_BYTES)?;
         self.remember_items(track.postings.iter().map(|&(hash, _)| hash))?;
         let landmarks: Vec<Landmark> = track
             .postings
             .iter()
             .map(|&(hash, frame)| Landmark { hash: fingerprint::Hash(hash), frame })
             .collect();
-        let chunks: Vec<Vec<u8>> = landmarks.chunks(CHUNK_POSTINGS).map(schema::encode_postings).collect();
-
-        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _writing = hold(&self.writer);
         // Two files of one content may have been fingerprinted side by side.
         if let Some(id) = self.find_content(&track.content)? {
             return Ok(Added::Known(id));
@@ -111,17 +116,10 @@ impl Database {
             seconds: track.seconds,
             postings: landmarks.len() as u32,
         };
-        (&self.meta, &self.tracks, &self.contents, &self.postings)
-            .transaction(|(meta, tracks, contents, postings)| {
-                meta.insert("next", schema::encode(&after))?;
-                tracks.insert(&stored.id.to_be_bytes(), schema::encode(&stored))?;
-                contents.insert(&stored.content, &stored.id.to_be_bytes())?;
-                for (chunk, bytes) in chunks.iter().enumerate() {
-                    postings.insert(&track_chunk(stored.id, chunk), bytes.as_slice())?;
-                }
-                Ok::<(), ConflictableTransactionError<()>>(())
-            })
-            .map_err(from_transaction)?;
+        self.tables.put_track(&stored, &landmarks, after)?;
+        let mut ledger = hold(&self.ledger);
+        ledger.insert(stored.id);
+        ledger.next = after;
         Ok(Added::New(stored.id))
     }
 
@@ -130,14 +128,22 @@ impl Database {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn set_path(&self, id: u32, path: &str) -> Result<(), Error> {
-        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Some(bytes) = self.tracks.get(id.to_be_bytes())? else { return Ok(()) };
-        let mut stored: StoredTrack = schema::decode(&bytes, "track")?;
-        if stored.path != path {
-            stored.path = path.to_owned();
-            self.tracks.insert(id.to_be_bytes(), schema::encode(&stored))?;
+        let _writing = hold(&self.writer);
+        let Some(mut stored) = self.tables.track(id)? else { return Ok(()) };
+        if stored.path == path {
+            return Ok(());
         }
-        Ok(())
+        self.device.need_room(0)?;
+        stored.path = path.to_owned();
+        let record = schema::encode(&stored);
+        let sums = Sums { record: Digest::of(&record), ..self.tables.sums_of(id)? };
+        transact(|| {
+            (&self.tables.tracks.tree, &self.tables.sums.tree).transaction(|(tracks, all_sums)| {
+                tracks.insert(&id.to_be_bytes(), record.as_slice())?;
+                all_sums.insert(&id.to_be_bytes(), sums.to_bytes())?;
+                Ok::<(), ConflictableTransactionError<()>>(())
+            })
+        })
     }
 
     /// Removes tracks from the catalogue; returns how many there were. Nobody finds them any more; what
@@ -146,27 +152,44 @@ impl Database {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn remove(&self, ids: &[u32]) -> Result<usize, Error> {
-        let _writing = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut removed = 0;
+        let _writing = hold(&self.writer);
+        self.device.need_room(0)?;
+        let mut present = BTreeSet::new();
         for &id in ids {
-            let Some(bytes) = self.tracks.get(id.to_be_bytes())? else { continue };
-            let stored: StoredTrack = schema::decode(&bytes, "track")?;
-            let chunks: Vec<sled::IVec> =
-                self.postings.scan_prefix(id.to_be_bytes()).keys().collect::<Result<_, _>>()?;
-            (&self.tracks, &self.contents, &self.postings)
-                .transaction(|(tracks, contents, postings)| {
+            if self.tables.tracks.contains(id.to_be_bytes())? {
+                present.insert(id);
+            }
+        }
+        // Out of the ledger first: it never names what is not there.
+        present.iter().for_each(|&id| hold(&self.ledger).remove(id));
+        let removed = self.flush().and_then(|()| present.iter().try_for_each(|&id| self.remove_one(id)));
+        if removed.is_err() {
+            let still_there = |id: &u32| self.tables.tracks.contains(id.to_be_bytes()).unwrap_or_default();
+            present.iter().copied().filter(still_there).for_each(|id| hold(&self.ledger).insert(id));
+        }
+        removed?;
+        self.flush()?;
+        Ok(present.len())
+    }
+
+    fn remove_one(&self, id: u32) -> Result<(), Error> {
+        let Some(stored) = self.tables.track(id)? else { return Ok(()) };
+        let chunks = self.tables.postings.entries(id.to_be_bytes()).map(|entry| Ok(entry?.0));
+        let chunks: Vec<sled::IVec> = chunks.collect::<Result<_, Error>>()?;
+        let Tables { tracks, sums, contents, postings, .. } = &self.tables;
+        transact(|| {
+            (&tracks.tree, &sums.tree, &contents.tree, &postings.tree).transaction(
+                |(tracks, sums, contents, postings)| {
                     tracks.remove(&id.to_be_bytes())?;
+                    sums.remove(&id.to_be_bytes())?;
                     contents.remove(&stored.content)?;
                     for key in &chunks {
                         postings.remove(key)?;
                     }
                     Ok::<(), ConflictableTransactionError<()>>(())
-                })
-                .map_err(from_transaction)?;
-            removed += 1;
-        }
-        self.flush()?;
-        Ok(removed)
+                },
+            )
+        })
     }
 
     /// All tracks by number.
@@ -174,7 +197,7 @@ impl Database {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn list(&self) -> Result<Vec<StoredTrack>, Error> {
-        self.tracks.iter().values().map(|bytes| schema::decode(&bytes?, "track")).collect()
+        self.tables.list()
     }
 
     /// The catalogue that clients hold: the tracks that the shards in force hold.
@@ -191,22 +214,12 @@ impl Database {
         Ok(Catalogue::new(encoded.map(public).collect())?)
     }
 
-    /// A track's postings.
-    pub(crate) fn postings_of(&self, id: u32) -> Result<Vec<Landmark>, Error> {
-        let mut postings = Vec::new();
-        for bytes in self.postings.scan_prefix(id.to_be_bytes()).values() {
-            let damaged = || Error::damaged(format!("postings of track {id}"));
-            postings.extend(schema::decode_postings(&bytes?).ok_or_else(damaged)?);
-        }
-        Ok(postings)
-    }
-
     /// Evaluates the OPRF on hashes that were never met before, and keeps the results; returns how many
     /// these were.
-    fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
+    pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
         let mut unknown = Vec::new();
         for hash in hashes.collect::<BTreeSet<u32>>() {
-            if !self.items.contains_key(hash.to_be_bytes())? {
+            if !self.tables.items.contains(hash.to_be_bytes())? {
                 unknown.push(hash);
             }
         }
@@ -215,27 +228,42 @@ impl Database {
         for (hash, key) in unknown.iter().zip(self.oprf.item_keys(&items)?) {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
-        self.items.apply_batch(batch)?;
+        self.tables.items.apply(batch)?;
         Ok(unknown.len())
     }
 
     /// The key of a hash.
     pub(crate) fn item_key(&self, hash: u32) -> Result<ItemKey, Error> {
-        match self.items.get(hash.to_be_bytes())? {
-            Some(bytes) => Ok(ItemKey::from_bytes(&bytes)?),
+        let damaged = |_| Error::damaged(format!("the PRF cache: hash {hash:08x}"));
+        match self.tables.items.get(hash.to_be_bytes())? {
+            Some(bytes) => ItemKey::from_bytes(&bytes).map_err(damaged),
             None => Ok(self.oprf.item_key(&hash.to_le_bytes())?),
         }
     }
 }
 
-fn read_id(bytes: &[u8]) -> Result<u32, Error> {
-    Ok(u32::from_be_bytes(bytes.try_into().map_err(|_| Error::damaged("track number"))?))
-}
-
-fn from_transaction(error: TransactionError<()>) -> Error {
-    match error {
-        TransactionError::Storage(error) => error.into(),
-        TransactionError::Abort(()) => Error::damaged("a transaction was aborted"),
+impl Tables {
+    /// Writes a track, all or nothing.
+    pub fn put_track(&self, stored: &StoredTrack, landmarks: &[Landmark], after: Next) -> Result<(), Error> {
+        let chunks: Vec<Vec<u8>> = landmarks.chunks(CHUNK_POSTINGS).map(schema::encode_postings).collect();
+        let record = schema::encode(stored);
+        let digests = Sums::of(&record, &chunks.concat());
+        let id = stored.id.to_be_bytes();
+        let Tables { meta, tracks, sums, contents, postings, .. } = self;
+        transact(|| {
+            (&meta.tree, &tracks.tree, &sums.tree, &contents.tree, &postings.tree).transaction(
+                |(meta, tracks, sums, contents, postings)| {
+                    meta.insert("next", schema::encode(&after))?;
+                    tracks.insert(&id, record.as_slice())?;
+                    sums.insert(&id, digests.to_bytes())?;
+                    contents.insert(&stored.content, &id)?;
+                    for (chunk, bytes) in chunks.iter().enumerate() {
+                        postings.insert(&track_chunk(stored.id, chunk), bytes.as_slice())?;
+                    }
+                    Ok::<(), ConflictableTransactionError<()>>(())
+                },
+            )
+        })
     }
 }
 

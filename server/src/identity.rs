@@ -12,9 +12,14 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// What stands before the seed in the PKCS#8 form of an Ed25519 key (RFC 8410, section 7).
+/// What stands before the seed in the PKCS#8 form of an Ed25519 key without its public half (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// The same of a key with its public half: longer by 35 bytes, version 1.
+const PKCS8_PREFIX_V2: [u8; 16] =
+    [0x30, 0x51, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// What stands between the seed and the public half: a bit string of 32 bytes, context tag 1.
+const PUBLIC_PREFIX: [u8; 3] = [0x81, 0x21, 0x00];
 /// Bytes of the seed (RFC 8032, section 5.1.5).
 const SEED_BYTES: usize = 32;
 
@@ -25,17 +30,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Draws a new key from the system's randomness, in the form to keep.
+    /// Draws a new key from the system's randomness, in the form to keep: with its public half, so that a seed
+    /// that a disk changed does not pass for another key.
     ///
     /// # Panics
     /// Where the system has no randomness.
     pub fn generate_pkcs8() -> Zeroizing<Vec<u8>> {
-        let mut der = Zeroizing::new(Vec::with_capacity(PKCS8_PREFIX.len() + SEED_BYTES));
-        der.extend_from_slice(&PKCS8_PREFIX);
-        der.resize(PKCS8_PREFIX.len() + SEED_BYTES, 0);
+        let mut seed = Zeroizing::new([0; SEED_BYTES]);
         let random = rustls::crypto::ring::default_provider().secure_random;
-        random.fill(&mut der[PKCS8_PREFIX.len()..]).expect("the system has randomness");
-        der
+        random.fill(&mut *seed).expect("the system has randomness");
+        let alone = Zeroizing::new([&PKCS8_PREFIX[..], &*seed].concat());
+        let public = Identity::from_pkcs8(&alone).expect("every seed is a key").key;
+        Zeroizing::new([&PKCS8_PREFIX_V2[..], &*seed, &PUBLIC_PREFIX, public.as_bytes()].concat())
     }
 
     /// Reads a key in PKCS#8, with or without its public half.
@@ -88,6 +94,18 @@ mod tests {
         let identity = Identity::from_pkcs8(&first).unwrap();
         assert_eq!(identity.server_key(), Identity::from_pkcs8(&first).unwrap().server_key());
         assert!(identity.server_key() != Identity::from_pkcs8(&second).unwrap().server_key());
+    }
+
+    #[test]
+    fn a_flipped_bit_makes_no_other_key() {
+        let good = Identity::generate_pkcs8();
+        let key = Identity::from_pkcs8(&good).unwrap().server_key();
+        for bit in 0..8 * good.len() {
+            let mut flipped = good.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let other = Identity::from_pkcs8(&flipped).map(|other| other.server_key());
+            assert!(other.is_err() || other.is_ok_and(|other| other == key), "bit {bit}");
+        }
     }
 
     /// RFC 8032, section 7.1, test 1.

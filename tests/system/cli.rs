@@ -5,7 +5,8 @@ use std::io::pipe;
 
 use crate::support::{User, audio, finish};
 
-const COMMANDS: [&str; 8] = ["index", "serve", "query", "list", "remove", "stats", "compact", "demo"];
+const COMMANDS: [&str; 9] =
+    ["index", "serve", "query", "list", "remove", "stats", "compact", "check", "demo"];
 
 #[test]
 fn every_help_has_an_example() {
@@ -54,7 +55,9 @@ fn a_missing_database_says_what_to_do() {
     let user = User::new();
     let recording = audio("recordings/noisy.m4a");
     let recording = recording.to_str().unwrap();
-    for command in [&["list"][..], &["stats"], &["compact"], &["remove", "1"], &["query", recording]] {
+    for command in
+        [&["list"][..], &["stats"], &["compact"], &["check"], &["remove", "1"], &["query", recording]]
+    {
         let finished = user.run(command);
         finished.assert_error(&["there is no database", "psi-shazam index"]);
         assert!(!user.db().exists(), "{command:?} makes no database");

@@ -1,0 +1,142 @@
+//! The trees of the store, and reading them: every record against its digest.
+
+use psi::wire::Digest;
+
+use crate::Error;
+use crate::schema::{self, Next};
+use crate::table::{Table, guarded};
+use crate::tracks::StoredTrack;
+use fingerprint::Landmark;
+
+/// Digests of a track's record and of its postings: sled's checksums notice flipped bits, these also a page that
+/// is missing or another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub record: Digest,
+    pub postings: Digest,
+}
+
+impl Sums {
+    /// `postings`: all chunks, one after the other.
+    pub fn of(record: &[u8], postings: &[u8]) -> Sums {
+        Sums { record: Digest::of(record), postings: Digest::of(postings) }
+    }
+
+    pub fn to_bytes(self) -> Vec<u8> {
+        [self.record.0, self.postings.0].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Sums> {
+        let (record, postings) = bytes.split_first_chunk::<32>()?;
+        Some(Sums { record: Digest(*record), postings: Digest(postings.try_into().ok()?) })
+    }
+}
+
+/// All trees.
+pub(crate) struct Tables {
+    pub db: sled::Db,
+    pub meta: Table,
+    pub tracks: Table,
+    pub sums: Table,
+    pub contents: Table,
+    pub postings: Table,
+    pub items: Table,
+}
+
+impl Tables {
+    pub fn open(db: sled::Db) -> Result<Tables, Error> {
+        let table = |name| Table::open(&db, name);
+        Ok(Tables {
+            meta: table("meta")?,
+            tracks: table("tracks")?,
+            sums: table("sums")?,
+            contents: table("contents")?,
+            postings: table("postings")?,
+            items: table("items")?,
+            db,
+        })
+    }
+
+    /// Asks sled to write everything; that the device did is up to [`crate::device`].
+    pub fn flush(&self) -> Result<(), Error> {
+        guarded("all", || self.db.flush()).map(drop)
+    }
+
+    pub fn next(&self) -> Result<Next, Error> {
+        match self.meta.get("next")? {
+            Some(bytes) => schema::decode(&bytes, "the number of the next track"),
+            None => Ok(Next::FIRST),
+        }
+    }
+
+    /// A track, if there is one with this number.
+    pub fn track(&self, id: u32) -> Result<Option<StoredTrack>, Error> {
+        self.tracks.get(id.to_be_bytes())?.map(|bytes| self.checked(id, &bytes)).transpose()
+    }
+
+    /// All tracks by number.
+    pub fn list(&self) -> Result<Vec<StoredTrack>, Error> {
+        let read = |entry: Result<(sled::IVec, sled::IVec), Error>| {
+            let (key, bytes) = entry?;
+            self.checked(read_id(&key)?, &bytes)
+        };
+        self.tracks.entries([]).map(read).collect()
+    }
+
+    /// The numbers of all tracks.
+    pub fn numbers(&self) -> Result<Vec<u32>, Error> {
+        self.tracks.entries([]).map(|entry| read_id(&entry?.0)).collect()
+    }
+
+    /// The number of the track with this content, if there is one.
+    pub fn find_content(&self, content: &[u8; 32]) -> Result<Option<u32>, Error> {
+        let Some(id) = self.contents.get(content)?.map(|bytes| read_id(&bytes)).transpose()? else {
+            return Ok(None);
+        };
+        match self.track(id)? {
+            Some(track) if track.content == *content => Ok(Some(id)),
+            _ => Err(Error::damaged(format!("the index of contents: it points to track {id}"))),
+        }
+    }
+
+    /// A track's postings.
+    pub fn postings_of(&self, id: u32) -> Result<Vec<Landmark>, Error> {
+        let damaged = || Error::damaged(format!("the postings of track {id}"));
+        let (mut landmarks, mut bytes) = (Vec::new(), Vec::new());
+        for entry in self.postings.entries(id.to_be_bytes()) {
+            let (_, chunk) = entry?;
+            landmarks.extend(schema::decode_postings(&chunk).ok_or_else(damaged)?);
+            bytes.extend_from_slice(&chunk);
+        }
+        if Digest::of(&bytes) == self.sums_of(id)?.postings { Ok(landmarks) } else { Err(damaged()) }
+    }
+
+    /// All chunks of a track's postings, one after the other.
+    pub fn raw_postings(&self, id: u32) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for entry in self.postings.entries(id.to_be_bytes()) {
+            bytes.extend_from_slice(&entry?.1);
+        }
+        Ok(bytes)
+    }
+
+    pub fn sums_of(&self, id: u32) -> Result<Sums, Error> {
+        let stored = self.sums.get(id.to_be_bytes())?;
+        let sums = stored.and_then(|bytes| Sums::from_bytes(&bytes));
+        sums.ok_or_else(|| Error::damaged(format!("the digests of track {id}")))
+    }
+
+    fn checked(&self, id: u32, record: &[u8]) -> Result<StoredTrack, Error> {
+        let what = format!("the record of track {id}");
+        if Digest::of(record) != self.sums_of(id)?.record {
+            return Err(Error::damaged(what));
+        }
+        let track: StoredTrack = schema::decode(record, &what)?;
+        if track.id == id { Ok(track) } else { Err(Error::damaged(what)) }
+    }
+}
+
+/// A track's number, as key or value.
+pub(crate) fn read_id(bytes: &[u8]) -> Result<u32, Error> {
+    Ok(u32::from_be_bytes(bytes.try_into().map_err(|_| Error::damaged("the number of a track"))?))
+}

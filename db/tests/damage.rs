@@ -1,0 +1,294 @@
+//! Damage to every stored kind: it is told or it does no harm, and a repair leaves a database that works.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use db::{CheckReport, Database, Error, NewTrack, Remedy, check};
+use fingerprint::{Catalogue, Settings};
+use proptest::prelude::{Strategy, any};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use tempfile::TempDir;
+
+const QUIET: &(dyn Fn(usize, usize) + Sync) = &|_, _| {};
+const TRACKS: u8 = 9;
+const POSTINGS: u32 = 600;
+
+fn track(number: u8) -> NewTrack {
+    let mut rng = StdRng::seed_from_u64(number.into());
+    NewTrack {
+        title: format!("Track {number}"),
+        artist: "Nobody".into(),
+        path: format!("made/{number}.flac"),
+        content: [number; 32],
+        seconds: 19.2,
+        frames: POSTINGS,
+        postings: (0..POSTINGS).map(|frame| (rng.r#gen(), frame)).collect(),
+    }
+}
+
+/// A database with sealed and open shards, and a track that was removed.
+fn make(folder: &Path) {
+    let database = Database::open_or_create(folder, Settings::default()).unwrap();
+    for number in 1..TRACKS {
+        database.add(&track(number)).unwrap();
+        database.flush().unwrap();
+    }
+    database.encode(QUIET).unwrap();
+    database.remove(&[3]).unwrap();
+    database.add(&track(TRACKS)).unwrap();
+    database.encode(QUIET).unwrap();
+    database.flush().unwrap();
+}
+
+fn all_titles() -> BTreeSet<String> {
+    (1..=TRACKS).filter(|&number| number != 3).map(|number| format!("Track {number}")).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+/// All files below, by their relative paths.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![folder.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path)
+            } else {
+                found.push(path.strip_prefix(folder).unwrap().to_owned())
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Everything that a database does: served tracks, listed tracks, and all postings read again.
+fn use_all(folder: &Path) -> Result<BTreeSet<String>, Error> {
+    let database = Database::open(folder)?;
+    let served = database.served()?;
+    let catalogue = Catalogue::decode(&served.attachment).unwrap();
+    let listed: BTreeSet<String> = database.list()?.into_iter().map(|track| track.title).collect();
+    assert!(catalogue.tracks().iter().all(|track| listed.contains(&track.title)));
+    for number in 1..=TRACKS {
+        database.find_content(&[number; 32])?;
+    }
+    let before = database.stats()?;
+    database.add(&NewTrack { content: [99; 32], title: "Late".into(), ..track(99) })?;
+    database.encode(QUIET)?;
+    let after = database.compact(QUIET)?;
+    assert_eq!(after.placed + after.dropped, before.postings + u64::from(POSTINGS));
+    database.flush()?;
+    Ok(listed)
+}
+
+/// What a repair must leave: nothing damaged, all tracks there that it does not list as lost, and all of them usable.
+fn assert_mended(folder: &Path, report: &CheckReport) {
+    let again = check(folder, false).unwrap();
+    assert_eq!(again.damages, [], "after {report:?}");
+    let listed = use_all(folder).unwrap();
+    let lost = report.damages.iter().filter(|damage| damage.remedy == Remedy::IndexAgain).count();
+    assert!(listed.len() + lost >= all_titles().len(), "{listed:?} after {report:?}");
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    Flip,
+    Cut,
+    Zero,
+}
+
+fn harm(path: &Path, harm: Harm, at: f64, bit: u8) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = (at * bytes.len() as f64) as usize;
+    match harm {
+        Harm::Flip => bytes[at] ^= 1 << (bit % 8),
+        Harm::Cut => bytes.truncate(at),
+        Harm::Zero => {
+            let end = bytes.len().min(at + 4096);
+            bytes[at..end].fill(0);
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+/// How many times each file is damaged in each way; PSI_SHAZAM_DAMAGES for more.
+fn rounds() -> usize {
+    std::env::var("PSI_SHAZAM_DAMAGES").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn no_damage_is_passed_over_in_silence() {
+    let base = TempDir::new().unwrap();
+    let (made, hurt) = (base.path().join("made"), base.path().join("hurt"));
+    make(&made);
+    assert_eq!(check(&made, false).unwrap().damages, []);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let moments = (0.0..1.0f64, any::<u8>());
+    let (mut told, mut harmless) = (0, 0);
+    for file in files(&made).iter().filter(|file| !file.ends_with("lock")) {
+        // sled's log is most of the bytes.
+        let rounds = if file.ends_with("db") { 8 * rounds() } else { rounds() };
+        for how in [Harm::Flip, Harm::Cut, Harm::Zero] {
+            for _ in 0..rounds {
+                let (at, bit) = moments.new_tree(&mut runner).unwrap().current();
+                let what = format!("{} {how:?} at {at}", file.display());
+                copy(&made, &hurt);
+                harm(&hurt.join(file), how, at, bit);
+                let found = check(&hurt, false).unwrap();
+                let report = check(&hurt, true).unwrap();
+                let brought_back = report.damages.iter().any(|damage| damage.remedy == Remedy::BringBack);
+                if !brought_back {
+                    assert_mended(&hurt, &report);
+                } else {
+                    assert!(!report.is_sound());
+                }
+                fs::remove_dir_all(&hurt).unwrap();
+                copy(&made, &hurt);
+                harm(&hurt.join(file), how, at, bit);
+                match use_all(&hurt) {
+                    Ok(listed) => {
+                        harmless += 1;
+                        assert_eq!(listed, all_titles(), "{what}");
+                    }
+                    Err(error) => {
+                        told += 1;
+                        let kind =
+                            matches!(error, Error::Damaged { .. } | Error::Lost { .. } | Error::OtherKey);
+                        assert!(kind, "{what}: {error}");
+                        assert!(!found.damages.is_empty(), "{what}: {error}, and a check found nothing");
+                    }
+                }
+                fs::remove_dir_all(&hurt).unwrap();
+            }
+        }
+    }
+    println!("{told} damages told, {harmless} harmless");
+    assert!(told > 0);
+}
+
+#[test]
+fn a_log_that_was_cut_short_is_noticed() {
+    let base = TempDir::new().unwrap();
+    let made = base.path().join("made");
+    make(&made);
+    // An older copy of the store is what a log looks like that lost its end.
+    let old = base.path().join("old");
+    copy(&made, &old);
+    let database = Database::open(&made).unwrap();
+    database.add(&NewTrack { content: [50; 32], ..track(50) }).unwrap();
+    database.add(&NewTrack { content: [51; 32], ..track(51) }).unwrap();
+    database.flush().unwrap();
+    drop(database);
+    fs::remove_dir_all(made.join("store")).unwrap();
+    copy(&old.join("store"), &made.join("store"));
+    let error = Database::open(&made).err().unwrap();
+    assert!(matches!(&error, Error::Lost { tracks } if tracks == &[10, 11]), "{error}");
+    let found = check(&made, true).unwrap();
+    let lost: Vec<&str> = found.damages.iter().map(|damage| damage.what.as_str()).collect();
+    assert_eq!(lost, ["track 10: it is gone from the store", "track 11: it is gone from the store"]);
+    assert!(found.damages.iter().all(|damage| damage.repaired) && !found.is_sound());
+    let database = Database::open(&made).unwrap();
+    // Numbers and frames of lost tracks are not used again: clients may hold labels of theirs.
+    assert!(matches!(database.add(&track(50)).unwrap(), db::Added::New(12)));
+    let starts: Vec<u32> = database.list().unwrap().iter().map(|track| track.start).collect();
+    assert!(starts.iter().max().unwrap() >= &(11 * (POSTINGS + 1)));
+}
+
+#[test]
+fn a_store_that_is_gone_is_not_begun_anew_in_silence() {
+    let base = TempDir::new().unwrap();
+    make(base.path());
+    fs::remove_dir_all(base.path().join("store")).unwrap();
+    let error = Database::open_or_create(base.path(), Settings::default()).err().unwrap();
+    assert!(matches!(&error, Error::Lost { tracks } if tracks.len() == 8), "{error}");
+    let report = check(base.path(), true).unwrap();
+    assert_eq!(report.damages.iter().filter(|damage| damage.remedy == Remedy::IndexAgain).count(), 8);
+    assert_eq!(use_all(base.path()).unwrap().len(), 0);
+}
+
+/// Schema 2 had no ledger, no digests and no seals, and kept its layout in the store.
+#[test]
+fn a_database_of_schema_2_is_brought_up_to_date() {
+    let base = TempDir::new().unwrap();
+    make(base.path());
+    let unseal = |path: PathBuf| {
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 32]).unwrap();
+    };
+    let opens = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "open");
+    files(base.path()).into_iter().filter(opens).for_each(|path| unseal(base.path().join(path)));
+    unseal(base.path().join("layout"));
+    let store = sled::open(base.path().join("store")).unwrap();
+    let meta = store.open_tree("meta").unwrap();
+    meta.insert("layout", fs::read(base.path().join("layout")).unwrap()).unwrap();
+    meta.insert("schema", &2u32.to_le_bytes()).unwrap();
+    store.drop_tree("sums").unwrap();
+    store.flush().unwrap();
+    drop((meta, store));
+    for file in ["layout", "ledger", "lock"] {
+        fs::remove_file(base.path().join(file)).unwrap();
+    }
+    let uids = |database: &Database| -> Vec<_> {
+        database.served().unwrap().manifest.shards.iter().map(|shard| shard.uid).collect()
+    };
+    let database = Database::open(base.path()).unwrap();
+    let before = uids(&database);
+    assert!(!before.is_empty());
+    drop(database);
+    assert_eq!(uids(&Database::open(base.path()).unwrap()), before);
+    assert_eq!(check(base.path(), false).unwrap().damages, []);
+    assert_eq!(use_all(base.path()).unwrap(), all_titles());
+}
+
+/// sled takes what it was killed in writing for its newest snapshot: issues 1527 and 1533.
+#[test]
+fn an_unfinished_snapshot_of_sleds_is_no_obstacle() {
+    let base = TempDir::new().unwrap();
+    make(base.path());
+    for half in [&b""[..], b"half a snapshot"] {
+        fs::write(base.path().join("store/snap.00000000FFFFFFFF.generating"), half).unwrap();
+        assert_eq!(Database::open(base.path()).unwrap().list().unwrap().len(), 8);
+    }
+}
+
+#[test]
+fn a_repair_that_was_cut_off_goes_on() {
+    let base = TempDir::new().unwrap();
+    make(base.path());
+    // Between the two renamings.
+    fs::rename(base.path().join("store"), base.path().join("store.new")).unwrap();
+    fs::create_dir(base.path().join("store.damaged")).unwrap();
+    assert_eq!(Database::open(base.path()).unwrap().list().unwrap().len(), 8);
+}
+
+#[test]
+fn small_values_leave_no_blobs() {
+    let base = TempDir::new().unwrap();
+    let database = Database::open_or_create(base.path(), Settings::default()).unwrap();
+    // Long tracks, whose postings are as long as any: far apart, so that every distance takes five bytes.
+    for number in 0..3u8 {
+        let postings = (0..15u32).flat_map(|far| (0..2000).map(move |at| (at, far << 26 | at))).collect();
+        database.add(&NewTrack { postings, content: [number; 32], ..track(number) }).unwrap();
+    }
+    database.flush().unwrap();
+    drop(database);
+    drop(Database::open(base.path()).unwrap());
+    assert_eq!(fs::read_dir(base.path().join("store/blobs")).unwrap().count(), 0);
+}
