@@ -65,6 +65,9 @@ pub struct IndexArgs {
     /// Tracks fingerprinted at a time [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
+    /// Print every file as soon as it is on disk
+    #[arg(long, short)]
+    pub verbose: bool,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

@@ -27,7 +27,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let database = Database::open_or_create(folder.path(), Settings::default())?;
     let library = Library::Local(Box::new(database));
     let (found, unreadable) = files::walk(&[audio.join("catalogue")])?;
-    let summary = index::index(&library, &found, unreadable, &Interrupt::listen()?)?;
+    let summary = index::index(&library, &found, unreadable, &Interrupt::listen()?, &|_, _| {})?;
     println!("  {} tracks, {}, {:.1} s", summary.added, hours(summary.seconds_of_audio), summary.seconds);
     let Library::Local(database) = library else { bail!("the demonstration's database has a daemon") };
     if summary.interrupted {

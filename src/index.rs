@@ -12,6 +12,7 @@ use fingerprint::Settings;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::{self, IndexArgs};
 use crate::files::{self, Found, Unreadable};
@@ -24,10 +25,13 @@ const FRAME_SAMPLES: u64 = (fingerprint::FRAME_SECONDS * fingerprint::SAMPLE_RAT
 
 /// What became of one file.
 enum Outcome {
-    Added { seconds: f64 },
-    Known,
+    Added { shown: String, seconds: f64 },
+    Known { shown: String },
     Skipped { file: PathBuf, reason: String },
 }
+
+/// Called with a file and what became of it, when that is on disk.
+pub type Tell<'a> = &'a (dyn Fn(&str, &str) + Sync);
 
 /// Counts of a run.
 #[derive(Debug, Default, Serialize)]
@@ -62,7 +66,15 @@ pub fn run(args: &IndexArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
     let threads = args.jobs.map_or(0, usize::from); // 0: rayon takes one per core
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let summary = pool.install(|| index(&library, &found, unreadable, &interrupt))?;
+    let tell = |file: &str, outcome: &str| {
+        // Who reads this may have seen enough: that does not end the run.
+        let _ = match args.database.json {
+            true => output::print_json(&json!({ "file": file, "outcome": outcome })),
+            false => writeln!(std::io::stdout(), "{outcome}  {}", output::plain(file)).map_err(Into::into),
+        };
+    };
+    let tell: Tell = if args.verbose { &tell } else { &|_, _| {} };
+    let summary = pool.install(|| index(&library, &found, unreadable, &interrupt, tell))?;
     match args.database.json {
         true => output::print_json(&summary)?,
         false => print_summary(&summary, &folder.display().to_string())?,
@@ -76,6 +88,7 @@ pub fn index(
     found: &[Found],
     unreadable: Vec<Unreadable>,
     interrupt: &Interrupt,
+    tell: Tell,
 ) -> Result<Summary> {
     let start = Instant::now();
     let settings = library.settings()?;
@@ -83,9 +96,9 @@ pub fn index(
     let (outcomes, results) = channel();
     let mut summary = Summary::default();
     let unreadable = unreadable.into_iter().map(|(file, reason)| Outcome::Skipped { file, reason });
-    unreadable.for_each(|skipped| summary.count(skipped, &bar));
+    unreadable.for_each(|skipped| summary.count(skipped, &bar, tell));
     std::thread::scope(|scope| -> Result<()> {
-        let collector = scope.spawn(|| collect(library, results, &mut summary, &bar));
+        let collector = scope.spawn(|| collect(library, results, &mut summary, &bar, tell));
         let work = found.par_iter().try_for_each_with(outcomes, |outcomes: &mut Sender<Outcome>, file| {
             if interrupt.came() {
                 return Ok(());
@@ -129,25 +142,30 @@ fn collect(
     results: Receiver<Outcome>,
     summary: &mut Summary,
     bar: &ProgressBar,
+    tell: Tell,
 ) -> Result<()> {
     while let Ok(first) = results.recv() {
         let outcomes: Vec<Outcome> = std::iter::once(first).chain(results.try_iter()).collect();
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Added { .. })) {
             library.flush()?;
         }
-        outcomes.into_iter().for_each(|outcome| summary.count(outcome, bar));
+        outcomes.into_iter().for_each(|outcome| summary.count(outcome, bar, tell));
     }
     Ok(())
 }
 
 impl Summary {
-    fn count(&mut self, outcome: Outcome, bar: &ProgressBar) {
+    fn count(&mut self, outcome: Outcome, bar: &ProgressBar, tell: Tell) {
         match outcome {
-            Outcome::Added { seconds } => {
+            Outcome::Added { shown, seconds } => {
                 self.added += 1;
                 self.seconds_of_audio += seconds;
+                bar.suspend(|| tell(&shown, "added"));
             }
-            Outcome::Known => self.already_there += 1,
+            Outcome::Known { shown } => {
+                self.already_there += 1;
+                bar.suspend(|| tell(&shown, "known"));
+            }
             Outcome::Skipped { file, reason } => {
                 let file = file.display().to_string();
                 let (shown, why) = (output::plain(&file), output::plain(&reason));
@@ -174,7 +192,7 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
     };
     if let Some(track) = library.find(content)? {
         library.moved(track, &found.shown)?;
-        return Ok(Outcome::Known);
+        return Ok(Outcome::Known { shown: found.shown.clone() });
     }
     let reference = match fingerprint::reference_file(&found.file, settings) {
         Ok(reference) => reference,
@@ -192,8 +210,8 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
         postings: reference.landmarks.iter().map(|landmark| (landmark.hash.0, landmark.frame)).collect(),
     };
     match library.add(track)? {
-        Added::New(_) => Ok(Outcome::Added { seconds }),
-        Added::Known(_) => Ok(Outcome::Known),
+        Added::New(_) => Ok(Outcome::Added { shown: found.shown.clone(), seconds }),
+        Added::Known(_) => Ok(Outcome::Known { shown: found.shown.clone() }),
     }
 }
 

@@ -57,29 +57,6 @@ fn a_file_is_known_by_its_content() {
 }
 
 #[test]
-fn killed_at_any_moment_it_goes_on_where_it_was() {
-    let user = User::new();
-    let catalogue = audio("catalogue");
-    // Whatever these moments hit, from the making of the database to the last write.
-    for moment in [20, 90, 170, 260, 400, 550] {
-        let mut command =
-            user.command(["index".as_ref(), catalogue.as_os_str(), "--jobs".as_ref(), "1".as_ref()]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_millis(moment));
-        let _ = child.kill(); // it may have finished
-        wait(&mut child);
-    }
-    let (added, there, skipped) = counts(&index(&user, &catalogue));
-    assert_eq!((added + there, skipped), (8, 0));
-    let found = titles(&user);
-    assert_eq!(found.len(), 8, "{found:?}");
-    assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "{found:?}");
-    let asked = user.run(["query", audio("recordings/clean.mp3").to_str().unwrap(), "--json"]);
-    assert_eq!(asked.json()["match"]["title"], "The City Falls");
-    assert_eq!(user.run(["stats", "--json"]).json()["pending_tracks"], 0);
-}
-
-#[test]
 fn ctrl_c_keeps_what_was_added() {
     let user = User::new();
     let music = user.path("music");

@@ -4,6 +4,7 @@ mod cli;
 mod daemon;
 mod hostile;
 mod index;
+mod kills;
 mod pipeline;
 mod privacy;
 mod sound;
