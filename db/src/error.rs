@@ -81,6 +81,15 @@ pub enum Error {
     /// The time line holds 2^32 frames, about four years of sound.
     #[error("the catalogue is full: its time line has no room for another track")]
     Full,
+    /// A write of sled's failed; it writes no more until it is opened again.
+    #[error(
+        "the store has stopped: {reason}. What was reported as added is safe; see to the disk, then run this again, \
+         or start the daemon again where one is up"
+    )]
+    Stopped {
+        /// What the system said.
+        reason: String,
+    },
     /// sled failed.
     #[error("storage: {0}")]
     Storage(#[from] sled::Error),

@@ -77,6 +77,7 @@ pub(crate) fn guarded<T>(tree: &str, work: impl FnOnce() -> sled::Result<T>) -> 
             sled::Error::Io(io) if matches!(io.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
                 damaged(io.to_string())
             }
+            sled::Error::Io(io) => Error::Stopped { reason: io.to_string() },
             _ => error.into(),
         }),
         Err(_) => Err(damaged("sled panicked".to_owned())),

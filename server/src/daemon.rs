@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+use crate::clock::SteadyClock;
 use crate::config::Config;
 use crate::counters::{Counters, Counting, add};
 use crate::identity::Identity;
@@ -91,6 +92,7 @@ impl Server {
         let config = &shared.config;
         let mut quic = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         quic.transport_config(Arc::new(transport_config(config)?));
+        quic.time_source(Arc::new(SteadyClock::start()));
         let failed = |source| Error::Bind { address: config.listen, source };
         let socket = bind(config.listen).map_err(failed)?;
         let runtime = Arc::new(quinn::TokioRuntime);

@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod clock;
 mod config;
 mod counters;
 mod daemon;

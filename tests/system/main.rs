@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod disk;
 mod hostile;
 mod index;
 mod kills;
