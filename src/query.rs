@@ -86,13 +86,7 @@ async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
         let heard = tokio::task::spawn_blocking(move || files.into_par_iter().map(hear).collect::<Vec<_>>());
         for (file, recording) in heard.await? {
             let answer = match recording {
-                Ok(recording) => {
-                    let (client, _) = match &mut connection {
-                        Some(connection) => connection,
-                        none => none.insert(connect(args).await?),
-                    };
-                    identify(client, &file, recording, args.top.into()).await
-                }
+                Ok(recording) => ask(&mut connection, args, &file, recording).await?,
                 Err(error) => Err(error),
             };
             match answer {
@@ -119,6 +113,36 @@ async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(if failed { 2 } else { u8::from(unmatched) }))
 }
 
+/// Asks about one file. A connection that breaks is made anew, once, whatever was asked: the server may have been
+/// started again. Without a connection nothing goes on.
+async fn ask(
+    connection: &mut Option<(Client, Option<Daemon>)>,
+    args: &QueryArgs,
+    file: &Path,
+    heard: Heard,
+) -> Result<Result<FileAnswer>> {
+    let fresh = connection.is_none();
+    let (client, _) = match &mut *connection {
+        Some(connection) => connection,
+        none => none.insert(connect(args).await?),
+    };
+    let answer = identify(client, file, heard.clone(), args.top.into()).await;
+    let broke = |error: &anyhow::Error| {
+        error.downcast_ref::<client::Error>().is_some_and(client::Error::is_of_connection)
+    };
+    match answer {
+        Err(error) if broke(&error) => {
+            *connection = None;
+            if fresh {
+                return Ok(Err(error));
+            }
+            let (client, _) = connection.insert(connect(args).await?);
+            Ok(identify(client, file, heard, args.top.into()).await)
+        }
+        answer => Ok(answer),
+    }
+}
+
 fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
     let (file, error) = (file.display().to_string(), output::explain(error));
     match json {
@@ -129,8 +153,9 @@ fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
 }
 
 /// A recording, with the milliseconds that decoding it took.
+#[derive(Clone)]
 pub struct Heard {
-    recording: Recording,
+    recording: Arc<Recording>,
     decode: f64,
 }
 
@@ -140,7 +165,7 @@ pub fn hear(file: PathBuf) -> (PathBuf, Result<Heard>) {
     let heard = decode(&file).map(|mut recording| {
         recording.samples.truncate(QUERY_SECONDS * fingerprint::SAMPLE_RATE as usize);
         recording.samples.shrink_to_fit();
-        Heard { recording, decode: start.elapsed().as_secs_f64() * 1e3 }
+        Heard { recording: Arc::new(recording), decode: start.elapsed().as_secs_f64() * 1e3 }
     });
     (file, heard)
 }

@@ -145,3 +145,11 @@ pub enum Error {
     #[error("a computation was stopped")]
     Stopped,
 }
+
+impl Error {
+    /// Whether the connection is of no more use, but another one may be: the server was started again, or the
+    /// line was cut. Depends on nothing that was asked.
+    pub fn is_of_connection(&self) -> bool {
+        matches!(self, Error::Connection(_) | Error::Frame { .. } | Error::Timeout { .. })
+    }
+}

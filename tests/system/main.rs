@@ -6,6 +6,7 @@ mod disk;
 mod hostile;
 mod index;
 mod kills;
+mod network;
 mod pipeline;
 mod privacy;
 mod sound;
