@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{Daemon, Expected, User, audio, copy_catalogue, expected, lines, wait};
 
-/// Kills of each kind; PSI_SHAZAM_KILLS for more.
+/// Kills of each kind that meet the program at work; PSI_SHAZAM_KILLS for more.
 const KILLS: usize = 6;
 /// Copies of every track with other bytes behind them: other content, so that indexing takes a while.
 const COPIES: u8 = 4;
@@ -78,7 +78,12 @@ impl Victim {
         let _ = child.kill();
         let status = wait(&mut child);
         output.iter().for_each(|line| self.note(&line));
-        status.code().is_none()
+        let at_work = status.code().is_none();
+        if !at_work {
+            // Runs are faster than the first one was: aim at what they are.
+            self.whole = (self.whole + moment) / 2;
+        }
+        at_work
     }
 
     fn listen(&mut self, child: &mut Child) {
@@ -184,10 +189,10 @@ fn assert_answer(answer: &Value, recording: &Expected, titles: &BTreeSet<String>
 #[test]
 fn killed_while_it_indexes() {
     let mut victim = Victim::new();
-    let (mut at_work, total) = (0, victim.files());
+    let (mut at_work, mut kill, total) = (0, 0, victim.files());
     victim.run_whole(victim.index());
     assert_eq!(victim.told.len(), total);
-    for kill in 0..kills() {
+    while at_work < kills() {
         if victim.user.paths().len() == total {
             fs::remove_dir_all(victim.user.db()).unwrap();
             victim.told.clear();
@@ -201,8 +206,9 @@ fn killed_while_it_indexes() {
             // So that there is something to list.
             victim.user.run(["index", "music/loyalists.ogg"]).assert_code(0);
         }
+        kill += 1;
     }
-    println!("{at_work} of {} kills met it at work", kills());
+    println!("{at_work} of {kill} kills met it at work: index");
     // What is not there yet is added by the next run, nothing twice.
     victim.run_whole(victim.index());
     assert_eq!(victim.user.paths().len(), total);
@@ -215,16 +221,17 @@ fn killed_while_it_lays_the_shards_out_anew() {
     let total = victim.files();
     victim.run_whole(victim.index());
     victim.run_whole(victim.user.command(["compact"]));
-    let mut at_work = 0;
-    for kill in 0..kills() {
+    let (mut at_work, mut kill) = (0, 0);
+    while at_work < kills() {
         at_work += usize::from(victim.run_and_kill(victim.user.command(["compact"])));
         victim.check();
         assert_eq!(victim.user.paths().len(), total);
         if kill % 10 == 0 {
             victim.check_with_daemon();
         }
+        kill += 1;
     }
-    println!("{at_work} of {} kills met it at work", kills());
+    println!("{at_work} of {kill} kills met it at work: compact");
 }
 
 /// Tracks that a daemon was given, and told to be on disk, survive the daemon.
