@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_fit_is_near_what_was_counted() {
         for (score, share) in
-            [(8.0, 0.10), (10.0, 0.048), (12.0, 0.020), (14.0, 0.0087), (16.0, 0.0031), (18.0, 0.00084)]
+            [(8.0, 0.061), (10.0, 0.0187), (12.0, 0.0060), (13.0, 0.0034), (14.0, 0.0023), (15.0, 0.0011)]
         {
             let ratio = (1.0 - confidence(score)) / share;
             assert!((0.5..2.0).contains(&ratio), "at {score}: {ratio}");
