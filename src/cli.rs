@@ -52,6 +52,9 @@ Example: psi-shazam check --repair
 
 Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must be indexed again, 2 after an error.")]
     Check(CheckArgs),
+    /// Show the key by which clients know this server, or replace it
+    #[command(after_help = "Example: psi-shazam identity")]
+    Identity(IdentityArgs),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
@@ -128,6 +131,15 @@ pub struct CheckArgs {
     /// Make anew what can be derived; what cannot is left out and listed, so that it can be indexed again
     #[arg(long)]
     pub repair: bool,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct IdentityArgs {
+    /// Make a new key; the old one is kept in a file beside it. Stop the daemon first
+    #[arg(long)]
+    pub rotate: bool,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod demo;
 mod files;
+mod identity;
 mod index;
 mod interrupt;
 mod library;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => tracks::stats(&args),
         Command::Compact(args) => tracks::compact(&args),
         Command::Check(args) => check::run(&args),
+        Command::Identity(args) => identity::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -43,6 +43,36 @@ pub(crate) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         Err(missing) if missing.kind() == ErrorKind::NotFound => Ok(None),
         Err(other) => Err(failed(other)),
     }
+}
+
+/// Puts another key in the place of the one at `path`, and returns where the old one is kept, if there was one. A
+/// crash in between leaves a whole key at `path`, the old or the new.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    let kept = match path.try_exists().map_err(failed)? {
+        true => Some(set_aside(path)?),
+        false => None,
+    };
+    create(path, bytes).map_err(failed)?;
+    Ok(kept)
+}
+
+/// Copies a key to the first name beside it that is free: `identity.old1.key` and so on.
+fn set_aside(path: &Path) -> Result<PathBuf, Error> {
+    let old = load_or_create(path, || Zeroizing::new(Vec::new()))?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let names = (1u32..).map(|number| path.with_file_name(format!("{stem}.old{number}.key")));
+    for kept in names {
+        let failed = |source| Error::File { path: kept.clone(), source };
+        if !kept.try_exists().map_err(failed)? {
+            create(&kept, &old).map_err(failed)?;
+            return Ok(kept);
+        }
+    }
+    Err(Error::damaged("every name for an old key is taken"))
 }
 
 /// Writes beside the place and renames, so that a crash leaves a whole key or none.
@@ -96,5 +126,21 @@ mod tests {
             let open = load_or_create(&path, || unreachable!("the key exists"));
             assert!(matches!(open, Err(Error::KeyMode { mode: 0o644, .. })));
         }
+    }
+
+    #[test]
+    fn a_key_that_is_replaced_is_kept_under_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.key");
+        assert_eq!(replace(&path, &[1]).unwrap(), None);
+        let first = replace(&path, &[2]).unwrap().unwrap();
+        let second = replace(&path, &[3]).unwrap().unwrap();
+        assert_eq!(first.file_name().unwrap(), "identity.old1.key");
+        assert_eq!(second.file_name().unwrap(), "identity.old2.key");
+        for (path, byte) in [(&first, 1), (&second, 2), (&path, 3)] {
+            let read = load_or_create(path, || unreachable!("the key exists")).unwrap();
+            assert_eq!(*read, [byte], "and {} has the mode of a key", path.display());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

@@ -119,6 +119,15 @@ impl Database {
         keys::load_or_create(&self.folder.join(IDENTITY), generate)
     }
 
+    /// Puts another private key in the place of the daemon's; returns where the old one is kept, if there was one.
+    /// A daemon that runs goes on with the old one.
+    ///
+    /// # Errors
+    /// As [`Database::identity`].
+    pub fn replace_identity(&self, key: &[u8]) -> Result<Option<PathBuf>, Error> {
+        keys::replace(&self.folder.join(IDENTITY), key)
+    }
+
     /// Returns once everything written so far is on the device, and noted in the ledger.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Which server is asked: pinned keys, first use, and a key that changed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{User, audio};
 
@@ -63,4 +64,37 @@ fn an_unreadable_list_of_servers_is_not_passed_over() {
     fs::write(&known, format!("{} not-a-key\n", daemon.address)).unwrap();
     let asked = user.run(["query", &recording(), "--server", &daemon.server()]);
     asked.assert_error(&["known_servers, line 1"]);
+}
+
+#[test]
+fn the_identity_is_shown_and_replaced() {
+    let user = User::with_catalogue();
+    let identity = |arguments: &[&str]| user.run([&["identity", "--json"], arguments].concat());
+    let shown = identity(&[]).json();
+    let daemon = user.serve();
+    assert_eq!(shown["key"], daemon.key, "it is made before the first start, too");
+    assert_eq!(identity(&[]).json()["key"], daemon.key, "and told by the daemon");
+    let address = daemon.address;
+    user.run(["query", &recording(), "--server", &address.to_string()]).assert_code(0);
+    identity(&["--rotate"]).assert_error(&["stop it"]);
+    assert!(daemon.stop("TERM").0.success());
+
+    let rotated = identity(&["--rotate"]);
+    rotated.assert_code(0);
+    let rotated = rotated.json();
+    assert_eq!(rotated["previous"], shown["key"]);
+    let kept = rotated["kept"].as_str().unwrap();
+    assert_eq!(fs::metadata(kept).unwrap().permissions().mode() & 0o777, 0o600);
+    let daemon = user.serve_on(address);
+    assert_eq!(rotated["key"], daemon.key);
+    assert!(daemon.key != shown["key"]);
+    let refused = user.run(["query", &recording(), "--server", &address.to_string()]);
+    refused.assert_error(&["HAS CHANGED", &daemon.key, shown["key"].as_str().unwrap()]);
+    drop(daemon);
+
+    // The way back is the file that was kept.
+    fs::rename(kept, user.db().join("identity.key")).unwrap();
+    assert_eq!(identity(&[]).json()["key"], shown["key"]);
+    let told = user.run(["identity", "--rotate"]);
+    assert!(told.stdout.contains("will refuse this server"), "{told:?}");
 }
