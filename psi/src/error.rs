@@ -30,6 +30,14 @@ pub enum Error {
         /// Standard deviation over the decryption limit.
         share: f64,
     },
+    /// A known answer came out wrong.
+    #[error(
+        "self-check: {what} gives wrong results on this machine; nothing that it computes can be trusted"
+    )]
+    SelfCheck {
+        /// What was checked.
+        what: &'static str,
+    },
     /// A message, record or file has another length than its kind dictates.
     #[error("{what} has {actual} bytes, expected {expected}")]
     Length {

@@ -36,6 +36,9 @@ pub mod pack;
 pub mod params;
 pub mod query;
 mod rlwe;
+#[cfg(test)]
+mod secrecy;
+mod self_check;
 pub mod shard;
 pub mod wire;
 
@@ -43,3 +46,4 @@ pub use error::Error;
 pub use params::{LatticeSet, Params, ParamsSpec};
 pub use rlwe::PublicMasks;
 pub use rlwe::cipher::SEED_BYTES;
+pub use self_check::self_check;

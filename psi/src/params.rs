@@ -91,7 +91,28 @@ impl LatticeSet {
     }
 }
 
+/// Most bits of q that a degree admits: at least 128 bits by gate count (MATZOV) and 100 by classical core-SVP,
+/// by the table in docs/parameters.md. The next larger q that was estimated (54 bits at N = 2048, 109 at 4096) has
+/// less by gate count. A degree that was not estimated admits none.
+const fn most_modulus_bits(degree: usize) -> u32 {
+    match degree {
+        2048 => 50,
+        4096 => 83,
+        _ => 0,
+    }
+}
+
+// A set beyond the bound does not compile.
+const _: () = assert!(LatticeSet::N2048Q47.lattice().is_within_the_estimates());
+const _: () = assert!(LatticeSet::N4096Q50.lattice().is_within_the_estimates());
+
 impl Lattice {
+    /// Whether the estimates of docs/parameters.md cover this ring, with enough security.
+    pub const fn is_within_the_estimates(&self) -> bool {
+        let stated = self.modulus >> self.modulus_bits == 0;
+        stated && self.modulus_bits <= most_modulus_bits(self.degree)
+    }
+
     /// Δ = (q−1)/t, by which messages are scaled.
     pub const fn delta(&self) -> u64 {
         (self.modulus - 1) / PLAINTEXT_MODULUS as u64
@@ -367,6 +388,20 @@ mod tests {
         (820, (45, 18)),
         (1024, (45, 19)),
     ];
+
+    #[test]
+    fn a_lattice_beyond_the_estimates_is_refused() {
+        let good = LatticeSet::N2048Q47.lattice();
+        let larger = |modulus_bits| Lattice { modulus: (1u64 << modulus_bits) - 1, modulus_bits, ..good };
+        assert!(larger(50).is_within_the_estimates());
+        assert!(!larger(51).is_within_the_estimates() && !larger(54).is_within_the_estimates());
+        assert!(!Lattice { degree: 1024, ..good }.is_within_the_estimates(), "it was not estimated");
+        assert!(
+            !Lattice { modulus: 1 << 60, ..good }.is_within_the_estimates(),
+            "q has more bits than stated"
+        );
+        assert!(!LatticeSet::InsecureN64Q47.lattice().is_within_the_estimates());
+    }
 
     #[test]
     fn hostile_numbers_are_refused() {

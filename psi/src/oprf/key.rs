@@ -3,8 +3,8 @@
 use curve25519_dalek::scalar::Scalar;
 use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
-use voprf::{OprfServer, Ristretto255};
+use sha2::{Digest, Sha256, Sha512};
+use voprf::{Group, Ristretto255};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{
@@ -15,6 +15,8 @@ use crate::group::{BATCH, Scalars};
 
 /// Domain separation of the key derivation.
 pub(super) const KEY_INFO: &[u8] = b"psi-shazam oprf key v1";
+/// "DeriveKeyPair" and the context string of base mode (RFC 9497, sections 3.1 and 3.2.1).
+const DERIVE_KEY_PAIR: [&[u8]; 2] = [b"DeriveKeyPair", b"OPRFV1-\x00-ristretto255-SHA512"];
 /// The input whose output names a key. Public; no bin ever holds it.
 const KEY_ID_INPUT: &[u8] = b"psi-shazam oprf key identifier v1: not an item";
 
@@ -48,11 +50,19 @@ impl OprfKey {
 
     pub(super) fn derive(seed: &[u8], info: &[u8]) -> Result<OprfKey, Error> {
         let malformed = || Error::Malformed { what: "OPRF seed" };
-        let derived = OprfServer::<Ristretto255>::new_from_seed(seed, info).map_err(|_| malformed())?;
-        let mut bytes: Zeroizing<[u8; 32]> = Zeroizing::new([0; 32]);
-        bytes.copy_from_slice(&derived.serialize());
-        let scalar = Option::from(Scalar::from_canonical_bytes(*bytes)).ok_or_else(malformed)?;
-        Ok(OprfKey { scalar, arithmetic: Arithmetic::detect() })
+        let info_length = u16::try_from(info.len()).map_err(|_| malformed())?.to_be_bytes();
+        for counter in 0..=u8::MAX {
+            let input: [&[u8]; 4] = [seed, &info_length, info, &[counter]];
+            // `Scalar` is `Copy`: one that is bound to a name stays on the stack until it is wiped.
+            let mut scalar =
+                Ristretto255::hash_to_scalar::<Sha512>(&input, &DERIVE_KEY_PAIR).map_err(|_| malformed())?;
+            let key = OprfKey { scalar, arithmetic: Arithmetic::detect() };
+            scalar.zeroize();
+            if key.scalar != Scalar::ZERO {
+                return Ok(key);
+            }
+        }
+        Err(malformed())
     }
 
     /// The same key, computing by `arithmetic`.

@@ -6,6 +6,7 @@
 
 mod blind;
 mod key;
+mod known_answer;
 mod masks;
 
 use sha2::{Digest, Sha512};
@@ -17,6 +18,7 @@ use crate::group::{self, UNIFORM_BYTES, hash_to_uniform};
 pub use crate::group::Arithmetic;
 pub use blind::{BlindedItems, blind, blind_by};
 pub use key::{KeyId, OprfKey};
+pub(crate) use known_answer::holds as known_answer;
 pub use masks::ItemKey;
 pub(crate) use masks::{LabelMasks, TOGETHER};
 
