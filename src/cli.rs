@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 /// Name a recording without showing it to anyone.
@@ -55,6 +56,9 @@ Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must
     /// Show the key by which clients know this server, or replace it
     #[command(after_help = "Example: psi-shazam identity")]
     Identity(IdentityArgs),
+    /// Make, list or revoke access tokens, for `serve --require-token`
+    #[command(subcommand, after_help = "Example: psi-shazam token create phone > phone.token")]
+    Token(TokenCommand),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
@@ -84,6 +88,19 @@ pub struct ServeArgs {
     /// `auto`: compact only where fast would take more than half of the memory available
     #[arg(long, value_enum, default_value_t = ShardLayout::Auto)]
     pub layout: ShardLayout,
+    /// OPRF batches per minute and client (an IPv4 address, or 64 bits of IPv6), and as many queries; a query
+    /// needs one of both. 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 120, env = "PSI_SHAZAM_EVALUATIONS_PER_MINUTE")]
+    pub evaluations_per_minute: u32,
+    /// OPRF batches per minute of all clients together. 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0, env = "PSI_SHAZAM_EVALUATIONS_PER_MINUTE_OVERALL")]
+    pub evaluations_per_minute_overall: u32,
+    /// Requests for manifests, catalogues and hints per minute and client. 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 600, env = "PSI_SHAZAM_SETUPS_PER_MINUTE")]
+    pub setups_per_minute: u32,
+    /// Answer only clients that show an access token (`psi-shazam token`)
+    #[arg(long, env = "PSI_SHAZAM_REQUIRE_TOKEN", value_parser = FalseyValueParser::new())]
+    pub require_token: bool,
     /// The database's folder
     #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
     pub db: Option<PathBuf>,
@@ -107,6 +124,13 @@ pub struct QueryArgs {
     /// The key that the server must have, as `serve` prints it; without it the first key seen is kept
     #[arg(long, value_name = "KEY", requires = "server")]
     pub server_key: Option<client::ServerKey>,
+    /// The access token that the server wants. Others on this machine can see arguments: better set
+    /// PSI_SHAZAM_TOKEN, or use a file
+    #[arg(long, value_name = "TOKEN", env = "PSI_SHAZAM_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A file with the access token, which nobody else may read
+    #[arg(long, value_name = "FILE", env = "PSI_SHAZAM_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// Keep nothing of the server on disk; then it cannot tell by it that somebody comes back
     #[arg(long, requires = "server")]
     pub no_cache: bool,
@@ -140,6 +164,24 @@ pub struct IdentityArgs {
     /// Make a new key; the old one is kept in a file beside it. Stop the daemon first
     #[arg(long)]
     pub rotate: bool,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and show it, once
+    Create(NamedTokenArgs),
+    /// List the tokens' names
+    List(DatabaseArgs),
+    /// Revoke a token: the next request under it is refused
+    Revoke(NamedTokenArgs),
+}
+
+#[derive(Args)]
+pub struct NamedTokenArgs {
+    /// What you call the token, such as who holds it
+    pub name: String,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

@@ -40,7 +40,9 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
 async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
     let daemon = query::start_embedded(database).await?;
     println!("Serving on {} (UDP), server key {}\n", daemon.local_addr(), daemon.server_key());
-    let mut client = query::connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key())).await?;
+    let mut client =
+        query::connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key()), daemon.owner_token())
+            .await?;
     let mut matched = [false; 2];
     for (matched, recording) in matched.iter_mut().zip(RECORDINGS) {
         *matched = tell(&mut client, &audio.join(recording), recording).await?;

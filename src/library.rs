@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use db::{Added, Database, EncodeReport, NewTrack, Stats, StoredTrack};
+use db::{Added, Database, EncodeReport, NewTrack, Stats, StoredToken, StoredTrack};
 use fingerprint::Settings;
 use server::admin::{AdminClient, Description};
 
@@ -132,6 +132,30 @@ impl Library {
                 Ok(removed)
             }
             Library::Daemon(client) => Ok(client.remove(tracks)?),
+        }
+    }
+
+    /// Keeps an access token.
+    pub fn add_token(&self, name: &str, digest: [u8; 32]) -> Result<()> {
+        match self {
+            Library::Local(database) => Ok(database.add_token(name, digest)?),
+            Library::Daemon(client) => Ok(client.add_token(name, digest)?),
+        }
+    }
+
+    /// All access tokens.
+    pub fn tokens(&self) -> Result<Vec<StoredToken>> {
+        match self {
+            Library::Local(database) => Ok(database.tokens()?),
+            Library::Daemon(client) => Ok(client.tokens()?),
+        }
+    }
+
+    /// Forgets an access token; whether there was one of this name.
+    pub fn remove_token(&self, name: &str) -> Result<bool> {
+        match self {
+            Library::Local(database) => Ok(database.remove_token(name)?),
+            Library::Daemon(client) => Ok(client.remove_token(name)?),
         }
     }
 

@@ -16,6 +16,7 @@ mod memory;
 mod output;
 mod query;
 mod serve;
+mod token;
 mod tracks;
 
 use std::io::{IsTerminal, Write};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Compact(args) => tracks::compact(&args),
         Command::Check(args) => check::run(&args),
         Command::Identity(args) => identity::run(&args),
+        Command::Token(command) => token::run(&command),
         Command::Demo(args) => demo::run(&args),
     };
     result.unwrap_or_else(|error| {

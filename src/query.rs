@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use client::{Cache, Client, ClientConfig, Question, Trust};
+use client::{AccessToken, Cache, Client, ClientConfig, Question, Trust};
 use db::Database;
 use fingerprint::Recording;
 use rayon::prelude::*;
@@ -17,6 +17,7 @@ use server::{Config, Daemon};
 use crate::cli::{self, QueryArgs};
 use crate::library::Library;
 use crate::output::{self, FileAnswer, FileError};
+use crate::token;
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
 const STDIN_CAP: u64 = 1 << 30;
@@ -42,7 +43,8 @@ async fn connect(args: &QueryArgs) -> Result<(Client, Option<Daemon>)> {
             true => Cache::in_memory(),
             false => Cache::in_folder(folders.cache_dir()),
         };
-        return Ok((Client::connect(server, ClientConfig::new(trust, cache)).await?, None));
+        let config = ClientConfig { token: token::given(args)?, ..ClientConfig::new(trust, cache) };
+        return Ok((Client::connect(server, config).await?, None));
     }
     let folder = cli::database_folder(&args.database.db)?;
     let database = match tokio::task::spawn_blocking(move || Library::open(&folder, false)).await?? {
@@ -50,30 +52,33 @@ async fn connect(args: &QueryArgs) -> Result<(Client, Option<Daemon>)> {
         Library::Daemon(daemon) => {
             let found = daemon.describe()?;
             let trust = Trust::Pinned(found.key.parse()?);
-            return Ok((connect_local(found.address, trust).await?, None));
+            let token = daemon.owner_token()?;
+            return Ok((connect_local(found.address, trust, token).await?, None));
         }
     };
     let daemon = start_embedded(Arc::new(*database)).await?;
-    let client = connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key())).await?;
+    let client =
+        connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key()), daemon.owner_token()).await?;
     Ok((client, Some(daemon)))
 }
 
 /// A daemon on a free port of the loopback interface, without limits: its one client is this process.
 pub async fn start_embedded(database: Arc<Database>) -> Result<Daemon> {
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
-    let config = Config { listen, evaluations_per_minute: 0, ..Config::default() };
+    let config = Config { listen, evaluations_per_minute: 0, setups_per_minute: 0, ..Config::default() };
     Ok(Daemon::start(config, database, false).await?)
 }
 
 /// Connects to a daemon of this machine.
-pub async fn connect_local(address: SocketAddr, trust: Trust) -> Result<Client> {
+pub async fn connect_local(address: SocketAddr, trust: Trust, token: AccessToken) -> Result<Client> {
     let ip = match address.ip() {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         ip => ip,
     };
     let server = SocketAddr::new(ip, address.port()).to_string();
-    Ok(Client::connect(&server, ClientConfig::new(trust, Cache::in_memory())).await?)
+    let config = ClientConfig { token: Some(token), ..ClientConfig::new(trust, Cache::in_memory()) };
+    Ok(Client::connect(&server, config).await?)
 }
 
 /// Files are decoded before the server hears of them, some at a time, so that neither a file that

@@ -32,11 +32,21 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
 
 async fn serve(args: &ServeArgs, database: Arc<Database>) -> Result<()> {
     let stop = stop_signal()?;
-    let config = Config { listen: args.listen, ..Config::default() };
+    let config = Config {
+        listen: args.listen,
+        evaluations_per_minute: args.evaluations_per_minute,
+        evaluations_per_minute_overall: args.evaluations_per_minute_overall,
+        setups_per_minute: args.setups_per_minute,
+        require_token: args.require_token,
+        ..Config::default()
+    };
     let layout = matrix_layout(args.layout, &database)?;
     tracing::info!(?layout, bytes = database.matrix_bytes(layout)?, "shards in memory");
     database.set_matrix_layout(layout);
     let daemon = Daemon::start(config, database.clone(), true).await?;
+    if args.require_token && database.tokens()?.is_empty() {
+        tracing::warn!("nobody can ask before `psi-shazam token create NAME`");
+    }
     let stats = database.stats()?;
     println!("listening on  {} (UDP)", daemon.local_addr());
     println!("server key    {}", daemon.server_key());

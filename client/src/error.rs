@@ -108,6 +108,18 @@ pub enum Error {
     /// The server refused.
     #[error("the server refused ({:?}): {}", .0.code, .0.text.escape_debug())]
     Refused(Refusal),
+    /// The server answers holders of an access token only.
+    #[error(
+        "the server wants an access token, and none was given; ask its owner for one, and pass it as \
+         PSI_SHAZAM_TOKEN, or in a file by --token-file"
+    )]
+    TokenWanted,
+    /// The server does not know the access token.
+    #[error("the server does not take this access token: it is wrong, or was revoked; ask its owner")]
+    TokenRefused,
+    /// The server has too much to do, also after some waiting.
+    #[error("the server is busy ({}); ask again in {:.1} s", .0.text.escape_debug(), f64::from(.0.retry_after_ms) / 1e3)]
+    Busy(Refusal),
     /// The server answered something that was not asked.
     #[error("the server answered {what} with something else")]
     Unexpected {

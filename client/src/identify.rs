@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fingerprint::{Settings, Track, Verdict, align};
 use psi::oprf::ItemKey;
 use psi::query::{AskedKey, KnownShard, Pending, Returned};
+use psi::token::AccessToken;
 use psi::wire::{RefusalCode, Request, Response, response_cap};
 use psi::{bins, oprf, query};
 use rand::rngs::OsRng;
@@ -33,12 +34,14 @@ pub struct ClientConfig {
     /// Longest wait for a connection and for each request; large messages get a second more for every
     /// 64 KiB. Default: 20 s.
     pub timeout: Duration,
+    /// Shown to the server before anything is asked. Default: none.
+    pub token: Option<AccessToken>,
 }
 
 impl ClientConfig {
     /// With default timeouts.
     pub fn new(trust: Trust, cache: Cache) -> ClientConfig {
-        ClientConfig { trust, cache, timeout: TIMEOUT }
+        ClientConfig { trust, cache, timeout: TIMEOUT, token: None }
     }
 }
 
@@ -63,10 +66,14 @@ impl Client {
     /// and the port may be left out ([`crate::DEFAULT_PORT`]). All addresses of the host are tried.
     ///
     /// # Errors
-    /// [`Error::KeyChanged`], [`Error::WrongKey`] and everything about addresses and connections.
+    /// [`Error::KeyChanged`], [`Error::WrongKey`], [`Error::TokenRefused`] and everything about addresses and connections.
     pub async fn connect(server: &str, config: ClientConfig) -> Result<Client, Error> {
         let start = Instant::now();
-        let transport = Transport::connect(server, &config.trust, config.timeout).await?;
+        blocking(psi::self_check).await??;
+        let mut transport = Transport::connect(server, &config.trust, config.timeout).await?;
+        if let Some(token) = config.token {
+            transport.show(token).await?;
+        }
         let cache = config.cache.of_server(transport.key());
         let setup = start.elapsed();
         Ok(Client { transport, cache, held: None, current: false, given: None, setup })

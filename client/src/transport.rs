@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use psi::wire::{HEADER_BYTES, Header, RefusalCode, Request, Response};
+use psi::token::AccessToken;
+use psi::wire::{HEADER_BYTES, Header, Refusal, RefusalCode, Request, Response, response_cap};
 use quinn::congestion::CubicConfig;
 use quinn::{Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
 use tokio::task::JoinSet;
@@ -79,6 +80,8 @@ pub(crate) struct Transport {
     timeout: Duration,
     transcript: Vec<Record>,
     bytes: Bytes,
+    /// Whether an access token was shown.
+    shown: bool,
 }
 
 impl Transport {
@@ -104,6 +107,7 @@ impl Transport {
             timeout: patience,
             transcript: Vec::new(),
             bytes: Bytes::default(),
+            shown: false,
         })
     }
 
@@ -132,9 +136,28 @@ impl Transport {
                     retries += 1;
                     sleep(Duration::from_millis(refusal.retry_after_ms.into()).min(BUSY_WAIT)).await;
                 }
-                Response::Refused(refusal) => return Err(Error::Refused(refusal)),
+                Response::Refused(refusal) => return Err(self.refused(refusal)),
                 response => return Ok(response),
             }
+        }
+    }
+
+    /// Shows an access token; all requests that follow are its holder's.
+    pub async fn show(&mut self, token: AccessToken) -> Result<(), Error> {
+        let (what, request) = ("the access token", Request::Token(token));
+        self.shown = true;
+        match self.call(what, &request, response_cap(None, &request, 0)).await? {
+            Response::Admitted => Ok(()),
+            _ => Err(Error::Unexpected { what }),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        match refusal.code {
+            RefusalCode::Unauthorized if self.shown => Error::TokenRefused,
+            RefusalCode::Unauthorized => Error::TokenWanted,
+            RefusalCode::Busy => Error::Busy(refusal),
+            _ => Error::Refused(refusal),
         }
     }
 
@@ -180,7 +203,7 @@ impl Transport {
         let length = frame.len() as u64;
         self.transcript.push(Record { direction: Direction::Sent, kind: frame[0], length });
         match request {
-            Request::Attachment(_) | Request::Hints(_) => self.bytes.setup_sent += length,
+            Request::Attachment(_) | Request::Hints(_) | Request::Token(_) => self.bytes.setup_sent += length,
             _ => self.bytes.sent += length,
         }
     }
@@ -188,7 +211,7 @@ impl Transport {
     fn note_received(&mut self, response: &Response, kind: u8, length: u64) {
         self.transcript.push(Record { direction: Direction::Received, kind, length });
         match response {
-            Response::Manifest(_) | Response::Attachment(_) | Response::Hints(_) => {
+            Response::Manifest(_) | Response::Attachment(_) | Response::Hints(_) | Response::Admitted => {
                 self.bytes.setup_received += length;
             }
             _ => self.bytes.received += length,

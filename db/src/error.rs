@@ -90,6 +90,18 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// No name for an access token.
+    #[error("a token's name has 1 to {most} bytes, none of them a control character")]
+    TokenName {
+        /// Most bytes.
+        most: usize,
+    },
+    /// There is an access token of this name.
+    #[error("there is a token {name:?} already; revoke it first, or choose another name")]
+    TokenExists {
+        /// The name.
+        name: String,
+    },
     /// sled failed.
     #[error("storage: {0}")]
     Storage(#[from] sled::Error),

@@ -13,6 +13,7 @@
 //! | `check`, `repair` | everything verified; what can be derived made anew |
 //! | `tracks` | tracks and their postings: added, removed, listed |
 //! | `layout` | the file that says which shards are in force |
+//! | `tokens` | access tokens: names and digests |
 //! | `plan` | how many points a bin holds and how many shards there are: the cost model |
 //! | `postings` | postings gathered, sorted, and packed into shards |
 //! | `encode` | shards encoded, all of them or only the open ones, and put in force |
@@ -43,6 +44,7 @@ mod stats;
 mod store;
 mod table;
 mod tables;
+mod tokens;
 mod tracks;
 mod whole;
 
@@ -55,4 +57,5 @@ pub use schema::SCHEMA_VERSION;
 pub use served::Served;
 pub use stats::Stats;
 pub use store::{ASKED, Database, IDENTITY};
+pub use tokens::StoredToken;
 pub use tracks::{Added, NewTrack, StoredTrack};

@@ -108,6 +108,10 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
         for track in &sound.tracks {
             tables.put_track(track, &opened.tables.postings_of(track.id)?, sound.next)?;
         }
+        // A token that cannot be read is revoked by that: the safe side.
+        for (name, token) in opened.tables.tokens.entries([]).map_while(Result::ok) {
+            tables.tokens.insert(name, &token)?;
+        }
         tables.meta.insert("next", &schema::encode(&sound.next))?;
         tables.meta.insert("settings", &sound.settings)?;
         tables.meta.insert("key", &sound.key.id().0)?;

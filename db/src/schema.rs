@@ -11,6 +11,7 @@
 //! | `contents` | SHA-256 of the file | track u32 BE |
 //! | `postings` | track u32 BE, chunk u32 BE | [`encode_postings`] |
 //! | `items` | hash u32 BE | [`psi::oprf::ItemKey::to_bytes`], 20 bytes |
+//! | `tokens` | name | postcard [`crate::tokens::StoredToken`] |
 //!
 //! Files beside the store: the layout ([`crate::layout`]), the ledger ([`crate::ledger`]), the encoded shards
 //! ([`crate::files`]).

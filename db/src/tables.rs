@@ -41,6 +41,7 @@ pub(crate) struct Tables {
     pub contents: Table,
     pub postings: Table,
     pub items: Table,
+    pub tokens: Table,
 }
 
 impl Tables {
@@ -53,6 +54,7 @@ impl Tables {
             contents: table("contents")?,
             postings: table("postings")?,
             items: table("items")?,
+            tokens: table("tokens")?,
             db,
         })
     }

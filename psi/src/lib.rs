@@ -40,6 +40,7 @@ mod rlwe;
 mod secrecy;
 mod self_check;
 pub mod shard;
+pub mod token;
 pub mod wire;
 
 pub use error::Error;

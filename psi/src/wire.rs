@@ -8,12 +8,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::Error;
 pub use crate::manifest::{Manifest, ShardInfo};
 use crate::oprf::ELEMENT_BYTES;
 use crate::params::{MAX_SHARDS, Params};
 use crate::shard::ShardUid;
+use crate::token::AccessToken;
 
 /// Version of everything in this module; also part of the ALPN name.
 pub const PROTOCOL_VERSION: u16 = 2;
@@ -68,12 +70,14 @@ pub enum RefusalCode {
     Busy = 3,
     /// The server failed.
     Internal = 4,
+    /// The server answers holders of an access token only, and this client has shown none that it knows.
+    Unauthorized = 5,
 }
 
 impl RefusalCode {
     fn from_byte(byte: u8) -> Option<RefusalCode> {
         use RefusalCode::*;
-        [Invalid, Stale, Busy, Internal].into_iter().find(|&code| code as u8 == byte)
+        [Invalid, Stale, Busy, Internal, Unauthorized].into_iter().find(|&code| code as u8 == byte)
     }
 }
 
@@ -109,6 +113,8 @@ pub enum Request {
         /// Encrypted powers.
         upload: Vec<u8>,
     },
+    /// Shows an access token, for all requests that follow on this connection.
+    Token(AccessToken),
 }
 
 /// What a server sends.
@@ -126,6 +132,8 @@ pub enum Response {
     Evaluated(Vec<u8>),
     /// Answers of all shards, in the manifest's order.
     Answer(Vec<u8>),
+    /// The token is good.
+    Admitted,
     /// A typed error.
     Refused(Refusal),
 }
@@ -164,6 +172,7 @@ pub fn request_cap(params: &Params) -> u64 {
 pub fn response_cap(params: Option<&Params>, request: &Request, shards: usize) -> u64 {
     let refusal = (5 + REFUSAL_TEXT_CAP) as u64;
     let expected = match (request, params) {
+        (Request::Token(_), _) => 0,
         (Request::Manifest { .. }, _) | (_, None) => MANIFEST_CAP,
         (Request::Attachment(_), _) => ATTACHMENT_CAP,
         (Request::Hints(uids), Some(params)) => (uids.len() * params.hint_bytes()) as u64,
@@ -200,6 +209,7 @@ impl Request {
             }
             Request::Evaluate(elements) => frame(4, &[elements]),
             Request::Query { manifest, upload } => frame(5, &[&manifest.0, upload]),
+            Request::Token(token) => frame(6, &[token.as_bytes()]),
         }
     }
 
@@ -226,6 +236,14 @@ impl Request {
                     payload.split_first_chunk::<32>().ok_or(Error::Malformed { what: "query" })?;
                 Ok(Request::Query { manifest: Digest(*digest), upload: upload.to_vec() })
             }
+            6 => {
+                let payload = Zeroizing::new(payload);
+                let (actual, expected) = (payload.len(), AccessToken::BYTES);
+                let length = Error::Length { what: "access token", actual, expected };
+                Ok(Request::Token(AccessToken::from_bytes(
+                    payload.as_slice().try_into().map_err(|_| length)?,
+                )))
+            }
             _ => Err(Error::Malformed { what: "request kind" }),
         }
     }
@@ -245,6 +263,7 @@ impl Response {
                 let text = &refusal.text.as_bytes()[..refusal.text.floor_char_boundary(REFUSAL_TEXT_CAP)];
                 frame(7, &[&[refusal.code as u8], &refusal.retry_after_ms.to_le_bytes(), text])
             }
+            Response::Admitted => frame(8, &[]),
         }
     }
 
@@ -261,6 +280,7 @@ impl Response {
             5 => Ok(Response::Answer(payload)),
             6 if payload.is_empty() => Ok(Response::Current),
             7 => Refusal::decode(&payload).map(Response::Refused),
+            8 if payload.is_empty() => Ok(Response::Admitted),
             _ => Err(Error::Malformed { what: "response kind" }),
         }
     }

@@ -39,6 +39,15 @@ pub struct Config {
     /// OPRF batches per minute and client (one IPv4 address, or 64 bits of IPv6), and as many queries;
     /// each query needs one of both. 0: no limit. Default 120: a query a second, and as many retries.
     pub evaluations_per_minute: u32,
+    /// OPRF batches per minute of all clients together. 0, the default: no limit but the machine's, which
+    /// `running` and `queue` make. A limit slows down an enumeration from many addresses.
+    pub evaluations_per_minute_overall: u32,
+    /// Requests for manifests, catalogues and hints per minute and client. 0: no limit. Default 600: a client
+    /// needs one for every connection, and a few more where the catalogue has changed.
+    pub setups_per_minute: u32,
+    /// Whether clients must show an access token before they learn anything, the catalogue included. Default:
+    /// no, because a song is what anybody may hear.
+    pub require_token: bool,
 }
 
 impl Default for Config {
@@ -55,6 +64,9 @@ impl Default for Config {
             running: 2,
             queue: 64,
             evaluations_per_minute: 120,
+            evaluations_per_minute_overall: 0,
+            setups_per_minute: 600,
+            require_token: false,
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Counters {
     pub evaluations: u64,
     /// Requests refused, whatever the reason.
     pub refusals: u64,
+    /// Those of them that came too often, from one address or from all.
+    pub limited: u64,
     /// Bytes of frames read.
     pub bytes_in: u64,
     /// Bytes of frames written.
@@ -25,6 +27,7 @@ pub(crate) struct Counting {
     pub queries: AtomicU64,
     pub evaluations: AtomicU64,
     pub refusals: AtomicU64,
+    pub limited: AtomicU64,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
 }
@@ -36,6 +39,7 @@ impl Counting {
             queries: self.queries.load(Relaxed),
             evaluations: self.evaluations.load(Relaxed),
             refusals: self.refusals.load(Relaxed),
+            limited: self.limited.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
         }

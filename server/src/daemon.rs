@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use psi::evaluate::{self, MAX_BATCH};
 use psi::oprf::{ELEMENT_BYTES, KeyId, OprfKey};
+use psi::token::TokenDigest;
 use psi::wire::{Refusal, request_cap};
 use quinn::congestion::CubicConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt};
@@ -24,6 +25,7 @@ use crate::limits::{RateLimit, Seat, Seats};
 use crate::passes::Passes;
 use crate::refusals::invalid;
 use crate::snapshot::Snapshot;
+use crate::tokens::Tokens;
 use crate::workers::Workers;
 use crate::{Error, session};
 
@@ -36,6 +38,8 @@ const FIRST_FLIGHT: u64 = 32 * 1200;
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 /// Above this share of the connections, new clients must first prove their address.
 const PROOF_SHARE: u32 = 4;
+/// Wrong access tokens per minute and client: more than anybody mistypes, and nothing against 2^256.
+const GUESSES_PER_MINUTE: u32 = 10;
 /// How long closed connections may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -57,6 +61,12 @@ pub(crate) struct Shared {
     pub passes: Passes<Snapshot, Vec<u8>>,
     pub evaluations: RateLimit,
     pub queries: RateLimit,
+    /// The evaluations of all clients together.
+    pub overall: RateLimit,
+    pub setups: RateLimit,
+    /// Wrong access tokens.
+    pub guesses: RateLimit,
+    pub tokens: Tokens,
     pub counting: Counting,
     seats: Arc<Seats>,
     key_id: KeyId,
@@ -79,7 +89,7 @@ impl Server {
     /// Opens the socket and serves on the tokio runtime that this is called in.
     ///
     /// # Errors
-    /// [`Error::Setting`], [`Error::Bind`], [`Error::Key`], [`Error::Tls`].
+    /// [`Error::Setting`], [`Error::SelfCheck`], [`Error::Bind`], [`Error::Key`], [`Error::Tls`].
     pub fn start(
         config: Config,
         identity: &Identity,
@@ -87,6 +97,7 @@ impl Server {
         snapshot: Arc<Snapshot>,
     ) -> Result<Server, Error> {
         config.check()?;
+        psi::self_check().map_err(Error::SelfCheck)?;
         let crypto = identity.server_config()?;
         let shared = Arc::new(Shared::new(config, key, snapshot)?);
         let config = &shared.config;
@@ -117,6 +128,12 @@ impl Server {
     /// [`Error::Key`] for one of another OPRF key: its labels could not be unmasked.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
         self.shared.publish(snapshot)
+    }
+
+    /// The access tokens that admit from now on, and no others ([`Config::require_token`]). At first there are
+    /// none.
+    pub fn set_tokens(&self, known: Vec<TokenDigest>) {
+        self.shared.tokens.replace(known);
     }
 
     /// What it has done so far.
@@ -168,6 +185,10 @@ impl Shared {
             workers,
             evaluations: RateLimit::new(config.evaluations_per_minute),
             queries: RateLimit::new(config.evaluations_per_minute),
+            overall: RateLimit::new(config.evaluations_per_minute_overall),
+            setups: RateLimit::new(config.setups_per_minute),
+            guesses: RateLimit::new(GUESSES_PER_MINUTE),
+            tokens: Tokens::new(config.require_token),
             counting: Counting::default(),
             seats: Seats::new(config.max_connections_per_client),
             memory: Arc::new(Semaphore::new(kibibytes(config.upload_memory) as usize)),

@@ -40,6 +40,9 @@ pub enum Error {
         /// Which part.
         what: &'static str,
     },
+    /// This machine computes something wrong.
+    #[error(transparent)]
+    SelfCheck(psi::Error),
     /// The manifest breaks the protocol's rules.
     #[error(transparent)]
     Manifest(#[from] psi::Error),

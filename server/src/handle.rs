@@ -1,18 +1,23 @@
 //! One request: what it may ask, who works on it, what goes back.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use psi::oprf::ELEMENT_BYTES;
 use psi::shard::ShardUid;
+use psi::token::AccessToken;
 use psi::wire::{Digest, HEADER_BYTES, Refusal, RefusalCode, Request, Response};
 
 use crate::counters::add;
 use crate::daemon::Shared;
 use crate::limits::RateLimit;
-use crate::refusals::{invalid, refuse_until, stale};
+use crate::refusals::{invalid, refuse_until, stale, unauthorized};
 use crate::snapshot::Snapshot;
+use crate::tokens::Pass;
+
+/// Stands for all clients together in a limit by address; no client has it.
+const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// A response, perhaps one whose bytes stay where they are.
 pub(crate) enum Reply {
@@ -40,9 +45,25 @@ impl Reply {
     }
 }
 
-pub(crate) async fn handle(shared: &Shared, client: IpAddr, request: Request) -> Result<Reply, Refusal> {
+pub(crate) async fn handle(
+    shared: &Shared,
+    client: IpAddr,
+    pass: &Pass,
+    request: Request,
+) -> Result<Reply, Refusal> {
+    if let Request::Token(token) = &request {
+        return show_token(shared, client, pass, token);
+    }
+    if !shared.tokens.admit(pass) {
+        return Err(unauthorized());
+    }
+    // Evaluations and queries are counted where they are found to be whole.
+    if !matches!(request, Request::Evaluate(_) | Request::Query { .. }) {
+        within(shared, &shared.setups, client)?;
+    }
     let snapshot = shared.snapshot();
     match request {
+        Request::Token(_) => whole(Response::Admitted), // it was looked at above
         Request::Manifest { held } if held == Some(snapshot.digest()) => whole(Response::Current),
         Request::Manifest { .. } => whole(Response::Manifest(snapshot.encoded().to_vec())),
         Request::Attachment(digest) => {
@@ -57,6 +78,18 @@ pub(crate) async fn handle(shared: &Shared, client: IpAddr, request: Request) ->
 
 fn whole(response: Response) -> Result<Reply, Refusal> {
     Ok(Reply::Frame(response.encode()))
+}
+
+/// Whoever guesses too often is told to wait before the next token is looked at.
+fn show_token(shared: &Shared, client: IpAddr, pass: &Pass, token: &AccessToken) -> Result<Reply, Refusal> {
+    let now = Instant::now();
+    let patience = |wait| busy(shared, wait, "too many wrong tokens from this address");
+    shared.guesses.look(client, now).map_err(patience)?;
+    if shared.tokens.show(pass, token) {
+        return whole(Response::Admitted);
+    }
+    let _ = shared.guesses.take(client, now); // two at a time may both have found the last one
+    Err(unauthorized())
 }
 
 fn hints(shared: &Shared, uids: &[ShardUid]) -> Result<Reply, Refusal> {
@@ -81,7 +114,8 @@ async fn evaluate_items(
         let text = || format!("{} bytes of OPRF elements, expected {expected}", elements.len());
         return Err(if earlier { stale() } else { invalid(text()) });
     }
-    within(&shared.evaluations, client)?;
+    within(shared, &shared.evaluations, client)?;
+    within(shared, &shared.overall, EVERYBODY)?;
     let key = shared.key.clone();
     let evaluated = shared.workers.run(move || key.evaluate(&elements)).await?;
     let evaluated = evaluated.map_err(|error| invalid(error.to_string()))?;
@@ -100,16 +134,21 @@ async fn answer_query(
     if actual != expected {
         return Err(invalid(format!("an upload of {actual} bytes, expected {expected}")));
     }
-    within(&shared.queries, client)?;
+    within(shared, &shared.queries, client)?;
     let answer = shared.passes.answer(snapshot, upload).await?;
     add(&shared.counting.queries, 1);
     whole(Response::Answer(answer))
 }
 
-fn within(limit: &RateLimit, client: IpAddr) -> Result<(), Refusal> {
-    let refusal = |wait: Duration| {
-        let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
-        refuse_until(RefusalCode::Busy, wait, "too many queries from this address")
-    };
-    limit.take(client, Instant::now()).map_err(refusal)
+fn within(shared: &Shared, limit: &RateLimit, client: IpAddr) -> Result<(), Refusal> {
+    limit.take(client, Instant::now()).map_err(|wait| {
+        let whose = if client == EVERYBODY { "from all addresses together" } else { "from this address" };
+        busy(shared, wait, &format!("too many requests {whose}"))
+    })
+}
+
+fn busy(shared: &Shared, wait: Duration, text: &str) -> Refusal {
+    add(&shared.counting.limited, 1);
+    let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
+    refuse_until(RefusalCode::Busy, wait, text)
 }

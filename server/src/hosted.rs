@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use client::ServerKey;
 use db::{Database, EncodeReport};
+use psi::token::{AccessToken, TokenDigest};
 use tokio::task::spawn_blocking;
 
 use crate::admin::{AdminHost, Description};
@@ -40,6 +41,8 @@ pub(crate) struct Hosted {
     server: Server,
     /// Held from encoding to publishing, so that no older state follows a newer one.
     publishing: Mutex<()>,
+    /// What whoever may use the admin socket is admitted by; of this process, and never on disk.
+    owner: AccessToken,
 }
 
 impl Hosted {
@@ -51,6 +54,32 @@ impl Hosted {
     /// Lays the shards out anew, and publishes them.
     pub fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
         self.publish_after(|database| database.compact(progress))
+    }
+
+    /// The token of the owner's own queries.
+    pub fn owner_token(&self) -> &AccessToken {
+        &self.owner
+    }
+
+    /// Keeps a token; it admits when this returns.
+    pub fn add_token(&self, name: &str, digest: [u8; 32]) -> Result<(), DaemonError> {
+        self.database.add_token(name, digest)?;
+        self.admit_tokens()
+    }
+
+    /// Forgets a token; the next request under it is refused. Whether there was one.
+    pub fn remove_token(&self, name: &str) -> Result<bool, DaemonError> {
+        let known = self.database.remove_token(name)?;
+        self.admit_tokens()?;
+        Ok(known)
+    }
+
+    fn admit_tokens(&self) -> Result<(), DaemonError> {
+        // Two changes at a time must not leave the older list in force.
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.database.tokens()?.into_iter().map(|token| TokenDigest(token.digest));
+        self.server.set_tokens(kept.chain([self.owner.digest()]).collect());
+        Ok(())
     }
 
     fn publish_after(
@@ -99,7 +128,10 @@ impl Daemon {
             settings: database.settings().clone(),
         };
         let path = database.folder().join(crate::admin::SOCKET_NAME);
-        let hosted = Arc::new(Hosted { database, server, publishing: Mutex::new(()) });
+        let owner = AccessToken::generate();
+        let hosted = Arc::new(Hosted { database, server, publishing: Mutex::new(()), owner });
+        let admitting = hosted.clone();
+        spawn_blocking(move || admitting.admit_tokens()).await.map_err(|_| DaemonError::Stopping)??;
         let open = || AdminHost::open(hosted.clone(), description);
         let admin = match admin {
             true => Some(open().map_err(|source| DaemonError::Admin { path, source })?),
@@ -116,6 +148,11 @@ impl Daemon {
     /// The key that clients pin.
     pub fn server_key(&self) -> ServerKey {
         self.key
+    }
+
+    /// A token that this daemon takes for as long as it runs, for queries of its owner.
+    pub fn owner_token(&self) -> AccessToken {
+        self.hosted.owner_token().clone()
     }
 
     /// What it has done so far.

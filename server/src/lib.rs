@@ -8,6 +8,7 @@
 //! | `handle` | one request: what is legal, who works on it |
 //! | `workers` | the bounded queue between sockets and cores |
 //! | `passes` | queries that wait together are answered together |
+//! | `tokens` | who may ask, where not everybody may |
 //! | `limits`, `counters` | how often one client may ask, and what was done |
 //!
 //! The server learns of a query that it was made, when, and from which address: what it logs and counts holds no
@@ -29,6 +30,7 @@ mod passes;
 mod refusals;
 mod session;
 mod snapshot;
+mod tokens;
 mod workers;
 
 pub use config::Config;

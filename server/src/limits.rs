@@ -27,6 +27,15 @@ impl RateLimit {
 
     /// Takes a token, or says how long it takes until there is one.
     pub fn take(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.draw(client, now, 1.0)
+    }
+
+    /// As [`RateLimit::take`], but leaves the token where it is.
+    pub fn look(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.draw(client, now, 0.0)
+    }
+
+    fn draw(&self, client: IpAddr, now: Instant, amount: f64) -> Result<(), Duration> {
         if self.per_minute == 0 {
             return Ok(());
         }
@@ -40,7 +49,7 @@ impl RateLimit {
         bucket.tokens = self.tokens(bucket, now);
         bucket.filled = now;
         if bucket.tokens >= 1.0 {
-            bucket.tokens -= 1.0;
+            bucket.tokens -= amount;
             return Ok(());
         }
         Err(Duration::from_secs_f64((1.0 - bucket.tokens) * 60.0 / full))

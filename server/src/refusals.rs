@@ -16,6 +16,11 @@ pub(crate) fn stale() -> Refusal {
     refuse_until(RefusalCode::Stale, 0, "the manifest has changed")
 }
 
+/// Not before a token was shown; without saying whether the one that was shown is unknown or revoked.
+pub(crate) fn unauthorized() -> Refusal {
+    refuse_until(RefusalCode::Unauthorized, 0, "this server answers holders of an access token only")
+}
+
 /// The server's fault; the log knows more.
 pub(crate) fn internal() -> Refusal {
     refuse_until(RefusalCode::Internal, 0, "the server failed")

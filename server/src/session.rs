@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::frames::{FrameError, read_header, read_payload, write_parts};
+use psi::token::AccessToken;
 use psi::wire::{HEADER_BYTES, Refusal, RefusalCode, Request, Response};
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -13,7 +14,8 @@ use tokio::time::timeout;
 use crate::counters::add;
 use crate::daemon::Shared;
 use crate::handle::{Reply, handle};
-use crate::refusals::{invalid, refuse_until};
+use crate::refusals::{invalid, refuse_until, unauthorized};
+use crate::tokens::Pass;
 
 /// A request or response gets a second more for so many bytes; clients grant the same.
 const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
@@ -28,6 +30,7 @@ const MEMORY_RETRY_MS: u32 = 1000;
 pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop: watch::Receiver<bool>) {
     let peer = connection.remote_address();
     tracing::debug!(%peer, "connection opened");
+    let pass = Arc::new(Pass::default());
     let mut requests = JoinSet::new();
     let reason = loop {
         tokio::select! {
@@ -35,7 +38,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
             stream = connection.accept_bi() => match stream {
                 Ok((send, receive)) => {
                     let client = connection.remote_address().ip();
-                    requests.spawn(serve_stream(shared.clone(), client, send, receive));
+                    requests.spawn(serve_stream(shared.clone(), client, pass.clone(), send, receive));
                 }
                 Err(reason) => break Some(reason),
             },
@@ -52,11 +55,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
 async fn serve_stream(
     shared: Arc<Shared>,
     client: std::net::IpAddr,
+    pass: Arc<Pass>,
     mut send: SendStream,
     mut receive: RecvStream,
 ) {
-    let handled = match read_request(&shared, &mut receive).await {
-        Ok((request, _memory)) => handle(&shared, client, request).await,
+    let handled = match read_request(&shared, &pass, &mut receive).await {
+        Ok((request, _memory)) => handle(&shared, client, &pass, request).await,
         Err(Unread::Refused(refusal)) => {
             let _ = receive.stop(STOPPED); // it may have ended already
             Err(refusal)
@@ -93,11 +97,16 @@ impl From<FrameError> for Unread {
 /// Reads a request; the permit stands for its memory.
 async fn read_request(
     shared: &Shared,
+    pass: &Pass,
     receive: &mut RecvStream,
 ) -> Result<(Request, OwnedSemaphorePermit), Unread> {
     let slow = |_| Unread::Refused(invalid("the request took too long"));
     let cap = shared.request_cap();
     let header = timeout(patience(shared, 0), read_header(receive, cap)).await.map_err(slow)??;
+    // Who may not ask gets no memory either; a token and a manifest's digest are as short as this.
+    if header.length as usize > AccessToken::BYTES && !shared.tokens.admit(pass) {
+        return Err(Unread::Refused(unauthorized()));
+    }
     let memory = shared.upload_memory(header.length).ok_or_else(|| {
         let text = "too many requests at a time";
         Unread::Refused(refuse_until(RefusalCode::Busy, MEMORY_RETRY_MS, text))

@@ -81,7 +81,9 @@ impl User {
         ] {
             command.env(variable, self.path(folder));
         }
-        for variable in ["PSI_SHAZAM_DB", "PSI_SHAZAM_SERVER", "RUST_LOG", "RUST_BACKTRACE"] {
+        for variable in
+            ["PSI_SHAZAM_DB", "PSI_SHAZAM_SERVER", "PSI_SHAZAM_TOKEN", "RUST_LOG", "RUST_BACKTRACE"]
+        {
             command.env_remove(variable);
         }
         command

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,8 @@ impl AdminHost {
         }
         let listener = UnixListener::bind(Place::in_folder(hosted.database.folder())?.path())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        let accepting = tokio::spawn(accept(listener, hosted, description));
+        let owner = fs::metadata(&path)?.uid(); // what this process runs as
+        let accepting = tokio::spawn(accept(listener, owner, hosted, description));
         Ok(AdminHost { path, accepting })
     }
 }
@@ -44,12 +45,16 @@ impl Drop for AdminHost {
     }
 }
 
-async fn accept(listener: UnixListener, hosted: Arc<Hosted>, description: Description) {
+async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>, description: Description) {
     let mut owners = JoinSet::new();
     loop {
         tokio::select! {
             incoming = listener.accept() => match incoming {
                 Ok((stream, _)) => {
+                    if let Err(reason) = check_peer(&stream, owner) {
+                        tracing::warn!(%reason, "the admin socket: turned somebody away");
+                        continue;
+                    }
                     owners.spawn(serve(stream, hosted.clone(), description.clone()));
                 }
                 Err(error) => {
@@ -60,6 +65,19 @@ async fn accept(listener: UnixListener, hosted: Arc<Hosted>, description: Descri
             Some(_) = owners.join_next() => {}
         }
     }
+}
+
+/// The socket's mode keeps others out already, unless somebody changes it, or hands an open one over.
+fn check_peer(stream: &UnixStream, owner: u32) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    match may_command(peer, owner) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("user {peer} is neither user {owner} nor root"))),
+    }
+}
+
+fn may_command(peer: u32, owner: u32) -> bool {
+    peer == owner || peer == 0
 }
 
 async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>, description: Description) {
@@ -140,8 +158,36 @@ fn handle(
                 hosted.encode(&|_, _| {})?;
                 AdminResponse::Removed(removed as u64)
             }
+            AdminRequest::OwnerToken => AdminResponse::OwnerToken(*hosted.owner_token().as_bytes()),
+            AdminRequest::AddToken(name, digest) => {
+                hosted.add_token(&name, digest)?;
+                AdminResponse::Done
+            }
+            AdminRequest::Tokens => AdminResponse::Tokens(database.tokens()?),
+            AdminRequest::RemoveToken(name) => AdminResponse::TokenRemoved(hosted.remove_token(&name)?),
             AdminRequest::Stats => AdminResponse::Stats(Box::new(database.stats()?)),
         })
     })();
     result.unwrap_or_else(|error| AdminResponse::Failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_daemons_user_and_root_command_it() {
+        assert!(may_command(1000, 1000) && may_command(0, 1000) && may_command(0, 0));
+        assert!(!may_command(1001, 1000) && !may_command(1000, 0) && !may_command(u32::MAX, 1000));
+    }
+
+    #[tokio::test]
+    async fn the_system_tells_who_is_at_the_other_end() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let me = ours.peer_cred().unwrap().uid();
+        assert!(check_peer(&ours, me).is_ok());
+        if me != 0 {
+            assert!(check_peer(&ours, me + 1).is_err());
+        }
+    }
 }

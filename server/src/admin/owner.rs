@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use db::{Added, EncodeReport, NewTrack, Stats, StoredTrack};
+use db::{Added, EncodeReport, NewTrack, Stats, StoredToken, StoredTrack};
+use psi::token::AccessToken;
 
 use super::place::Place;
 use super::wire::{self, AdminError, AdminRequest, AdminResponse, Description, SOCKET_NAME};
@@ -118,6 +119,47 @@ impl AdminClient {
     pub fn remove(&self, tracks: Vec<u32>) -> Result<usize, AdminError> {
         match self.call(&AdminRequest::Remove(tracks), &|_, _| {})? {
             AdminResponse::Removed(count) => Ok(count as usize),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
+    /// A token that the daemon takes from its owner.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn owner_token(&self) -> Result<AccessToken, AdminError> {
+        match self.call(&AdminRequest::OwnerToken, &|_, _| {})? {
+            AdminResponse::OwnerToken(bytes) => Ok(AccessToken::from_bytes(bytes)),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
+    /// Keeps an access token; it admits when this returns.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn add_token(&self, name: &str, digest: [u8; 32]) -> Result<(), AdminError> {
+        self.done(&AdminRequest::AddToken(name.to_owned(), digest))
+    }
+
+    /// All access tokens.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn tokens(&self) -> Result<Vec<StoredToken>, AdminError> {
+        match self.call(&AdminRequest::Tokens, &|_, _| {})? {
+            AdminResponse::Tokens(tokens) => Ok(tokens),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
+    /// Forgets an access token; whether there was one of this name.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn remove_token(&self, name: &str) -> Result<bool, AdminError> {
+        match self.call(&AdminRequest::RemoveToken(name.to_owned()), &|_, _| {})? {
+            AdminResponse::TokenRemoved(known) => Ok(known),
             _ => Err(AdminError::Unexpected),
         }
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use db::{Added, EncodeReport, NewTrack, Stats, StoredTrack};
+use db::{Added, EncodeReport, NewTrack, Stats, StoredToken, StoredTrack};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The socket's name in the database's folder.
@@ -25,6 +25,12 @@ pub(super) enum AdminRequest {
     List,
     Remove(Vec<u32>),
     Stats,
+    /// The token of the owner's own queries.
+    OwnerToken,
+    /// Name and digest of an access token.
+    AddToken(String, [u8; 32]),
+    Tokens,
+    RemoveToken(String),
 }
 
 /// What the daemon answers.
@@ -41,6 +47,10 @@ pub(super) enum AdminResponse {
     Removed(u64),
     Stats(Box<Stats>),
     Failed(String),
+    OwnerToken([u8; 32]),
+    Tokens(Vec<StoredToken>),
+    /// Whether there was one.
+    TokenRemoved(bool),
 }
 
 /// Who the daemon is.

@@ -115,3 +115,45 @@ async fn a_stopping_server_finishes_what_it_began() {
     server.stop().await;
     assert!(matches!(asking.await.unwrap(), Ok(Response::Evaluated(_))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_addresses_together_have_a_limit() {
+    let limited = server::Config { evaluations_per_minute_overall: 2, ..config() };
+    let (server, key) = serve(limited, snapshot(&[0]));
+    let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
+    client.settings().await.unwrap();
+    ask_and_check(&mut client, 0).await;
+    ask_and_check(&mut client, 0).await;
+    let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
+    match exchange(&connection, &Request::Evaluate(blinded(64)).encode()).await.unwrap() {
+        Response::Refused(refusal) => {
+            assert_eq!(refusal.code, RefusalCode::Busy);
+            assert!(refusal.text.contains("all addresses") && refusal.retry_after_ms > 10_000);
+        }
+        other => panic!("{other:?}"),
+    }
+    let counters = server.counters();
+    assert_eq!((counters.evaluations, counters.limited, counters.refusals), (2, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_catalogues_and_hints_are_counted_too() {
+    let (server, _) = serve(server::Config { setups_per_minute: 3, ..config() }, snapshot(&[0]));
+    let held = snapshot(&[0]);
+    let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
+    let requests = [
+        Request::Manifest { held: None },
+        Request::Attachment(held.manifest.attachment),
+        Request::Hints(vec![held.manifest.shards[0].uid]),
+        Request::Manifest { held: None },
+    ];
+    let mut replies = Vec::new();
+    for request in requests {
+        replies.push(exchange(&connection, &request.encode()).await.unwrap());
+    }
+    let busy = |reply: &Response| matches!(reply, Response::Refused(r) if r.code == RefusalCode::Busy);
+    assert!(!replies[..3].iter().any(busy) && busy(&replies[3]), "{:?}", replies[3]);
+    // A question is not setup.
+    let evaluated = exchange(&connection, &Request::Evaluate(blinded(64)).encode()).await.unwrap();
+    assert!(matches!(evaluated, Response::Evaluated(_)));
+}

@@ -7,3 +7,4 @@ mod hostile_servers;
 mod limits;
 mod pinning;
 mod support;
+mod tokens;

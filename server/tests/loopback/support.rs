@@ -129,7 +129,8 @@ pub fn snapshot(tracks: &[u32]) -> Arc<Snapshot> {
 }
 
 pub fn config() -> Config {
-    Config { listen: (Ipv4Addr::LOCALHOST, 0).into(), evaluations_per_minute: 0, ..Config::default() }
+    let listen = (Ipv4Addr::LOCALHOST, 0).into();
+    Config { listen, evaluations_per_minute: 0, setups_per_minute: 0, ..Config::default() }
 }
 
 /// A server of these tracks under a new identity.

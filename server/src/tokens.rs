@@ -1,0 +1,72 @@
+//! Who may ask, where not everybody may.
+
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use psi::token::{AccessToken, TokenDigest};
+
+/// The tokens in force. Every request looks here, so that one that is revoked ends at once.
+pub(crate) struct Tokens {
+    required: bool,
+    known: RwLock<Vec<TokenDigest>>,
+}
+
+/// What the client of one connection has shown so far.
+#[derive(Default)]
+pub(crate) struct Pass(Mutex<Option<TokenDigest>>);
+
+impl Tokens {
+    /// None yet; without `required` everybody may ask.
+    pub fn new(required: bool) -> Tokens {
+        Tokens { required, known: RwLock::default() }
+    }
+
+    /// Puts these in force, and no others.
+    pub fn replace(&self, known: Vec<TokenDigest>) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// Whether the holder of this pass may ask.
+    pub fn admit(&self, pass: &Pass) -> bool {
+        let shown = *pass.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.required || shown.is_some_and(|digest| self.knows(&digest))
+    }
+
+    /// Looks at a token; a good one is noted in the pass. A server that asks for none takes any.
+    pub fn show(&self, pass: &Pass, token: &AccessToken) -> bool {
+        let digest = token.digest();
+        let good = !self.required || self.knows(&digest);
+        *pass.0.lock().unwrap_or_else(PoisonError::into_inner) = good.then_some(digest);
+        good
+    }
+
+    /// Every one is compared, in constant time, so that nothing tells how close a guess was.
+    fn knows(&self, digest: &TokenDigest) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().fold(false, |found, one| found | (one == digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tokens_in_force_admit_and_revoking_works_on_open_connections() {
+        let (tokens, pass) = (Tokens::new(true), Pass::default());
+        let [good, other] = [AccessToken::from_bytes([1; 32]), AccessToken::from_bytes([2; 32])];
+        assert!(!tokens.admit(&pass) && !tokens.show(&pass, &good));
+        tokens.replace(vec![other.digest(), good.digest()]);
+        assert!(!tokens.admit(&pass), "a token that was wrong is not remembered");
+        assert!(tokens.show(&pass, &good) && tokens.admit(&pass));
+        tokens.replace(vec![other.digest()]);
+        assert!(!tokens.admit(&pass));
+        assert!(!tokens.show(&pass, &good) && tokens.show(&pass, &other));
+        assert!(!tokens.show(&pass, &good) && !tokens.admit(&pass), "the last one shown counts");
+    }
+
+    #[test]
+    fn an_open_server_admits_everybody() {
+        let (tokens, pass) = (Tokens::new(false), Pass::default());
+        assert!(tokens.admit(&pass) && tokens.show(&pass, &AccessToken::generate()) && tokens.admit(&pass));
+    }
+}
