@@ -9,6 +9,8 @@ mod kills;
 mod network;
 mod pipeline;
 mod privacy;
+mod sidechannel;
 mod sound;
 mod support;
+mod tokens;
 mod trust;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use client::frames::{read_frame, write_frame};
-use client::{Answer, Cache, Client, ClientConfig, Error, ServerKey, Trust};
+use client::{Answer, Cache, Client, ClientConfig, Error, Question, ServerKey, Trust};
 use fingerprint::Settings;
 use psi::ParamsSpec;
 use psi::evaluate;
@@ -57,6 +57,7 @@ fn fake_server(
 /// What an honest server answers.
 fn honest(snapshot: &Snapshot, request: Request) -> Response {
     match request {
+        Request::Token(_) => Response::Admitted,
         Request::Manifest { .. } => Response::Manifest(snapshot.encoded().to_vec()),
         Request::Attachment(_) => Response::Attachment(snapshot.attachment.clone()),
         Request::Hints(_) => {
@@ -79,6 +80,14 @@ async fn identify_with(
     patience: Duration,
     lie: impl Fn(&Request) -> Option<Option<Vec<u8>>> + Send + Sync + 'static,
 ) -> Result<Answer, Error> {
+    ask_with(patience, question(0, 200, 60), lie).await
+}
+
+async fn ask_with(
+    patience: Duration,
+    question: Question,
+    lie: impl Fn(&Request) -> Option<Option<Vec<u8>>> + Send + Sync + 'static,
+) -> Result<Answer, Error> {
     let snapshot = snapshot(&[0]);
     let (address, key, _endpoint) = fake_server(move |request| {
         lie(&request).unwrap_or_else(|| Some(honest(&snapshot, request).encode()))
@@ -87,7 +96,7 @@ async fn identify_with(
         ClientConfig { timeout: patience, ..ClientConfig::new(Trust::Pinned(key), Cache::in_memory()) };
     let mut client = Client::connect(&address.to_string(), config).await?;
     client.settings().await?;
-    client.identify(question(0, 200, 60), 3).await
+    client.identify(question, 3).await
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -213,5 +222,30 @@ async fn a_server_that_is_always_stale_is_given_up_and_sees_fresh_queries_only()
             let shared = first.windows(8).zip(second.windows(8)).any(|(a, b)| a == b);
             assert!(!shared);
         }
+    }
+}
+
+/// Order and sizes of all requests when the server is busy, or its manifest changes: the same for a question that it
+/// can answer, one that it cannot, and one without hashes.
+#[tokio::test(flavor = "multi_thread")]
+async fn retries_look_alike_whatever_the_answer() {
+    for code in [RefusalCode::Busy, RefusalCode::Stale] {
+        let mut transcripts = Vec::new();
+        for (asked, found) in
+            [(question(0, 200, 60), true), (question(7, 200, 60), false), (question(0, 200, 0), false)]
+        {
+            let requests = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let (seen, left) = (requests.clone(), AtomicU32::new(2));
+            let answer = ask_with(LONG, asked, move |request| {
+                seen.lock().unwrap().push((kind(request), request.encode().len()));
+                let refuse = kind(request) == 5
+                    && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+                refuse.then(|| Some(refused(code).encode()))
+            });
+            assert_eq!(answer.await.unwrap().verdict.best.is_some(), found);
+            transcripts.push(requests.lock().unwrap().clone());
+        }
+        assert_eq!(transcripts[0].iter().filter(|(kind, _)| *kind == 5).count(), 3);
+        assert!(transcripts.iter().all(|transcript| *transcript == transcripts[0]), "{transcripts:?}");
     }
 }
