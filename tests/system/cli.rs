@@ -5,8 +5,8 @@ use std::io::pipe;
 
 use crate::support::{User, audio, finish};
 
-const COMMANDS: [&str; 9] =
-    ["index", "serve", "query", "list", "remove", "stats", "compact", "check", "demo"];
+const COMMANDS: [&str; 11] =
+    ["index", "serve", "query", "list", "remove", "stats", "compact", "check", "identity", "token", "demo"];
 
 #[test]
 fn every_help_has_an_example() {

@@ -159,7 +159,7 @@ fn label_masks_are_uniform() {
     for item in key.item_keys(&items).unwrap() {
         for shard in 0..64 {
             let mut masks = [0; 4];
-            item.masks().fill(ShardUid(shard), &mut masks);
+            item.masks().fill(&[ShardUid(shard)], &mut masks);
             for mask in masks {
                 seen[(u64::from(mask) * u64::from(CLASSES) / u64::from(PLAINTEXT_MODULUS)) as usize] += 1;
                 count += 1;
