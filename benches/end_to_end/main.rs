@@ -1,5 +1,7 @@
 //! The program as a user runs it, from a folder of music to answers over QUIC. See ../README.md.
 
+#![forbid(unsafe_code)]
+
 mod phases;
 mod program;
 mod report;

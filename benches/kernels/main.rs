@@ -2,6 +2,8 @@
 //!
 //! D: points per bin, S: shards, asked: hashes per query. `RAYON_NUM_THREADS=1` measures one core.
 
+#![forbid(unsafe_code)]
+
 mod audio;
 mod private;
 

@@ -45,7 +45,8 @@ impl Database {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn tokens(&self) -> Result<Vec<StoredToken>, Error> {
-        let read = |entry: Result<(sled::IVec, sled::IVec), Error>| schema::decode(&entry?.1, "an access token");
+        let read =
+            |entry: Result<(sled::IVec, sled::IVec), Error>| schema::decode(&entry?.1, "an access token");
         self.tables.tokens.entries([]).map(read).collect()
     }
 
