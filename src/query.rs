@@ -65,7 +65,13 @@ async fn connect(args: &QueryArgs) -> Result<(Client, Option<Daemon>)> {
 /// A daemon on a free port of the loopback interface, without limits: its one client is this process.
 pub async fn start_embedded(database: Arc<Database>) -> Result<Daemon> {
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
-    let config = Config { listen, evaluations_per_minute: 0, setups_per_minute: 0, ..Config::default() };
+    let config = Config {
+        listen,
+        evaluations_per_minute: 0,
+        setups_per_minute: 0,
+        setup_bytes_per_minute: 0,
+        ..Config::default()
+    };
     Ok(Daemon::start(config, database, false).await?)
 }
 

@@ -1,7 +1,8 @@
 //! One frame over one direction of a QUIC stream, for clients and servers alike.
 
+use bytes::Bytes;
 use psi::wire::{HEADER_BYTES, Header};
-use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
+use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 
 /// Most bytes that are set aside before they arrive: a claim of length costs nobody memory.
 const ADVANCE: usize = 64 * 1024;
@@ -13,6 +14,50 @@ pub struct Frame {
     pub kind: u8,
     /// The payload.
     pub payload: Vec<u8>,
+}
+
+/// The receiving half of a stream: QUIC's, or one in memory where it is to be said byte by byte what arrives.
+pub trait ReceiveHalf: Send {
+    /// The next bytes in order, at most `most` of them; nothing at the end of the stream.
+    fn chunk(&mut self, most: usize) -> impl Future<Output = Result<Option<Bytes>, ReadError>> + Send;
+    /// Tells the sender that no more is read.
+    fn refuse(&mut self, code: VarInt);
+}
+
+impl ReceiveHalf for RecvStream {
+    async fn chunk(&mut self, most: usize) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.read_chunk(most, true).await?.map(|chunk| chunk.bytes))
+    }
+    fn refuse(&mut self, code: VarInt) {
+        let _ = self.stop(code); // it may have ended already
+    }
+}
+
+/// The sending half of a stream, likewise.
+pub trait SendHalf: Send {
+    /// Sends all of these bytes.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), WriteError>> + Send;
+    /// Ends the stream.
+    fn end(&mut self) -> Result<(), WriteError>;
+    /// Returns when the peer has everything, or wants no more.
+    fn delivered(&mut self) -> impl Future<Output = ()> + Send;
+    /// Gives the stream up.
+    fn abandon(&mut self, code: VarInt);
+}
+
+impl SendHalf for SendStream {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.write_all(bytes).await
+    }
+    fn end(&mut self) -> Result<(), WriteError> {
+        self.finish().map_err(|_| WriteError::ClosedStream)
+    }
+    async fn delivered(&mut self) {
+        let _ = self.stopped().await; // a peer that is gone needs no more
+    }
+    fn abandon(&mut self, code: VarInt) {
+        let _ = self.reset(code); // it may have ended already
+    }
 }
 
 /// Why a frame could not be read or written.
@@ -40,12 +85,14 @@ pub enum FrameError {
 ///
 /// # Errors
 /// [`FrameError::TooLong`], [`FrameError::Truncated`], [`FrameError::Read`].
-pub async fn read_header(stream: &mut RecvStream, cap: u64) -> Result<Header, FrameError> {
+pub async fn read_header(stream: &mut impl ReceiveHalf, cap: u64) -> Result<Header, FrameError> {
     let mut bytes = [0; HEADER_BYTES];
-    stream.read_exact(&mut bytes).await.map_err(|error| match error {
-        ReadExactError::FinishedEarly(_) => FrameError::Truncated,
-        ReadExactError::ReadError(error) => FrameError::Read(error),
-    })?;
+    let mut filled = 0;
+    while filled < HEADER_BYTES {
+        let chunk = stream.chunk(HEADER_BYTES - filled).await?.ok_or(FrameError::Truncated)?;
+        bytes[filled..filled + chunk.len()].copy_from_slice(&chunk);
+        filled += chunk.len();
+    }
     Header::decode(bytes, cap).map_err(FrameError::TooLong)
 }
 
@@ -53,14 +100,14 @@ pub async fn read_header(stream: &mut RecvStream, cap: u64) -> Result<Header, Fr
 ///
 /// # Errors
 /// [`FrameError::Truncated`], [`FrameError::Trailing`], [`FrameError::Read`].
-pub async fn read_payload(stream: &mut RecvStream, header: Header) -> Result<Frame, FrameError> {
+pub async fn read_payload(stream: &mut impl ReceiveHalf, header: Header) -> Result<Frame, FrameError> {
     let length = header.length as usize;
     let mut payload = Vec::with_capacity(length.min(ADVANCE));
-    while let Some(chunk) = stream.read_chunk(usize::MAX, true).await? {
-        if chunk.bytes.len() > length - payload.len() {
+    while let Some(chunk) = stream.chunk(usize::MAX).await? {
+        if chunk.len() > length - payload.len() {
             return Err(FrameError::Trailing);
         }
-        payload.extend_from_slice(&chunk.bytes);
+        payload.extend_from_slice(&chunk);
     }
     if payload.len() < length {
         return Err(FrameError::Truncated);
@@ -72,7 +119,7 @@ pub async fn read_payload(stream: &mut RecvStream, header: Header) -> Result<Fra
 ///
 /// # Errors
 /// All of [`FrameError`] but `Write`.
-pub async fn read_frame(stream: &mut RecvStream, cap: u64) -> Result<Frame, FrameError> {
+pub async fn read_frame(stream: &mut impl ReceiveHalf, cap: u64) -> Result<Frame, FrameError> {
     let header = read_header(stream, cap).await?;
     read_payload(stream, header).await
 }
@@ -81,7 +128,7 @@ pub async fn read_frame(stream: &mut RecvStream, cap: u64) -> Result<Frame, Fram
 ///
 /// # Errors
 /// [`FrameError::Write`].
-pub async fn write_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), FrameError> {
+pub async fn write_frame(stream: &mut impl SendHalf, frame: &[u8]) -> Result<(), FrameError> {
     write_parts(stream, [frame]).await
 }
 
@@ -90,11 +137,11 @@ pub async fn write_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), Fr
 /// # Errors
 /// [`FrameError::Write`].
 pub async fn write_parts<'a>(
-    stream: &mut SendStream,
+    stream: &mut impl SendHalf,
     parts: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<(), FrameError> {
     for part in parts {
-        stream.write_all(part).await?;
+        stream.write(part).await?;
     }
-    stream.finish().map_err(|_| FrameError::Write(WriteError::ClosedStream))
+    Ok(stream.end()?)
 }

@@ -26,6 +26,14 @@ impl KnownServers {
     /// [`Error::File`], [`Error::KnownServers`] for a line that cannot be understood.
     pub fn load(file: &Path) -> Result<KnownServers, Error> {
         let text = read_capped(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
+        KnownServers::parse(file, &text)
+    }
+
+    /// Reads what `file` holds.
+    ///
+    /// # Errors
+    /// [`Error::KnownServers`].
+    pub fn parse(file: &Path, text: &str) -> Result<KnownServers, Error> {
         let mut known = KnownServers { file: file.to_owned(), lines: Vec::new(), servers: Vec::new() };
         for (index, line) in text.lines().enumerate() {
             known.lines.push(line.to_owned());

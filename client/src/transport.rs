@@ -1,6 +1,7 @@
 //! One QUIC connection: every address tried, every request under a deadline, retries that depend on
 //! nothing secret.
 
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use psi::token::AccessToken;
 use psi::wire::{HEADER_BYTES, Header, Refusal, RefusalCode, Request, Response, response_cap};
 use quinn::congestion::CubicConfig;
 use quinn::{Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
+use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -40,6 +42,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const IDLE: VarInt = VarInt::from_u32(30_000); // milliseconds
 /// Long enough to send the goodbye; that it arrives is not waited for.
 const GOODBYE: Duration = Duration::from_millis(20);
+/// A port is closed when its machine has said so that often,
+const KNOCKS: u32 = 4;
+/// this far apart.
+const KNOCK_PAUSE: Duration = Duration::from_millis(300);
 /// TLS wants a name; nobody looks at it.
 const SERVER_NAME: &str = "psi-shazam";
 
@@ -295,13 +301,36 @@ async fn connect_one(
     let endpoint = Endpoint::client(local).map_err(|error| unreachable(error.to_string()))?;
     let connecting =
         endpoint.connect_with(config, target, SERVER_NAME).map_err(|error| unreachable(error.to_string()))?;
-    match (connecting.await, verifier.presented(), expected) {
+    let connected = tokio::select! {
+        connected = connecting => connected,
+        () = nobody_listens(local, target) => return Err(unreachable("nobody listens there".to_owned())),
+    };
+    match (connected, verifier.presented(), expected) {
         (Ok(connection), Some(key), _) => Ok((endpoint, connection, key)),
         (Err(_), Some(presented), Some(expected)) if presented != expected => {
             Err(wrong_key(server, expected, presented, trust))
         }
         (Err(error), ..) => Err(unreachable(error.to_string())),
         (Ok(_), None, _) => Err(unreachable("the server presented no key".to_owned())),
+    }
+}
+
+/// Returns if the target's machine says again and again that the port is closed. QUIC's own socket is not told,
+/// as it belongs to no one address; so an empty datagram is sent from another, which a server takes no notice of.
+async fn nobody_listens(local: SocketAddr, target: SocketAddr) {
+    let refused = async || -> io::Result<bool> {
+        let socket = UdpSocket::bind(local).await?;
+        socket.connect(target).await?;
+        socket.send(&[]).await?;
+        let heard = timeout(KNOCK_PAUSE, socket.recv(&mut [0])).await;
+        Ok(matches!(heard, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused))
+    };
+    for _ in 0..KNOCKS {
+        // A server that is being restarted deserves a moment; one that is silent is left to QUIC.
+        if !refused().await.unwrap_or(false) {
+            return std::future::pending().await;
+        }
+        sleep(KNOCK_PAUSE).await;
     }
 }
 

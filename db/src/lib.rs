@@ -30,6 +30,8 @@ mod device;
 mod encode;
 mod error;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keys;
 mod layout;
 mod ledger;

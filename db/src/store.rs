@@ -116,7 +116,12 @@ impl Database {
         &self,
         generate: impl FnOnce() -> Zeroizing<Vec<u8>>,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
-        keys::load_or_create(&self.folder.join(IDENTITY), generate)
+        keys::load_or_create(&self.identity_file(), generate)
+    }
+
+    /// Where [`Database::identity`] keeps it.
+    pub fn identity_file(&self) -> PathBuf {
+        self.folder.join(IDENTITY)
     }
 
     /// Puts another private key in the place of the daemon's; returns where the old one is kept, if there was one.

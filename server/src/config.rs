@@ -48,6 +48,9 @@ pub struct Config {
     /// Whether clients must show an access token before they learn anything, the catalogue included. Default:
     /// no, because a song is what anybody may hear.
     pub require_token: bool,
+    /// Bytes of manifests, catalogues and hints per minute and client, as above. 0: no limit. Default 256 MiB: five
+    /// first visits to the largest database that there can be, fifty to one of a thousand hours.
+    pub setup_bytes_per_minute: u64,
 }
 
 impl Default for Config {
@@ -67,6 +70,7 @@ impl Default for Config {
             evaluations_per_minute_overall: 0,
             setups_per_minute: 600,
             require_token: false,
+            setup_bytes_per_minute: 256 << 20,
         }
     }
 }

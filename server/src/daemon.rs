@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use psi::evaluate::{self, MAX_BATCH};
 use psi::oprf::{ELEMENT_BYTES, KeyId, OprfKey};
@@ -21,7 +21,7 @@ use crate::clock::SteadyClock;
 use crate::config::Config;
 use crate::counters::{Counters, Counting, add};
 use crate::identity::Identity;
-use crate::limits::{RateLimit, Seat, Seats};
+use crate::limits::{LogLimit, RateLimit, Seat, Seats};
 use crate::passes::Passes;
 use crate::refusals::invalid;
 use crate::snapshot::Snapshot;
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     /// Wrong access tokens.
     pub guesses: RateLimit,
     pub tokens: Tokens,
+    pub setup_bytes: RateLimit,
+    pub log: LogLimit,
     pub counting: Counting,
     seats: Arc<Seats>,
     key_id: KeyId,
@@ -174,7 +176,7 @@ impl Drop for Server {
 }
 
 impl Shared {
-    fn new(config: Config, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Shared, Error> {
+    pub fn new(config: Config, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Shared, Error> {
         let key_id = key.id();
         check_key(key_id, &snapshot)?;
         let workers = Workers::new(config.running, config.queue);
@@ -183,12 +185,14 @@ impl Shared {
             key_id,
             passes: Passes::new(workers.clone(), MAX_BATCH, pass),
             workers,
-            evaluations: RateLimit::new(config.evaluations_per_minute),
-            queries: RateLimit::new(config.evaluations_per_minute),
-            overall: RateLimit::new(config.evaluations_per_minute_overall),
-            setups: RateLimit::new(config.setups_per_minute),
-            guesses: RateLimit::new(GUESSES_PER_MINUTE),
+            evaluations: RateLimit::new(config.evaluations_per_minute.into()),
+            queries: RateLimit::new(config.evaluations_per_minute.into()),
+            overall: RateLimit::new(config.evaluations_per_minute_overall.into()),
+            setups: RateLimit::new(config.setups_per_minute.into()),
+            guesses: RateLimit::new(GUESSES_PER_MINUTE.into()),
             tokens: Tokens::new(config.require_token),
+            setup_bytes: RateLimit::new(config.setup_bytes_per_minute),
+            log: LogLimit::new(Instant::now()),
             counting: Counting::default(),
             seats: Seats::new(config.max_connections_per_client),
             memory: Arc::new(Semaphore::new(kibibytes(config.upload_memory) as usize)),
@@ -202,7 +206,7 @@ impl Shared {
         })
     }
 
-    fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
         check_key(self.key_id, &snapshot)?;
         tracing::info!(shards = snapshot.shards.len(), manifest = %snapshot.digest(), "publishing");
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -237,6 +241,12 @@ impl Shared {
     /// Whether an earlier manifest asked for so many bytes of OPRF elements.
     pub fn was_asked(&self, bytes: usize) -> bool {
         self.current.read().unwrap_or_else(PoisonError::into_inner).asked_bytes.contains(&bytes)
+    }
+
+    /// Whether no request holds memory.
+    #[cfg(fuzzing)]
+    pub fn is_idle(&self) -> bool {
+        self.memory.available_permits() == kibibytes(self.config.upload_memory) as usize
     }
 
     /// Takes memory for a request, if there is some.
@@ -283,7 +293,10 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, sessions: &mut JoinSet<()>, s
     let peer = incoming.remote_address();
     let seat = shared.seats.take(peer.ip()).filter(|_| open < most);
     let Some(seat) = seat else {
-        tracing::info!(%peer, "refused a connection: there are too many");
+        match shared.log.pass(Instant::now()) {
+            Some(withheld) => tracing::info!(%peer, withheld, "refused a connection: there are too many"),
+            None => tracing::debug!(%peer, "refused a connection: there are too many"),
+        }
         add(&shared.counting.refusals, 1);
         return incoming.refuse();
     };

@@ -19,6 +19,9 @@ use crate::tokens::Pass;
 /// Stands for all clients together in a limit by address; no client has it.
 const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
+/// What a request for a manifest, an attachment or hints costs beside the bytes of its answer.
+const SETUP_REQUEST_BYTES: u64 = 4 * 1024;
+
 /// A response, perhaps one whose bytes stay where they are.
 pub(crate) enum Reply {
     Frame(Vec<u8>),
@@ -64,13 +67,19 @@ pub(crate) async fn handle(
     let snapshot = shared.snapshot();
     match request {
         Request::Token(_) => whole(Response::Admitted), // it was looked at above
-        Request::Manifest { held } if held == Some(snapshot.digest()) => whole(Response::Current),
-        Request::Manifest { .. } => whole(Response::Manifest(snapshot.encoded().to_vec())),
+        Request::Manifest { held } => {
+            let current = held == Some(snapshot.digest());
+            within_setup(shared, client, if current { 0 } else { snapshot.encoded().len() })?;
+            let manifest = || Response::Manifest(snapshot.encoded().to_vec());
+            whole(if current { Response::Current } else { manifest() })
+        }
         Request::Attachment(digest) => {
             let meant = shared.snapshot_where(|snapshot| snapshot.manifest.attachment == digest);
-            Ok(Reply::Attachment(meant.ok_or_else(stale)?))
+            let meant = meant.ok_or_else(stale)?;
+            within_setup(shared, client, meant.attachment.len())?;
+            Ok(Reply::Attachment(meant))
         }
-        Request::Hints(uids) => hints(shared, &uids),
+        Request::Hints(uids) => hints(shared, client, &uids),
         Request::Evaluate(elements) => evaluate_items(shared, client, &snapshot, elements).await,
         Request::Query { manifest, upload } => answer_query(shared, client, manifest, upload).await,
     }
@@ -92,13 +101,14 @@ fn show_token(shared: &Shared, client: IpAddr, pass: &Pass, token: &AccessToken)
     Err(unauthorized())
 }
 
-fn hints(shared: &Shared, uids: &[ShardUid]) -> Result<Reply, Refusal> {
+fn hints(shared: &Shared, client: IpAddr, uids: &[ShardUid]) -> Result<Reply, Refusal> {
     let snapshot = shared.snapshot_where(|snapshot| snapshot.places(uids).is_some()).ok_or_else(stale)?;
     let places = snapshot.places(uids).ok_or_else(stale)?;
     // A client has no reason to ask for one twice, and eight bytes must not buy thousands for ever.
     if places.len() > snapshot.hints.len() {
         return Err(invalid("more hints than there are"));
     }
+    within_setup(shared, client, places.len() * snapshot.params.hint_bytes())?;
     Ok(Reply::Hints(snapshot, places))
 }
 
@@ -145,6 +155,13 @@ fn within(shared: &Shared, limit: &RateLimit, client: IpAddr) -> Result<(), Refu
         let whose = if client == EVERYBODY { "from all addresses together" } else { "from this address" };
         busy(shared, wait, &format!("too many requests {whose}"))
     })
+}
+
+/// Takes what a client gets before it asks from its share of the line.
+fn within_setup(shared: &Shared, client: IpAddr, bytes: usize) -> Result<(), Refusal> {
+    let tokens = bytes as u64 + SETUP_REQUEST_BYTES;
+    let taken = shared.setup_bytes.take_many(client, tokens, Instant::now());
+    taken.map_err(|wait| busy(shared, wait, "too many downloads to this address"))
 }
 
 fn busy(shared: &Shared, wait: Duration, text: &str) -> Refusal {

@@ -22,6 +22,14 @@ pub enum DaemonError {
     /// The server.
     #[error(transparent)]
     Server(#[from] Error),
+    /// The file of the server's identity holds something else.
+    #[error("{}: {source}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Error,
+    },
     /// The owner's socket cannot be opened.
     #[error("the admin socket {path}: {source}")]
     Admin {
@@ -114,7 +122,9 @@ impl Daemon {
     pub async fn start(config: Config, database: Arc<Database>, admin: bool) -> Result<Daemon, DaemonError> {
         let opened = database.clone();
         let prepare = move || -> Result<(Identity, Snapshot), DaemonError> {
-            let identity = Identity::from_pkcs8(&opened.identity(Identity::generate_pkcs8)?)?;
+            let key = opened.identity(Identity::generate_pkcs8)?;
+            let wrong = |source| DaemonError::Identity { path: opened.identity_file(), source };
+            let identity = Identity::from_pkcs8(&key).map_err(wrong)?;
             opened.encode(&|_, _| {})?;
             Ok((identity, snapshot(&opened)?))
         };

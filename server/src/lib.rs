@@ -22,6 +22,8 @@ mod config;
 mod counters;
 mod daemon;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod hosted;
 mod identity;

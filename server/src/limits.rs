@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ const CLIENTS: usize = 64 * 1024;
 
 /// Token buckets that hold a minute's worth.
 pub(crate) struct RateLimit {
-    per_minute: u32,
+    per_minute: f64,
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
 }
 
@@ -21,53 +22,83 @@ struct Bucket {
 
 impl RateLimit {
     /// 0: no limit.
-    pub fn new(per_minute: u32) -> RateLimit {
-        RateLimit { per_minute, buckets: Mutex::default() }
+    pub fn new(per_minute: u64) -> RateLimit {
+        RateLimit { per_minute: per_minute as f64, buckets: Mutex::default() }
     }
 
     /// Takes a token, or says how long it takes until there is one.
     pub fn take(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.draw(client, now, 1.0)
+        self.draw(client, now, 1.0, 1.0)
     }
 
     /// As [`RateLimit::take`], but leaves the token where it is.
     pub fn look(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
-        self.draw(client, now, 0.0)
+        self.draw(client, now, 1.0, 0.0)
     }
 
-    fn draw(&self, client: IpAddr, now: Instant, amount: f64) -> Result<(), Duration> {
-        if self.per_minute == 0 {
+    /// Takes so many tokens, or says how long it takes until there are as many. What is more than a bucket holds
+    /// takes a full one.
+    pub fn take_many(&self, client: IpAddr, tokens: u64, now: Instant) -> Result<(), Duration> {
+        self.draw(client, now, tokens as f64, tokens as f64)
+    }
+
+    /// Takes `amount` where there are `wanted`.
+    fn draw(&self, client: IpAddr, now: Instant, wanted: f64, amount: f64) -> Result<(), Duration> {
+        let full = self.per_minute;
+        if full == 0.0 {
             return Ok(());
         }
+        let wanted = wanted.min(full);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let name = network_of(client);
         if buckets.len() >= CLIENTS && !buckets.contains_key(&name) {
             self.forget(&mut buckets, now);
         }
-        let full = f64::from(self.per_minute);
         let bucket = buckets.entry(name).or_insert(Bucket { tokens: full, filled: now });
         bucket.tokens = self.tokens(bucket, now);
         bucket.filled = now;
-        if bucket.tokens >= 1.0 {
-            bucket.tokens -= amount;
+        if bucket.tokens >= wanted {
+            bucket.tokens -= amount.min(full);
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - bucket.tokens) * 60.0 / full))
+        Err(Duration::from_secs_f64((wanted - bucket.tokens) * 60.0 / full))
     }
 
     fn tokens(&self, bucket: &Bucket, now: Instant) -> f64 {
-        let full = f64::from(self.per_minute);
-        let gained = now.saturating_duration_since(bucket.filled).as_secs_f64() * full / 60.0;
-        (bucket.tokens + gained).min(full)
+        let gained = now.saturating_duration_since(bucket.filled).as_secs_f64() * self.per_minute / 60.0;
+        (bucket.tokens + gained).min(self.per_minute)
     }
 
     /// A full bucket says nothing. Should none be full, all are forgotten: memory comes first.
     fn forget(&self, buckets: &mut HashMap<IpAddr, Bucket>, now: Instant) {
-        let full = f64::from(self.per_minute);
-        buckets.retain(|_, bucket| self.tokens(bucket, now) < full);
+        buckets.retain(|_, bucket| self.tokens(bucket, now) < self.per_minute);
         if buckets.len() >= CLIENTS {
             buckets.clear();
         }
+    }
+}
+
+/// Lets one line of the log through a second, because everybody on the net can cause some.
+pub(crate) struct LogLimit {
+    start: Instant,
+    /// Seconds since the start at which the next one may pass.
+    next: AtomicU64,
+    withheld: AtomicU64,
+}
+
+impl LogLimit {
+    pub fn new(start: Instant) -> LogLimit {
+        LogLimit { start, next: AtomicU64::new(0), withheld: AtomicU64::new(0) }
+    }
+
+    /// Whether a line may pass now, and how many were withheld since the last one.
+    pub fn pass(&self, now: Instant) -> Option<u64> {
+        let second = now.saturating_duration_since(self.start).as_secs();
+        if self.next.fetch_max(second + 1, Relaxed) > second {
+            self.withheld.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.withheld.swap(0, Relaxed))
     }
 }
 
@@ -139,6 +170,28 @@ mod tests {
         assert!(limit.take(ip("10.0.0.1"), start + Duration::from_millis(1100)).is_ok());
         assert!(limit.take(ip("10.0.0.1"), start + Duration::from_millis(1100)).is_err());
         assert!((0..60).all(|_| limit.take(ip("10.0.0.1"), start + Duration::from_secs(600)).is_ok()));
+    }
+
+    #[test]
+    fn bytes_are_taken_many_at_a_time_and_too_many_take_all() {
+        let (limit, start) = (RateLimit::new(6000), Instant::now());
+        assert!(limit.take_many(ip("10.0.0.1"), 5000, start).is_ok());
+        let wait = limit.take_many(ip("10.0.0.1"), 2000, start).unwrap_err();
+        assert!(wait > Duration::from_secs(9) && wait < Duration::from_secs(11));
+        assert!(limit.take_many(ip("10.0.0.1"), u64::MAX, start + Duration::from_secs(49)).is_err());
+        assert!(limit.take_many(ip("10.0.0.1"), u64::MAX, start + Duration::from_secs(51)).is_ok());
+    }
+
+    #[test]
+    fn one_line_a_second_passes_and_the_rest_is_counted() {
+        let start = Instant::now();
+        let log = LogLimit::new(start);
+        let after = |milliseconds| log.pass(start + Duration::from_millis(milliseconds));
+        assert_eq!(
+            [after(0), after(1), after(999), after(1000), after(1001)],
+            [Some(0), None, None, Some(2), None]
+        );
+        assert_eq!(after(60_000), Some(1));
     }
 
     #[test]

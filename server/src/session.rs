@@ -1,12 +1,13 @@
 //! One connection: a stream per request, each with its limits and deadlines.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use client::frames::{FrameError, read_header, read_payload, write_parts};
+use client::frames::{FrameError, ReceiveHalf, SendHalf, read_header, read_payload, write_parts};
 use psi::token::AccessToken;
 use psi::wire::{HEADER_BYTES, Refusal, RefusalCode, Request, Response};
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -52,30 +53,38 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
     }
 }
 
-async fn serve_stream(
+/// Serves one request, over QUIC or whatever else has two halves.
+pub(crate) async fn serve_stream(
     shared: Arc<Shared>,
-    client: std::net::IpAddr,
+    client: IpAddr,
     pass: Arc<Pass>,
-    mut send: SendStream,
-    mut receive: RecvStream,
+    mut send: impl SendHalf,
+    mut receive: impl ReceiveHalf,
 ) {
     let handled = match read_request(&shared, &pass, &mut receive).await {
         Ok((request, _memory)) => handle(&shared, client, &pass, request).await,
         Err(Unread::Refused(refusal)) => {
-            let _ = receive.stop(STOPPED); // it may have ended already
+            receive.refuse(STOPPED);
             Err(refusal)
         }
         Err(Unread::Gone) => return,
     };
     let reply = handled.unwrap_or_else(|refusal| {
         add(&shared.counting.refusals, 1);
-        match refusal.code {
-            RefusalCode::Stale => tracing::debug!(%client, "refused as stale"),
-            code => tracing::info!(%client, ?code, text = refusal.text, "refused"),
-        }
+        log_refusal(&shared, client, &refusal);
         Reply::Frame(Response::Refused(refusal).encode())
     });
     write_reply(&shared, &mut send, &reply).await;
+}
+
+fn log_refusal(shared: &Shared, client: IpAddr, refusal: &Refusal) {
+    let Refusal { code, text, .. } = refusal;
+    // Being stale is nobody's fault.
+    let passed = if *code == RefusalCode::Stale { None } else { shared.log.pass(Instant::now()) };
+    match passed {
+        Some(withheld) => tracing::info!(%client, ?code, text, withheld, "refused"),
+        None => tracing::debug!(%client, ?code, text, "refused"),
+    }
 }
 
 /// Why there is no request.
@@ -98,7 +107,7 @@ impl From<FrameError> for Unread {
 async fn read_request(
     shared: &Shared,
     pass: &Pass,
-    receive: &mut RecvStream,
+    receive: &mut impl ReceiveHalf,
 ) -> Result<(Request, OwnedSemaphorePermit), Unread> {
     let slow = |_| Unread::Refused(invalid("the request took too long"));
     let cap = shared.request_cap();
@@ -120,13 +129,13 @@ async fn read_request(
 }
 
 /// Writes a response and waits until the client has it, so that a stopping server cuts nobody off.
-async fn write_reply(shared: &Shared, send: &mut SendStream, reply: &Reply) {
+async fn write_reply(shared: &Shared, send: &mut impl SendHalf, reply: &Reply) {
     let mut header = [0; HEADER_BYTES];
     let parts = reply.parts(&mut header);
     let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
     let written = timeout(patience(shared, length), async {
         write_parts(send, parts).await?;
-        let _ = send.stopped().await; // a client that is gone needs no more
+        send.delivered().await;
         Ok::<(), FrameError>(())
     });
     match written.await {
@@ -134,7 +143,7 @@ async fn write_reply(shared: &Shared, send: &mut SendStream, reply: &Reply) {
         Ok(Err(_)) => {} // the connection's end says why
         Err(_) => {
             tracing::debug!("a client reads too slowly");
-            let _ = send.reset(TOO_SLOW);
+            send.abandon(TOO_SLOW);
         }
     }
 }

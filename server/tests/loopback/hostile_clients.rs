@@ -8,7 +8,7 @@ use client::frames::{FrameError, read_frame, write_frame};
 use psi::shard::ShardUid;
 use psi::wire::{Digest, RefusalCode, Request, Response};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, Endpoint, TransportConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
@@ -56,6 +56,16 @@ impl ServerCertVerifier for Anybody {
 
 /// A connection that can send anything.
 pub async fn raw_connection(server: SocketAddr, alpn: &[u8]) -> Result<Connection, quinn::ConnectionError> {
+    raw_connection_from(Ipv4Addr::UNSPECIFIED, server, alpn, TransportConfig::default()).await
+}
+
+/// Likewise, from this address of the machine and by these rules.
+pub async fn raw_connection_from(
+    local: Ipv4Addr,
+    server: SocketAddr,
+    alpn: &[u8],
+    transport: TransportConfig,
+) -> Result<Connection, quinn::ConnectionError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -64,8 +74,9 @@ pub async fn raw_connection(server: SocketAddr, alpn: &[u8]) -> Result<Connectio
         .with_custom_certificate_verifier(Arc::new(Anybody))
         .with_no_client_auth();
     tls.alpn_protocols = if alpn.is_empty() { Vec::new() } else { vec![alpn.to_vec()] };
-    let config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
-    let endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    config.transport_config(Arc::new(transport));
+    let endpoint = Endpoint::client((local, 0).into()).unwrap();
     endpoint.connect_with(config, server, "anybody").unwrap().await
 }
 

@@ -1,5 +1,6 @@
 //! Real clients and real servers over QUIC on loopback, with made-up tracks and no database.
 
+mod abuse;
 mod answers;
 mod caching;
 mod hostile_clients;

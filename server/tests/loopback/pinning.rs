@@ -73,3 +73,36 @@ async fn names_and_both_families_work() {
         assert_eq!(client.unwrap_or_else(|error| panic!("{host}: {error}")).server_key(), key);
     }
 }
+
+/// The machine says so, and it need not be waited for until the deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_port_is_unreachable() {
+    for local in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(socket) = UdpSocket::bind(local) else { continue };
+        let address = socket.local_addr().unwrap();
+        drop(socket);
+        let config = client_config(ServerKey::from_bytes([1; 32]), &Cache::in_memory());
+        match Client::connect(&address.to_string(), config).await {
+            Err(Error::Unreachable { reason, .. }) => assert!(reason.contains("nobody listens"), "{reason}"),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("connected to nobody"),
+        }
+    }
+}
+
+/// Whoever starts a moment later is found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_just_being_started_is_waited_for() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    drop(socket);
+    let identity = server::Identity::from_pkcs8(&server::Identity::generate_pkcs8()).unwrap();
+    let key = identity.server_key();
+    let connecting = tokio::spawn(async move {
+        Client::connect(&address.to_string(), client_config(key, &Cache::in_memory())).await.map(drop)
+    });
+    tokio::task::yield_now().await;
+    let config = server::Config { listen: address, ..config() };
+    let _server = server::Server::start(config, &identity, oprf_key(), snapshot(&[0])).unwrap();
+    connecting.await.unwrap().unwrap();
+}

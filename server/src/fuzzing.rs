@@ -1,0 +1,111 @@
+//! What only fuzz targets reach for: a session without sockets, and the owner's messages. Exists under
+//! `--cfg fuzzing` alone, which cargo-fuzz sets.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use client::frames::{ReceiveHalf, SendHalf};
+use psi::oprf::OprfKey;
+use quinn::{ReadError, VarInt, WriteError};
+
+pub use crate::admin::decode_any as admin_message;
+use crate::daemon::Shared;
+use crate::session::serve_stream;
+use crate::{Config, Counters, Error, Snapshot};
+
+/// Who asks.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Finished,
+    /// The client takes back what it did not send.
+    Reset,
+}
+
+/// A server's whole session but QUIC: frames in, frames out.
+pub struct Session {
+    shared: Arc<Shared>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Session {
+    /// Without rate limits.
+    ///
+    /// # Errors
+    /// Those of [`crate::Server::start`].
+    pub fn new(key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Session, Error> {
+        let config = Config {
+            evaluations_per_minute: 0,
+            setup_bytes_per_minute: 0,
+            request_timeout: Duration::from_secs(600),
+            ..Config::default()
+        };
+        let shared = Arc::new(Shared::new(config, key, snapshot)?);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        Ok(Session { shared, runtime: runtime.map_err(|error| Error::Tls(error.to_string()))? })
+    }
+
+    /// Serves another snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
+        self.shared.publish(snapshot)
+    }
+
+    /// What the server sends to a stream on which these pieces arrive.
+    pub fn exchange(&self, pieces: Vec<Vec<u8>>, end: End) -> Vec<u8> {
+        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).map(Bytes::from).collect();
+        let sent = Arc::<Mutex<Vec<u8>>>::default();
+        let half = Sending(sent.clone());
+        self.runtime.block_on(serve_stream(self.shared.clone(), CLIENT, half, Receiving { pieces, end }));
+        std::mem::take(&mut sent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.counting.read()
+    }
+
+    /// Whether no request holds memory.
+    pub fn is_idle(&self) -> bool {
+        self.shared.is_idle()
+    }
+}
+
+struct Receiving {
+    pieces: VecDeque<Bytes>,
+    end: End,
+}
+
+impl ReceiveHalf for Receiving {
+    async fn chunk(&mut self, most: usize) -> Result<Option<Bytes>, ReadError> {
+        match (self.pieces.front_mut(), self.end) {
+            (Some(piece), _) if piece.len() > most => Ok(Some(piece.split_to(most))),
+            (Some(_), _) => Ok(self.pieces.pop_front()),
+            (None, End::Finished) => Ok(None),
+            (None, End::Reset) => Err(ReadError::Reset(VarInt::from_u32(9))),
+        }
+    }
+    fn refuse(&mut self, _: VarInt) {}
+}
+
+struct Sending(Arc<Mutex<Vec<u8>>>);
+
+impl SendHalf for Sending {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(())
+    }
+    fn end(&mut self) -> Result<(), WriteError> {
+        Ok(())
+    }
+    async fn delivered(&mut self) {}
+    fn abandon(&mut self, _: VarInt) {}
+}
