@@ -119,7 +119,7 @@ pub struct QueryArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The server to ask; without it the local database answers, by the same protocol
-    #[arg(long, value_name = "HOST:PORT", env = "PSI_SHAZAM_SERVER")]
+    #[arg(long, value_name = "HOST:PORT", env = "PSI_SHAZAM_SERVER", value_parser = server_name)]
     pub server: Option<String>,
     /// The key that the server must have, as `serve` prints it; without it the first key seen is kept
     #[arg(long, value_name = "KEY", requires = "server")]
@@ -205,6 +205,14 @@ pub struct DatabaseArgs {
 
 fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 0.0.0.0:4433 or [::1]:4433")
+}
+
+/// An empty name is most likely a variable that was meant to be unset; whose answer is wanted is not guessed.
+fn server_name(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("it is empty; name a server, or unset PSI_SHAZAM_SERVER to ask the local database"),
+        name => Ok(name.to_owned()),
+    }
 }
 
 /// The database's folder: the one given, else that of the user.

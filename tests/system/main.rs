@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod disk;
+mod files;
 mod hostile;
 mod index;
 mod kills;
