@@ -11,13 +11,17 @@ use client::frames::{ReceiveHalf, SendHalf};
 use psi::oprf::OprfKey;
 use quinn::{ReadError, VarInt, WriteError};
 
-pub use crate::admin::decode_any as admin_message;
 use crate::daemon::Shared;
 use crate::session::serve_stream;
 use crate::{Config, Counters, Error, Snapshot};
 
 /// Who asks.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Reads bytes as either side of the owner's socket would; whether they are a message.
+pub fn admin_message(bytes: &[u8]) -> bool {
+    crate::admin::decode_any(bytes)
+}
 
 /// How a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

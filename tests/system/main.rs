@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod decoders;
 mod disk;
 mod files;
 mod hostile;

@@ -9,6 +9,8 @@
 mod host;
 mod owner;
 mod place;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub(crate) use host::AdminHost;

@@ -14,6 +14,7 @@ pub(super) const MESSAGE_CAP: u32 = 256 * 1024 * 1024;
 
 /// What the owner asks.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(Debug, Clone))]
 pub(super) enum AdminRequest {
     Describe,
     Find([u8; 32]),
