@@ -1,0 +1,13 @@
+//! Frames from clients, as a server reads them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use psi::wire::{HEADER_BYTES, Header, Request};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((header, payload)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return };
+    let Ok(header) = Header::decode(*header, 1 << 20) else { return };
+    let Ok(request) = Request::decode(header.kind, payload.to_vec()) else { return };
+    let again = request.encode();
+    assert_eq!((again[0], &again[HEADER_BYTES..]), (header.kind, payload));
+});

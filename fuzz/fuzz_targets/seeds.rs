@@ -1,0 +1,56 @@
+//! Not a target but its shape, as counters want a fuzzer to be linked: writes what each target begins with, into
+//! `corpus/`.
+#![no_main]
+
+use std::fs;
+use std::path::Path;
+
+use client::ServerKey;
+use fingerprint::Catalogue;
+use libfuzzer_sys::fuzz_target;
+use psi::oprf::blind;
+use psi::shard::ShardUid;
+use psi::wire::{Refusal, RefusalCode, Request, Response};
+use psi_shazam_fuzz::{params, snapshot, track};
+
+fn write(target: &str, seeds: Vec<Vec<u8>>) {
+    let folder = Path::new("corpus").join(target);
+    fs::create_dir_all(&folder).expect("a folder");
+    for (index, seed) in seeds.into_iter().enumerate() {
+        fs::write(folder.join(format!("seed-{index}")), seed).expect("a file");
+    }
+}
+
+fuzz_target!(init: write_all(), |_bytes: &[u8]| {});
+
+fn write_all() {
+    let snapshot = snapshot(1);
+    let elements = blind(vec![*b"item"; 2]).expect("an item").message().to_vec();
+    let requests = vec![
+        Request::Manifest { held: None },
+        Request::Manifest { held: Some(snapshot.digest()) },
+        Request::Attachment(snapshot.digest()),
+        Request::Hints(vec![ShardUid(1), ShardUid(2)]),
+        Request::Evaluate(elements.clone()),
+        Request::Query { manifest: snapshot.digest(), upload: vec![7; 40] },
+    ];
+    let refusal = Refusal { code: RefusalCode::Busy, retry_after_ms: 500, text: "später".to_owned() };
+    let mut responses = vec![Response::Current, Response::Refused(refusal)];
+    responses.push(Response::Manifest(snapshot.encoded().to_vec()));
+    responses.push(Response::Evaluated(elements.clone()));
+    write("request", requests.iter().map(Request::encode).collect());
+    write("response", responses.iter().map(Response::encode).collect());
+    write("manifest", vec![snapshot.encoded()[2..].to_vec()]);
+    write("elements", vec![elements.clone(), elements[..32].to_vec(), vec![0; 32]]);
+    write("upload", vec![vec![0], vec![1, 2, 3, 4, 5], vec![255; 6], vec![0; params().upload_bytes()]]);
+    write("answer", vec![vec![0], vec![1, 2, 3, 4, 5, 6, 7, 8], vec![255; 16]]);
+    let tracks = |count| Catalogue::new((1..=count).map(track).collect()).expect("tracks in order").encode();
+    write("catalogue", vec![tracks(0), tracks(1), tracks(3)]);
+    write("stored", vec![vec![1, 2, 3, 4, 5], vec![0; 28], tracks(1)[2..].to_vec()]);
+    let key = ServerKey::from_bytes([7; 32]);
+    let file = format!("# mine\n\na.example:4433 {key}\n[::1]:1 {key} # home\n");
+    write("known_servers", vec![file.into_bytes(), key.to_string().into_bytes()]);
+    write("admin", (0..11).map(|kind| vec![kind, 1, 2, 3, 4, 5, 6, 7, 8]).collect());
+    let session = |kind: u8| vec![1, 0, kind, 40, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 1, 0, kind, 3, 9, 9, 9, 255];
+    write("session", (0..7).map(session).collect());
+}

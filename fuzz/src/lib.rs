@@ -1,0 +1,66 @@
+//! What several targets need: the smallest server that there can be, and parameters for it.
+
+use std::sync::Arc;
+
+use fingerprint::{Catalogue, Settings, Track, TrackId};
+use psi::bins::Bins;
+use psi::evaluate::ServedShard;
+use psi::oprf::OprfKey;
+use psi::shard::{Entry, Hint, Shard, ShardUid};
+use psi::wire::{Digest, Manifest, ShardInfo};
+use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
+use server::Snapshot;
+
+const SEED: [u8; 16] = [6; 16];
+
+/// Two points a bin and few items: everything is decoded as ever, and computed soon.
+pub fn params() -> Params {
+    let set = LatticeSet::N2048Q47;
+    let spec = ParamsSpec { set, points: 2, groups: 1, label_elements: 2, tag_elements: 0, asked: 8 };
+    Params::new(spec).expect("these are legal")
+}
+
+pub fn oprf_key() -> Arc<OprfKey> {
+    Arc::new(OprfKey::from_seed(&[5; 32]).expect("any seed will do"))
+}
+
+pub fn masks() -> PublicMasks {
+    PublicMasks::derive(&params(), &SEED)
+}
+
+pub fn track(id: u32) -> Track {
+    let text = format!("track {id}");
+    Track { id: TrackId(id), title: text.clone(), artist: String::new(), path: text, start: id * 100, frames: 90 }
+}
+
+/// A server of one track, in one shard; another track, another epoch.
+pub fn snapshot(id: u32) -> Arc<Snapshot> {
+    let (params, key, masks, uid) = (params(), oprf_key(), masks(), ShardUid(id.into()));
+    let item = id.to_le_bytes();
+    let (bin, key) = (Bins::default().of(&params, &item), key.item_key(&item).expect("four bytes are an item"));
+    let entry = Entry { slot: bin, key: &key, label: &[1, 2] };
+    let matrix = Arc::new(Shard::encode(&params, uid, [entry]).expect("one entry fits").matrix(&params));
+    let hint = Hint::compute(&params, &matrix, &masks, 0);
+    let attachment = Catalogue::new(vec![track(id)]).expect("one track is a catalogue").encode();
+    let manifest = Manifest {
+        spec: params.spec(),
+        seed: SEED,
+        key: oprf_key().id(),
+        bins: Bins::default(),
+        shards: vec![ShardInfo { uid, group: 0, hint: Digest::of(hint.as_bytes()) }],
+        attachment: Digest::of(&attachment),
+        attachment_bytes: attachment.len() as u64,
+        application: postcard::to_stdvec(&Settings::default()).expect("settings can be written"),
+    };
+    let shards = vec![ServedShard { group: 0, matrix }];
+    Arc::new(Snapshot::new(manifest, attachment, vec![hint], shards).expect("the parts fit"))
+}
+
+/// As many bytes as are wanted from few: `bytes` over and over, each time with another byte added.
+pub fn stretch(bytes: &[u8], length: usize) -> Vec<u8> {
+    if bytes.is_empty() {
+        return vec![0; length];
+    }
+    let rounds = bytes.iter().cycle().zip(0..length);
+    rounds.map(|(byte, index)| byte.wrapping_add((index / bytes.len()) as u8)).collect()
+}
