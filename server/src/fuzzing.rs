@@ -68,7 +68,13 @@ impl Session {
         let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).map(Bytes::from).collect();
         let sent = Arc::<Mutex<Vec<u8>>>::default();
         let half = Sending(sent.clone());
-        self.runtime.block_on(serve_stream(self.shared.clone(), CLIENT, half, Receiving { pieces, end }));
+        self.runtime.block_on(serve_stream(
+            self.shared.clone(),
+            CLIENT,
+            Arc::default(),
+            half,
+            Receiving { pieces, end },
+        ));
         std::mem::take(&mut sent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
