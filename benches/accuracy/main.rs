@@ -35,9 +35,10 @@ struct Args {
     /// Print a report in JSON instead of tables
     #[arg(long)]
     json: bool,
-    /// Ask through the real protocol, daemon and client in this process, instead of in the clear
+    /// Ask in the clear, by the same choice of hashes and the same vote, instead of through the real protocol
+    /// with daemon and client in this process
     #[arg(long)]
-    encrypted: bool,
+    clear: bool,
     /// Excerpts for every condition
     #[arg(long, default_value_t = 100)]
     queries: usize,
@@ -54,10 +55,10 @@ struct Args {
     #[arg(long, value_delimiter = ',')]
     conditions: Vec<String>,
     /// Hashes asked at most; several are compared on the same excerpts, in the clear only
-    #[arg(long, value_delimiter = ',', default_values_t = [db::ASKED])]
+    #[arg(long, value_delimiter = ',', default_values_t = [db::ASKED], requires = "clear")]
     asked: Vec<u32>,
     /// Scaled copies of every track beside it in the catalogue, in the clear only
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "clear")]
     copies: usize,
     /// Peaks a second of the reference
     #[arg(long)]
@@ -141,13 +142,13 @@ fn main() -> Result<()> {
     }
     let prints = index::prints(&clips, &settings);
     let index = Index::new(&prints, args.copies, &settings)?;
-    let encrypted = if args.encrypted { Some(Encrypted::new(&prints, &settings)?) } else { None };
+    let encrypted = if args.clear { None } else { Some(Encrypted::new(&prints, &settings)?) };
     let run = Run {
         clips: &clips,
         index: &index,
         encrypted: encrypted.as_ref(),
         settings: &settings,
-        asked: if args.encrypted { vec![db::ASKED] } else { args.asked.clone() },
+        asked: args.asked.clone(),
         half: args.half.number(),
         seed: args.seed,
     };
@@ -231,7 +232,7 @@ fn print(args: &Args, index: &Index, settings: &Settings, asked: &[u32], all: &[
     }
     let summary = json!({
         "tracks": index.tracks(), "postings": index.postings(), "postings_per_second": index.density(),
-        "settings": settings, "threshold": fingerprint::THRESHOLD, "encrypted": args.encrypted,
+        "settings": settings, "threshold": fingerprint::THRESHOLD, "encrypted": !args.clear,
         "seed": args.seed, "fold": args.fold,
     });
     if args.json {
