@@ -18,6 +18,8 @@ const KILLS: usize = 6;
 const COPIES: u8 = 4;
 /// The draw of the moments.
 const SEED: u64 = 11;
+/// For a lock to be let go.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn kills() -> usize {
     std::env::var("PSI_SHAZAM_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
@@ -121,7 +123,7 @@ impl Victim {
             return; // it was killed before it made the database
         }
         drop(db::Database::open_or_create(&self.user.db(), fingerprint::Settings::default()).unwrap());
-        assert_eq!(db::check(&self.user.db(), false).unwrap().damages, []);
+        assert_eq!(self.checked().damages, []);
         let listed = self.user.paths();
         let different: BTreeSet<&String> = listed.iter().collect();
         assert_eq!(different.len(), listed.len(), "twice: {listed:?}");
@@ -137,6 +139,20 @@ impl Victim {
         }
         assert_eq!(asked.json_lines().len(), all.len());
         self.look_at_shards();
+    }
+
+    /// Tests beside this one start processes, and until such a process is itself it holds what this one has
+    /// open: the lock of the database that was just closed as well.
+    fn checked(&self) -> db::CheckReport {
+        let start = Instant::now();
+        loop {
+            match db::check(&self.user.db(), false) {
+                Err(db::Error::Locked { .. }) if start.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                report => return report.unwrap(),
+            }
+        }
     }
 
     /// A few recordings, one of them unknown.
