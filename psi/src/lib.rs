@@ -30,6 +30,7 @@ pub mod evaluate;
 mod group;
 mod interpolate;
 mod kernel;
+mod lattice;
 mod manifest;
 pub mod oprf;
 pub mod pack;
