@@ -12,13 +12,8 @@ use psi::query::{self, AskedKey, KnownShard, Returned};
 use psi::shard::{Hint, ShardUid};
 use psi::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
 use psi::{Params, PublicMasks, bins};
-use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint, VarInt};
 use rand::rngs::OsRng;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde::{Deserialize, Serialize};
 
 use crate::music::Excerpt;
@@ -31,49 +26,6 @@ const CAP: u64 = 1 << 30;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 16 << 20;
 
-/// Accepts every key: it measures a server on loopback that this program started.
-#[derive(Debug)]
-struct AnyKey(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyKey {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
 /// A connection that sends frames.
 pub struct Line {
     _endpoint: Endpoint,
@@ -82,14 +34,9 @@ pub struct Line {
 
 impl Line {
     pub async fn open(address: SocketAddr) -> Result<Line> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyKey(provider)))
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![client::ALPN.to_vec()];
-        let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+        // A server on loopback that this program started: any key will do.
+        let tls = client::tls_config(None)?;
+        let mut config = quinn::ClientConfig::new(Arc::new(tls));
         let mut transport = quinn::TransportConfig::default();
         transport
             .stream_receive_window(VarInt::from_u32(WINDOW))

@@ -45,6 +45,7 @@ pub use identify::{Client, ClientConfig};
 pub use key::{KeyError, ServerKey};
 pub use known_servers::KnownServers;
 pub use psi::token::AccessToken;
+pub use tls::tls_config;
 pub use transport::{Direction, Record, Trust};
 
 /// The protocol's name in TLS; its number is [`psi::wire::PROTOCOL_VERSION`].

@@ -48,6 +48,15 @@ impl KeyVerifier {
     }
 }
 
+/// TLS as [`crate::Client`] speaks it, for programs that send [`crate::frames`] of their own. Without an expected key
+/// every server is accepted.
+///
+/// # Errors
+/// [`Error::Setup`].
+pub fn tls_config(expected: Option<ServerKey>) -> Result<QuicClientConfig, Error> {
+    KeyVerifier::new(expected).client_config()
+}
+
 impl ServerCertVerifier for KeyVerifier {
     fn verify_server_cert(
         &self,
