@@ -148,6 +148,22 @@ fn masks_belong_to_one_shard() {
     assert!(of(1).iter().all(|&m| m < PLAINTEXT_MODULUS));
 }
 
+#[test]
+fn masks_of_many_shards_are_those_of_each() {
+    let masks = OprfKey::from_seed(&[1; 32]).unwrap().item_key(b"item").unwrap().masks();
+    for (shards, elements) in [(1, 2), (7, 3), (8, 2), (9, 1), (17, 5)] {
+        let uids: Vec<ShardUid> = (0..shards).map(|n| ShardUid(n * n)).collect();
+        let mut together = vec![0; uids.len() * elements];
+        masks.fill(&uids, &mut together);
+        for (uid, together) in uids.iter().zip(together.chunks_exact(elements)) {
+            let mut alone = vec![0; elements];
+            masks.fill(&[*uid], &mut alone);
+            assert_eq!(together, alone, "{uid:?} of {shards} with {elements} elements");
+        }
+    }
+    masks.fill(&[], &mut []);
+}
+
 /// Label masks over 64 classes, a different item and shard each: Pearson's statistic stays below the value that one
 /// draw in a thousand passes (103.4 for 63 degrees of freedom).
 #[test]
