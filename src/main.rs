@@ -4,26 +4,20 @@
 
 #![forbid(unsafe_code)]
 
-mod check;
 mod cli;
-mod demo;
+mod commands;
 mod files;
-mod identity;
-mod index;
 mod interrupt;
 mod library;
 mod memory;
 mod output;
-mod query;
-mod serve;
-mod token;
-mod tracks;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
+use commands::{check, demo, identity, index, query, serve, token, tracks};
 
 /// As grep: 0 found, 1 not found, 2 error.
 const ERROR: u8 = 2;

@@ -9,7 +9,7 @@ use db::StoredTrack;
 use serde_json::json;
 
 use crate::cli::{self, DatabaseArgs, RemoveArgs};
-use crate::index::encode;
+use crate::commands::index::encode;
 use crate::library::Library;
 use crate::output::{self, hours, plain, position, size};
 

@@ -15,9 +15,9 @@ use rayon::prelude::*;
 use server::{Config, Daemon};
 
 use crate::cli::{self, QueryArgs};
+use crate::commands::token;
 use crate::library::Library;
 use crate::output::{self, FileAnswer, FileError};
-use crate::token;
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
 const STDIN_CAP: u64 = 1 << 30;

@@ -10,12 +10,12 @@ use db::Database;
 use fingerprint::Settings;
 
 use crate::cli::DemoArgs;
+use crate::commands::index;
+use crate::commands::query;
 use crate::files;
-use crate::index;
 use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, hours, position, size};
-use crate::query;
 
 /// A noisy recording of a bundled track, and one of a song that is not in the catalogue.
 const RECORDINGS: [&str; 2] = ["recordings/noisy.m4a", "unknown/heroes-rite.m4a"];

@@ -1,0 +1,10 @@
+//! One file per command.
+
+pub mod check;
+pub mod demo;
+pub mod identity;
+pub mod index;
+pub mod query;
+pub mod serve;
+pub mod token;
+pub mod tracks;
