@@ -115,6 +115,14 @@ impl Library {
         }
     }
 
+    /// Lays the shards out anew under another OPRF key.
+    pub fn rotate_key(&self, progress: Progress) -> Result<EncodeReport> {
+        match self {
+            Library::Local(database) => Ok(database.rotate_key(progress)?),
+            Library::Daemon(client) => Ok(client.rotate_key(progress)?),
+        }
+    }
+
     /// All tracks.
     pub fn list(&self) -> Result<Vec<StoredTrack>> {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use fingerprint::{Landmark, Settings};
-use psi::oprf::OprfKey;
+use psi::oprf::{KeyId, OprfKey};
 use psi::shard::Shard;
 use serde::Serialize;
 
@@ -13,10 +13,10 @@ use crate::layout::{Layout, LayoutShard};
 use crate::ledger::Ledger;
 use crate::opening::Opened;
 use crate::schema::{self, Next};
-use crate::store::load_key;
+use crate::store::{OPRF_KEY, load_key};
 use crate::tables::read_id;
 use crate::tracks::StoredTrack;
-use crate::{Error, migrate, repair};
+use crate::{Error, migrate, repair, rotate};
 
 /// PRF results checked at a time.
 const BATCH: usize = 1 << 14;
@@ -108,6 +108,7 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
             }
         }
     }
+    report.note(rotate::settle(&opened), Remedy::Rebuild)?;
     let store_is_odd = !report.damages.is_empty();
     let Some(sound) = examine(&opened, &mut report)? else { return Ok(report) };
     if mend && !report.damages.is_empty() {
@@ -138,7 +139,7 @@ pub(crate) fn examine(opened: &Opened, report: &mut CheckReport) -> Result<Optio
     examine_contents(opened, &tracks, report)?;
     examine_items(opened, &key, report)?;
     let store_damaged = report.damages.len() > outside;
-    examine_shards(opened, next, report)?;
+    examine_shards(opened, next, key.id(), report)?;
     Ok(Some(Sound { key, settings, next, tracks, store_damaged }))
 }
 
@@ -153,7 +154,7 @@ fn examine_key(
         (None, Some(stored)) => stored.to_vec(),
         (None, None) => Vec::new(),
     };
-    let key = match load_key(&opened.folder) {
+    let key = match load_key(&opened.folder.join(OPRF_KEY)) {
         Ok(Some(key)) if key.id().0 == *expected => key,
         Ok(_) | Err(Error::Damaged { .. }) => {
             report.add("oprf.key: it is not the key that this database was made with", Remedy::BringBack);
@@ -275,10 +276,13 @@ fn examine_items(opened: &Opened, key: &OprfKey, report: &mut CheckReport) -> Re
     Ok(())
 }
 
-fn examine_shards(opened: &Opened, next: Next, report: &mut CheckReport) -> Result<(), Error> {
+fn examine_shards(opened: &Opened, next: Next, key: KeyId, report: &mut CheckReport) -> Result<(), Error> {
     let Some(layout) = report.note(Layout::read(&opened.folder), Remedy::Rebuild)? else { return Ok(()) };
     if layout.encoded_below > next.track {
         report.add("the layout of the shards: it names tracks that never were", Remedy::Rebuild);
+    }
+    if layout.key != key.0 {
+        report.add("the layout of the shards: it is of another OPRF key", Remedy::Rebuild);
     }
     let plaintext_bytes = Shard::stored_bytes(&layout.params()?);
     for shard in &layout.shards {

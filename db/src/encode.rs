@@ -19,7 +19,8 @@ use crate::files::{PLACE_BYTES, decode_places, encode_places};
 use crate::layout::{Layout, LayoutShard};
 use crate::plan::Plan;
 use crate::postings::{Postings, Slot};
-use crate::store::hold;
+use crate::rotate::Prf;
+use crate::store::{hold, read};
 use crate::tracks::StoredTrack;
 use crate::{Database, Error};
 
@@ -57,7 +58,7 @@ struct OpenShard {
 }
 
 /// What goes into the shards that are encoded, and the dimensions of these.
-struct Work {
+pub(crate) struct Work {
     next: Layout,
     open: Vec<OpenShard>,
     /// What the slots' keys point to.
@@ -94,36 +95,44 @@ impl Database {
         let pending: Vec<&StoredTrack> =
             tracks.iter().filter(|track| track.id >= layout.encoded_below).collect();
         let rebuilt = force || layout.is_outgrown(live);
-        let mut report = EncodeReport { rebuilt, ..EncodeReport::default() };
+        let (mut taken, mut encoded) = (0, 0);
         if !pending.is_empty() || rebuilt {
             let work = match rebuilt {
-                true => self.rebuild(&tracks.iter().collect::<Vec<_>>(), live)?,
-                false => self.extend(&layout, &pending)?,
+                true => self.rebuild(&tracks.iter().collect::<Vec<_>>(), live, &read(&self.prf))?,
+                false => self.extend(&layout, &pending, &read(&self.prf))?,
             };
             let last = tracks.iter().map(|track| track.id + 1).max().unwrap_or(layout.encoded_below);
-            let (mut next, encoded) =
+            let mut next;
+            (next, encoded) =
                 self.encode_shards(work, progress).inspect_err(|_| self.forget_unnamed(&layout))?;
             next.encoded_below = last;
             self.commit(&layout, &next)?;
-            (report.tracks, report.shards) = (pending.len(), encoded);
+            taken = pending.len();
         }
+        Ok(EncodeReport { tracks: taken, rebuilt, shards: encoded, ..self.report(&tracks)? })
+    }
+
+    /// What is in force now.
+    pub(crate) fn report(&self, tracks: &[StoredTrack]) -> Result<EncodeReport, Error> {
         let layout = self.layout()?;
-        report.tracks_in_all = tracks.len();
-        report.shards_in_all = layout.shards.len();
-        report.points = layout.points;
-        report.placed = layout.shards.iter().map(|shard| u64::from(shard.postings)).sum();
-        report.dropped = layout.dropped;
-        Ok(report)
+        Ok(EncodeReport {
+            tracks_in_all: tracks.len(),
+            shards_in_all: layout.shards.len(),
+            points: layout.points,
+            placed: layout.shards.iter().map(|shard| u64::from(shard.postings)).sum(),
+            dropped: layout.dropped,
+            ..EncodeReport::default()
+        })
     }
 
     /// All postings into new shards.
-    fn rebuild(&self, tracks: &[&StoredTrack], live: u64) -> Result<Work, Error> {
+    pub(crate) fn rebuild(&self, tracks: &[&StoredTrack], live: u64, prf: &Prf) -> Result<Work, Error> {
         let postings = Postings::gather(self, tracks)?;
         let Plan { points, shards, bins, .. } = Plan::choose(&postings.loads())?;
         let mut seed = [0; SEED_BYTES];
         OsRng.fill_bytes(&mut seed);
-        let mut next = Layout { points, seed, bins, planned_for: live, ..Layout::empty() };
-        let keys = postings.keys(self)?;
+        let mut next = Layout { points, seed, bins, planned_for: live, ..Layout::empty(prf.key.id().0) };
+        let keys = postings.keys(self, prf)?;
         let packed = postings.pack(&next.params()?, &next.bins, &keys, &vec![Vec::new(); shards]);
         let fresh = |slots| OpenShard { before: None, slots, changed: true };
         next.dropped = packed.dropped;
@@ -131,10 +140,10 @@ impl Database {
     }
 
     /// New postings into the shards that still take some, and as many empty ones as they need.
-    fn extend(&self, layout: &Layout, pending: &[&StoredTrack]) -> Result<Work, Error> {
+    fn extend(&self, layout: &Layout, pending: &[&StoredTrack], prf: &Prf) -> Result<Work, Error> {
         let params = layout.params()?;
         let postings = Postings::gather(self, pending)?;
-        let mut keys = postings.keys(self)?;
+        let mut keys = postings.keys(self, prf)?;
         let (sealed, open): (Vec<LayoutShard>, Vec<LayoutShard>) =
             layout.shards.iter().partition(|shard| shard.sealed);
         let mut held = Vec::new();
@@ -170,7 +179,7 @@ impl Database {
 
     /// Encodes the shards that changed, writes them, and lists all in the next layout; returns it with the
     /// number of shards encoded.
-    fn encode_shards(
+    pub(crate) fn encode_shards(
         &self,
         work: Work,
         progress: &(dyn Fn(usize, usize) + Sync),
@@ -237,7 +246,7 @@ impl Database {
     }
 
     /// Puts `next` in force.
-    fn commit(&self, before: &Layout, next: &Layout) -> Result<(), Error> {
+    pub(crate) fn commit(&self, before: &Layout, next: &Layout) -> Result<(), Error> {
         self.files.flush()?;
         self.flush()?;
         next.write(self.folder())?;
@@ -251,7 +260,7 @@ impl Database {
 
     /// After an encoding that failed, on a full disk for one: gives back what its finished shards took. What
     /// cannot be deleted now goes when the database is opened next.
-    fn forget_unnamed(&self, layout: &Layout) {
+    pub(crate) fn forget_unnamed(&self, layout: &Layout) {
         let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
         let kept = |uid| named.contains(&uid);
         hold(&self.loaded).keep(kept);

@@ -75,6 +75,37 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     Err(Error::damaged("every name for an old key is taken"))
 }
 
+/// Writes a key to `path`, whatever was there.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn create_anew(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    create(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+}
+
+/// Puts the key at `from` in the place of the one at `to`, which is gone then; on disk when this returns.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to)
+        .and_then(|()| flush_folder_of(to))
+        .map_err(|source| Error::File { path: to.to_owned(), source })
+}
+
+/// Deletes a key, if it is there.
+///
+/// # Errors
+/// [`Error::File`].
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(Error::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes beside the place and renames, so that a crash leaves a whole key or none.
 fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
@@ -90,10 +121,11 @@ fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    flush_folder_of(path)
+}
+
+fn flush_folder_of(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(unix)]

@@ -33,6 +33,8 @@ pub(crate) struct Layout {
     pub planned_for: u64,
     /// Postings left out.
     pub dropped: u64,
+    /// Name of the OPRF key that the shards were made with.
+    pub key: [u8; 16],
 }
 
 /// One shard.
@@ -50,7 +52,7 @@ pub(crate) struct LayoutShard {
 
 impl Layout {
     /// Of a database without tracks.
-    pub fn empty() -> Layout {
+    pub fn empty(key: [u8; 16]) -> Layout {
         Layout {
             points: FEWEST_POINTS,
             seed: [0; SEED_BYTES],
@@ -59,13 +61,19 @@ impl Layout {
             encoded_below: 0,
             planned_for: 0,
             dropped: 0,
+            key,
         }
     }
 
     /// # Errors
     /// [`Error::Damaged`], [`Error::File`].
     pub fn read(folder: &Path) -> Result<Layout, Error> {
-        Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
+        Layout::decode(&Layout::read_bytes(folder)?)
+    }
+
+    /// The record, whatever its schema.
+    pub fn read_bytes(folder: &Path) -> Result<Vec<u8>, Error> {
+        whole::read_sealed(&folder.join("layout"), WHAT)
     }
 
     /// Puts it in force; on disk when this returns.
@@ -98,8 +106,8 @@ mod tests {
 
     #[test]
     fn a_table_of_bins_that_does_not_fit_is_damage() {
-        let mut record = schema::encode(&Layout::empty());
-        assert_eq!(Layout::decode(&record).unwrap(), Layout::empty());
+        let mut record = schema::encode(&Layout::empty([1; 16]));
+        assert_eq!(Layout::decode(&record).unwrap(), Layout::empty([1; 16]));
         // points, seed, then the length of the table: a table of two bytes is none for 2,048 bins.
         let table = 1 + SEED_BYTES;
         assert_eq!(record[table], 0);

@@ -15,6 +15,7 @@
 //! | `layout` | the file that says which shards are in force |
 //! | `tokens` | access tokens: names and digests |
 //! | `plan` | how many points a bin holds and how many shards there are: the cost model |
+//! | `rotate` | another OPRF key in the place of the one in force |
 //! | `postings` | postings gathered, sorted, and packed into shards |
 //! | `encode` | shards encoded, all of them or only the open ones, and put in force |
 //! | `files` | encoded shards at rest |
@@ -40,6 +41,7 @@ mod opening;
 mod plan;
 mod postings;
 mod repair;
+mod rotate;
 mod schema;
 mod served;
 mod stats;

@@ -1,19 +1,21 @@
 //! A new database, and one of an older schema.
 
+use std::path::Path;
+
 use fingerprint::Settings;
+use psi::SEED_BYTES;
+use psi::bins::Bins;
 use psi::oprf::OprfKey;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::layout::Layout;
+use crate::layout::{Layout, LayoutShard};
 use crate::ledger::Ledger;
 use crate::opening::Opened;
 use crate::schema::{self, SCHEMA_VERSION};
-use crate::store::load_key;
+use crate::store::{OPRF_KEY, load_key};
 use crate::tables::Sums;
 use crate::{Error, keys};
-
-/// The oldest schema that is brought up to date.
-const OLDEST: u32 = 2;
 
 /// Sees to it that the database has today's schema.
 ///
@@ -22,7 +24,8 @@ const OLDEST: u32 = 2;
 pub(crate) fn bring_up_to_date(opened: &Opened, settings: &Settings) -> Result<(), Error> {
     match schema_of(opened)? {
         Some(SCHEMA_VERSION) => Ok(()),
-        Some(OLDEST) => from_schema_2(opened),
+        Some(2) => from_schema_2(opened),
+        Some(3) => from_schema_3(opened),
         Some(actual) => Err(Error::Schema { actual, expected: SCHEMA_VERSION }),
         None => begin(opened, settings),
     }
@@ -47,10 +50,11 @@ fn begin(opened: &Opened, settings: &Settings) -> Result<(), Error> {
         return Err(Error::damaged("the store: it is empty, but there are encoded shards"));
     }
     device.need_room(0)?;
-    keys::load_or_create(&folder.join("oprf.key"), || Zeroizing::new(OprfKey::generate_seed().to_vec()))?;
-    let key = load_key(folder)?.ok_or(Error::OtherKey)?;
-    Layout::empty().write(folder)?;
-    let ledger = Ledger::new(key.id().0, schema::encode(settings));
+    let path = folder.join(OPRF_KEY);
+    keys::load_or_create(&path, || Zeroizing::new(OprfKey::generate_seed().to_vec()))?;
+    let key = load_key(&path)?.ok_or(Error::OtherKey)?.id().0;
+    Layout::empty(key).write(folder)?;
+    let ledger = Ledger::new(key, schema::encode(settings));
     tables.meta.insert("settings", &ledger.settings)?;
     tables.meta.insert("key", &ledger.key)?;
     tables.flush()?;
@@ -63,18 +67,18 @@ fn begin(opened: &Opened, settings: &Settings) -> Result<(), Error> {
 fn from_schema_2(opened: &Opened) -> Result<(), Error> {
     let Opened { folder, tables, files, device, .. } = opened;
     device.need_room(0)?;
+    let key = load_key(&folder.join(OPRF_KEY))?.ok_or(Error::OtherKey)?.id().0;
+    if tables.meta.get("key")?.is_none_or(|stored| stored != key) {
+        return Err(Error::OtherKey);
+    }
     let layout = match tables.meta.get("layout")? {
-        Some(bytes) => Layout::decode(&bytes)?,
-        None => Layout::empty(),
+        Some(bytes) => LayoutBefore4::decode(&bytes)?.of_key(key),
+        None => Layout::empty(key),
     };
     let mut open = layout.shards.iter().filter(|shard| !shard.sealed);
     open.try_for_each(|shard| files.seal_open(shard.uid))?;
     files.flush()?;
     layout.write(folder)?;
-    let key = load_key(folder)?.ok_or(Error::OtherKey)?.id().0;
-    if tables.meta.get("key")?.is_none_or(|stored| stored != key) {
-        return Err(Error::OtherKey);
-    }
     let settings = tables.meta.get("settings")?.ok_or_else(|| Error::damaged("the settings"))?;
     let mut ledger = Ledger::new(key, settings.to_vec());
     ledger.next = tables.next()?;
@@ -90,6 +94,47 @@ fn from_schema_2(opened: &Opened) -> Result<(), Error> {
     ledger.write(folder)?;
     note_schema(opened)?;
     tables.meta.remove("layout")
+}
+
+/// Schema 3 had no key in the layout. Every step may be done again after a crash. A damaged layout stays as it is,
+/// to be told at the opening and made anew by a repair.
+fn from_schema_3(opened: &Opened) -> Result<(), Error> {
+    let folder = &opened.folder;
+    if Layout::read(folder).is_err() {
+        match LayoutBefore4::read(folder) {
+            Ok(layout) => layout.of_key(Ledger::read(folder)?.key).write(folder)?,
+            Err(Error::Damaged { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    note_schema(opened)
+}
+
+/// The layout of schemas 2 and 3: [`Layout`] without its key.
+#[derive(Serialize, Deserialize)]
+struct LayoutBefore4 {
+    points: u16,
+    seed: [u8; SEED_BYTES],
+    bins: Bins,
+    shards: Vec<LayoutShard>,
+    encoded_below: u32,
+    planned_for: u64,
+    dropped: u64,
+}
+
+impl LayoutBefore4 {
+    fn read(folder: &Path) -> Result<LayoutBefore4, Error> {
+        LayoutBefore4::decode(&Layout::read_bytes(folder)?)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<LayoutBefore4, Error> {
+        schema::decode(bytes, "the layout of the shards")
+    }
+
+    fn of_key(self, key: [u8; 16]) -> Layout {
+        let LayoutBefore4 { points, seed, bins, shards, encoded_below, planned_for, dropped } = self;
+        Layout { points, seed, bins, shards, encoded_below, planned_for, dropped, key }
+    }
 }
 
 fn note_schema(opened: &Opened) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use psi::pack::{BinPacker, Wanted};
 use rayon::prelude::*;
 
 use crate::plan::HashLoad;
+use crate::rotate::Prf;
 use crate::tracks::StoredTrack;
 use crate::{Database, Error};
 
@@ -80,8 +81,12 @@ impl Postings {
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Psi`].
-    pub fn keys(&self, database: &Database) -> Result<Vec<ItemKey>, Error> {
-        self.hashes.par_iter().map(|run| database.item_key(run.hash)).collect()
+    pub fn keys(&self, database: &Database, prf: &Prf) -> Result<Vec<ItemKey>, Error> {
+        if prf.cached {
+            return self.hashes.par_iter().map(|run| database.item_key(prf, run.hash)).collect();
+        }
+        let hashes: Vec<u32> = self.hashes.iter().map(|run| run.hash).collect();
+        prf.item_keys(&hashes)
     }
 
     /// Spreads the postings over shards that hold `held` already. Returns for each shard what it takes, and

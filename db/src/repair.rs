@@ -72,8 +72,8 @@ pub(crate) fn repair(
         false => opened,
     };
     let lost = report.damages.iter().any(|damage| damage.remedy == Remedy::IndexAgain);
-    if Layout::read(&folder).is_err() {
-        Layout::empty().write(&folder)?;
+    if !Layout::read(&folder).is_ok_and(|layout| layout.key == sound.key.id().0) {
+        Layout::empty(sound.key.id().0).write(&folder)?;
     }
     ledger.write(&folder)?;
     drop(opened);

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::Error;
 
 /// Version of this file's content.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 /// Largest chunk of a long value: 17 of them are below 128 KiB.
 #[cfg(test)]
 const CHUNK_BYTES: usize = 7 * 1024;

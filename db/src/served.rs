@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ServedShard, ShardMatrix};
+use psi::oprf::KeyId;
 use psi::shard::{Hint, Shard, ShardUid};
 use psi::wire::{Digest, Manifest, ShardInfo};
 use rayon::prelude::*;
@@ -94,7 +95,7 @@ impl Database {
         let manifest = Manifest {
             spec: params.spec(),
             seed: layout.seed,
-            key: self.oprf.id(),
+            key: KeyId(layout.key),
             bins: layout.bins.clone(),
             shards: layout.shards.iter().map(|s| ShardInfo { uid: s.uid, group: 0, hint: s.hint }).collect(),
             attachment: Digest::of(&attachment),

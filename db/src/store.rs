@@ -1,7 +1,7 @@
 //! Opening and closing a database; what all its parts share.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use fingerprint::Settings;
 use psi::LatticeSet;
@@ -13,6 +13,7 @@ use crate::files::ShardFiles;
 use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::opening::Opened;
+use crate::rotate::{self, Prf};
 use crate::schema::{self, Next};
 use crate::served::Loaded;
 use crate::tables::Tables;
@@ -31,7 +32,7 @@ pub struct Database {
     pub(crate) tables: Tables,
     pub(crate) files: ShardFiles,
     pub(crate) device: Device,
-    pub(crate) oprf: Arc<OprfKey>,
+    pub(crate) prf: RwLock<Prf>,
     pub(crate) settings: Settings,
     /// Held while the catalogue or the layout changes.
     pub(crate) writer: Mutex<()>,
@@ -65,6 +66,7 @@ impl Database {
     pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
         let opened = Opened::in_folder(folder)?;
         migrate::bring_up_to_date(&opened, &settings)?;
+        rotate::settle(&opened)?;
         let database = Database::assemble(opened)?;
         database.drop_orphaned_shards()?;
         Ok(database)
@@ -76,14 +78,16 @@ impl Database {
         let on_disk = Ledger::read(&folder)?;
         let settings = read_settings(&tables, &on_disk)?;
         let oprf = read_key(&folder, &tables, &on_disk)?;
-        Layout::read(&folder)?;
+        if Layout::read(&folder)?.key != on_disk.key {
+            return Err(Error::damaged("the layout of the shards: it is of another OPRF key"));
+        }
         let ledger = compare(&tables, &on_disk)?;
         Ok(Database {
             folder,
             tables,
             files,
             device,
-            oprf: Arc::new(oprf),
+            prf: RwLock::new(Prf::new(oprf)),
             settings,
             writer: Mutex::new(()),
             loaded: Mutex::new(Loaded::default()),
@@ -101,11 +105,6 @@ impl Database {
     /// How the tracks are fingerprinted.
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// The OPRF key.
-    pub fn oprf_key(&self) -> Arc<OprfKey> {
-        self.oprf.clone()
     }
 
     /// The daemon's private key as `generate` made it at the first start; a file of mode 0600.
@@ -161,10 +160,24 @@ impl Database {
 
 /// The file of the daemon's private key.
 pub const IDENTITY: &str = "identity.key";
+/// The file of the OPRF key.
+pub(crate) const OPRF_KEY: &str = "oprf.key";
+/// The file of the one that takes its place when all shards are made with it.
+pub(crate) const NEXT_KEY: &str = "oprf.next.key";
 
 /// A lock that a panic elsewhere does not spoil: what it guards is whole at every moment.
 pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`hold`], for a lock that several may read under.
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`hold`], for the one who writes.
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read_settings(tables: &Tables, ledger: &Ledger) -> Result<Settings, Error> {
@@ -180,7 +193,7 @@ fn read_settings(tables: &Tables, ledger: &Ledger) -> Result<Settings, Error> {
 
 /// The shards hold what this key made of the hashes; under another one every query finds nothing.
 fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, Error> {
-    let key = load_key(folder)?.ok_or(Error::OtherKey)?;
+    let key = load_key(&folder.join(OPRF_KEY))?.ok_or(Error::OtherKey)?;
     if key.id().0 != ledger.key {
         return Err(Error::OtherKey);
     }
@@ -190,11 +203,11 @@ fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, 
     }
 }
 
-/// The OPRF key, if there is its file.
-pub(crate) fn load_key(folder: &Path) -> Result<Option<OprfKey>, Error> {
-    let Some(seed) = keys::load(&folder.join("oprf.key"))? else { return Ok(None) };
-    let seed: &[u8; KEY_SEED_BYTES] =
-        seed.as_slice().try_into().map_err(|_| Error::damaged("oprf.key is not 32 bytes long"))?;
+/// The OPRF key in a file, if there is one.
+pub(crate) fn load_key(path: &Path) -> Result<Option<OprfKey>, Error> {
+    let Some(seed) = keys::load(path)? else { return Ok(None) };
+    let damaged = |_| Error::damaged(format!("{} is not 32 bytes long", path.display()));
+    let seed: &[u8; KEY_SEED_BYTES] = seed.as_slice().try_into().map_err(damaged)?;
     Ok(Some(OprfKey::from_seed(seed)?))
 }
 

@@ -36,6 +36,10 @@ impl Table {
         guarded(self.name, || self.tree.remove(key)).map(drop)
     }
 
+    pub fn clear(&self) -> Result<(), Error> {
+        guarded(self.name, || self.tree.clear())
+    }
+
     pub fn apply(&self, batch: sled::Batch) -> Result<(), Error> {
         guarded(self.name, || self.tree.apply_batch(batch))
     }

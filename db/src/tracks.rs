@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use sled::Transactional;
 use sled::transaction::ConflictableTransactionError;
 
+use crate::rotate::Prf;
 use crate::schema::{self, CHUNK_POSTINGS, Next, track_chunk};
-use crate::store::hold;
+use crate::store::{hold, read};
 use crate::table::transact;
 use crate::tables::{Sums, Tables};
 use crate::{Database, Error};
@@ -217,6 +218,11 @@ impl Database {
     /// Evaluates the OPRF on hashes that were never met before, and keeps the results; returns how many
     /// these were.
     pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
+        // Held to the end, so that no result of an old key comes behind the new one.
+        let prf = read(&self.prf);
+        if !prf.cached {
+            return Ok(0);
+        }
         let mut unknown = Vec::new();
         for hash in hashes.collect::<BTreeSet<u32>>() {
             if !self.tables.items.contains(hash.to_be_bytes())? {
@@ -225,19 +231,19 @@ impl Database {
         }
         let items: Vec<[u8; 4]> = unknown.iter().map(|hash| hash.to_le_bytes()).collect();
         let mut batch = sled::Batch::default();
-        for (hash, key) in unknown.iter().zip(self.oprf.item_keys(&items)?) {
+        for (hash, key) in unknown.iter().zip(prf.key.item_keys(&items)?) {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
         self.tables.items.apply(batch)?;
         Ok(unknown.len())
     }
 
-    /// The key of a hash.
-    pub(crate) fn item_key(&self, hash: u32) -> Result<ItemKey, Error> {
+    /// The key of a hash, from the cache if it is there.
+    pub(crate) fn item_key(&self, prf: &Prf, hash: u32) -> Result<ItemKey, Error> {
         let damaged = |_| Error::damaged(format!("the PRF cache: hash {hash:08x}"));
         match self.tables.items.get(hash.to_be_bytes())? {
             Some(bytes) => ItemKey::from_bytes(&bytes).map_err(damaged),
-            None => Ok(self.oprf.item_key(&hash.to_le_bytes())?),
+            None => Ok(prf.key.item_key(&hash.to_le_bytes())?),
         }
     }
 }
@@ -280,8 +286,8 @@ mod tests {
         let database = open();
         assert_eq!(database.remember_items([1, 2, 3, 2, 1].into_iter()).unwrap(), 3);
         assert_eq!(database.remember_items([3, 2, 4].into_iter()).unwrap(), 1);
-        let key = database.item_key(4).unwrap().to_bytes();
-        assert_eq!(key, database.oprf.item_key(&4u32.to_le_bytes()).unwrap().to_bytes());
+        let key = database.item_key(&read(&database.prf), 4).unwrap().to_bytes();
+        assert_eq!(key, database.oprf_key().item_key(&4u32.to_le_bytes()).unwrap().to_bytes());
         drop(database);
         assert_eq!(open().remember_items([1, 2, 3, 4].into_iter()).unwrap(), 0, "kept on disk");
     }

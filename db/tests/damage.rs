@@ -1,5 +1,7 @@
 //! Damage to every stored kind: it is told or it does no harm, and a repair leaves a database that works.
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +11,11 @@ use fingerprint::{Catalogue, Settings};
 use proptest::prelude::{Strategy, any};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use psi::wire::Digest;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use support::{QUIET, copy, files};
 use tempfile::TempDir;
 
-const QUIET: &(dyn Fn(usize, usize) + Sync) = &|_, _| {};
 const TRACKS: u8 = 9;
 const POSTINGS: u32 = 600;
 
@@ -45,37 +48,6 @@ fn make(folder: &Path) {
 
 fn all_titles() -> BTreeSet<String> {
     (1..=TRACKS).filter(|&number| number != 3).map(|number| format!("Track {number}")).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let to = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            fs::copy(&path, &to).unwrap();
-        }
-    }
-}
-
-/// All files below, by their relative paths.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut left = vec![folder.to_owned()];
-    while let Some(next) = left.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                left.push(path)
-            } else {
-                found.push(path.strip_prefix(folder).unwrap().to_owned())
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 /// Everything that a database does: served tracks, listed tracks, and all postings read again.
@@ -234,7 +206,7 @@ fn a_database_of_schema_2_is_brought_up_to_date() {
     };
     let opens = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "open");
     files(base.path()).into_iter().filter(opens).for_each(|path| unseal(base.path().join(path)));
-    unseal(base.path().join("layout"));
+    fs::write(base.path().join("layout"), layout_before_4(base.path())).unwrap();
     let store = sled::open(base.path().join("store")).unwrap();
     let meta = store.open_tree("meta").unwrap();
     meta.insert("layout", fs::read(base.path().join("layout")).unwrap()).unwrap();
@@ -255,6 +227,35 @@ fn a_database_of_schema_2_is_brought_up_to_date() {
     assert_eq!(uids(&Database::open(base.path()).unwrap()), before);
     assert_eq!(check(base.path(), false).unwrap().damages, []);
     assert_eq!(use_all(base.path()).unwrap(), all_titles());
+}
+
+/// The layout as it was when it did not name its key, without its seal.
+fn layout_before_4(folder: &Path) -> Vec<u8> {
+    let layout = fs::read(folder.join("layout")).unwrap();
+    layout[..layout.len() - 32 - 16].to_vec()
+}
+
+#[test]
+fn a_database_of_schema_3_is_brought_up_to_date() {
+    let base = TempDir::new().unwrap();
+    make(base.path());
+    let mut layout = layout_before_4(base.path());
+    let seal = Digest::of(&[b"the layout of the shards\0", &layout[..]].concat());
+    layout.extend(seal.0);
+    fs::write(base.path().join("layout"), &layout).unwrap();
+    let store = sled::open(base.path().join("store")).unwrap();
+    store.open_tree("meta").unwrap().insert("schema", &3u32.to_le_bytes()).unwrap();
+    drop(store);
+    let damaged = TempDir::new().unwrap();
+    copy(base.path(), damaged.path());
+    assert_eq!(check(base.path(), false).unwrap().damages, []);
+    assert_eq!(use_all(base.path()).unwrap(), all_titles());
+    // Damage is told as such, and not taken for an older schema.
+    fs::write(damaged.path().join("layout"), &layout[1..]).unwrap();
+    assert!(matches!(Database::open(damaged.path()), Err(Error::Damaged { .. })));
+    let report = check(damaged.path(), true).unwrap();
+    assert!(report.is_sound() && !report.damages.is_empty(), "{report:?}");
+    assert_mended(damaged.path(), &report);
 }
 
 /// sled takes what it was killed in writing for its newest snapshot: issues 1527 and 1533.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use psi::evaluate::{self, MAX_BATCH};
-use psi::oprf::{ELEMENT_BYTES, KeyId, OprfKey};
+use psi::oprf::{ELEMENT_BYTES, OprfKey};
 use psi::token::TokenDigest;
 use psi::wire::{Refusal, request_cap};
 use quinn::congestion::CubicConfig;
@@ -55,7 +55,6 @@ pub struct Server {
 /// What all connections share.
 pub(crate) struct Shared {
     pub config: Config,
-    pub key: Arc<OprfKey>,
     pub workers: Workers,
     /// The queries, which share passes over a snapshot.
     pub passes: Passes<Snapshot, Vec<u8>>,
@@ -71,7 +70,6 @@ pub(crate) struct Shared {
     pub log: LogLimit,
     pub counting: Counting,
     seats: Arc<Seats>,
-    key_id: KeyId,
     current: RwLock<Current>,
     /// In KiB.
     memory: Arc<Semaphore>,
@@ -80,8 +78,11 @@ pub(crate) struct Shared {
 /// The snapshot, and what earlier ones allowed: who asks under one of those is stale, not wrong.
 struct Current {
     snapshot: Arc<Snapshot>,
+    /// The key that the snapshot was made with.
+    key: Arc<OprfKey>,
     /// The one before, so that a query under way when a track is added need not start over. It
-    /// shares all shards but those that changed.
+    /// shares all shards but those that changed. None of another key: an evaluation does not say which manifest
+    /// it is meant for, and what today's key makes of a hash finds nothing in those shards.
     previous: Option<Arc<Snapshot>>,
     request_cap: u64,
     asked_bytes: HashSet<usize>,
@@ -129,7 +130,17 @@ impl Server {
     /// # Errors
     /// [`Error::Key`] for one of another OPRF key: its labels could not be unmasked.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
-        self.shared.publish(snapshot)
+        let key = self.shared.current_key();
+        self.shared.publish(key, snapshot)
+    }
+
+    /// Serves a snapshot of another OPRF key, and under that key, from now on. Queries under earlier manifests are
+    /// told that they are stale.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the snapshot is not of this key.
+    pub fn publish_under(&self, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<(), Error> {
+        self.shared.publish(key, snapshot)
     }
 
     /// The access tokens that admit from now on, and no others ([`Config::require_token`]). At first there are
@@ -177,12 +188,9 @@ impl Drop for Server {
 
 impl Shared {
     pub fn new(config: Config, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Shared, Error> {
-        let key_id = key.id();
-        check_key(key_id, &snapshot)?;
+        check_key(&key, &snapshot)?;
         let workers = Workers::new(config.running, config.queue);
         Ok(Shared {
-            key,
-            key_id,
             passes: Passes::new(workers.clone(), MAX_BATCH, pass),
             workers,
             evaluations: RateLimit::new(config.evaluations_per_minute.into()),
@@ -201,22 +209,30 @@ impl Shared {
                 asked_bytes: HashSet::new(),
                 previous: None,
                 snapshot,
+                key,
             }),
             config,
         })
     }
 
-    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
-        check_key(self.key_id, &snapshot)?;
+    pub fn publish(&self, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<(), Error> {
+        check_key(&key, &snapshot)?;
         tracing::info!(shards = snapshot.shards.len(), manifest = %snapshot.digest(), "publishing");
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let asked = current.snapshot.params.asked() * ELEMENT_BYTES;
         current.asked_bytes.insert(asked);
         current.request_cap = current.request_cap.max(request_cap(&snapshot.params));
         if snapshot.digest() != current.snapshot.digest() {
-            current.previous = Some(std::mem::replace(&mut current.snapshot, snapshot));
+            let before = std::mem::replace(&mut current.snapshot, snapshot);
+            current.previous = (before.manifest.key == key.id()).then_some(before);
         }
+        current.key = key;
         Ok(())
+    }
+
+    /// The OPRF key of the current snapshot.
+    pub fn current_key(&self) -> Arc<OprfKey> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).key.clone()
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -263,9 +279,9 @@ fn pass(snapshot: &Snapshot, uploads: &[Vec<u8>]) -> Vec<Result<Vec<u8>, Refusal
     answers.into_iter().map(|answer| answer.map_err(|error| invalid(error.to_string()))).collect()
 }
 
-fn check_key(server: KeyId, snapshot: &Snapshot) -> Result<(), Error> {
-    let key = snapshot.manifest.key;
-    if key == server { Ok(()) } else { Err(Error::Key { snapshot: key, server }) }
+fn check_key(key: &OprfKey, snapshot: &Snapshot) -> Result<(), Error> {
+    let (server, snapshot) = (key.id(), snapshot.manifest.key);
+    if snapshot == server { Ok(()) } else { Err(Error::Key { snapshot, server }) }
 }
 
 fn kibibytes(bytes: u64) -> u32 {

@@ -60,7 +60,7 @@ impl Session {
     /// # Errors
     /// [`Error::Key`].
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
-        self.shared.publish(snapshot)
+        self.shared.publish(self.shared.current_key(), snapshot)
     }
 
     /// What the server sends to a stream on which these pieces arrive.

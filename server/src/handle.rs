@@ -126,7 +126,7 @@ async fn evaluate_items(
     }
     within(shared, &shared.evaluations, client)?;
     within(shared, &shared.overall, EVERYBODY)?;
-    let key = shared.key.clone();
+    let key = shared.current_key();
     let evaluated = shared.workers.run(move || key.evaluate(&elements)).await?;
     let evaluated = evaluated.map_err(|error| invalid(error.to_string()))?;
     add(&shared.counting.evaluations, 1);

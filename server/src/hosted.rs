@@ -64,6 +64,12 @@ impl Hosted {
         self.publish_after(|database| database.compact(progress))
     }
 
+    /// Lays the shards out anew under another OPRF key, and publishes both at once; until then everything is
+    /// answered under the old one.
+    pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
+        self.publish_after(|database| database.rotate_key(progress))
+    }
+
     /// The token of the owner's own queries.
     pub fn owner_token(&self) -> &AccessToken {
         &self.owner
@@ -96,7 +102,7 @@ impl Hosted {
     ) -> Result<EncodeReport, DaemonError> {
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let report = change(&self.database)?;
-        self.server.publish(Arc::new(snapshot(&self.database)?))?;
+        self.server.publish_under(self.database.oprf_key(), Arc::new(snapshot(&self.database)?))?;
         Ok(report)
     }
 }

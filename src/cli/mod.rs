@@ -45,8 +45,8 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     #[command(after_help = "Example: psi-shazam stats --json")]
     Stats(DatabaseArgs),
     /// Lay the shards out anew: frees what removed tracks left, fits today's size
-    #[command(after_help = "Example: psi-shazam compact")]
-    Compact(DatabaseArgs),
+    #[command(after_help = "Examples:\n  psi-shazam compact\n  psi-shazam compact --rotate-key")]
+    Compact(CompactArgs),
     /// Verify everything that is stored
     #[command(after_help = "\
 Example: psi-shazam check --repair
@@ -146,6 +146,16 @@ pub struct RemoveArgs {
     /// Track numbers or paths, as `list` shows them
     #[arg(required = true, value_name = "TRACK")]
     pub tracks: Vec<String>,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct CompactArgs {
+    /// Draw another OPRF key, too: what clients learnt under the old one is worth nothing any more. A daemon
+    /// answers under the old key until all is made anew
+    #[arg(long)]
+    pub rotate_key: bool,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

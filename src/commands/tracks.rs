@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use db::StoredTrack;
 use serde_json::json;
 
-use crate::cli::{self, DatabaseArgs, RemoveArgs};
+use crate::cli::{self, CompactArgs, DatabaseArgs, RemoveArgs};
 use crate::commands::index::encode;
 use crate::library::Library;
 use crate::output::{self, hours, plain, position, size};
@@ -57,22 +57,29 @@ pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn compact(args: &DatabaseArgs) -> Result<ExitCode> {
-    let library = Library::open(&cli::database_folder(&args.db)?, false)?;
-    let report = encode(&library, Library::compact)?;
-    if args.json {
+pub fn compact(args: &CompactArgs) -> Result<ExitCode> {
+    let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
+    let report = match args.rotate_key {
+        true => encode(&library, Library::rotate_key)?,
+        false => encode(&library, Library::compact)?,
+    };
+    if args.database.json {
         output::print_json(&json!({
             "tracks": report.tracks_in_all,
             "points": report.points,
             "shards": report.shards_in_all,
             "placed": report.placed,
             "dropped": report.dropped,
+            "key_rotated": args.rotate_key,
         }))?;
     } else {
         println!(
             "{} tracks in {} shards of {} points; {} postings placed, {} left out as too common",
             report.tracks_in_all, report.shards_in_all, report.points, report.placed, report.dropped
         );
+        if args.rotate_key {
+            println!("under another OPRF key; the old one is gone");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -113,6 +113,43 @@ fn answers_stay_right_while_tracks_come_and_go() {
     assert!(status.success() && !log.contains("ERROR"), "{log}");
 }
 
+/// Its clients hold connections and manifests of the old key.
+#[test]
+fn answers_stay_right_while_the_oprf_key_rotates() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let before = ask(&user, &daemon, "recordings/phone.wav", "1");
+    let recording = audio("recordings/phone.wav");
+    let server = daemon.server();
+    let asked = |files: usize| {
+        let flags = ["query", "--json", "--server", &server, "--server-key", &daemon.key];
+        let files = std::iter::repeat_n(recording.as_os_str(), files);
+        let answers = user.run(flags.iter().map(std::convert::AsRef::as_ref).chain(files));
+        answers.assert_code(0);
+        answers.json_lines()
+    };
+    thread::scope(|scope| {
+        let rotations = scope.spawn(|| {
+            for _ in 0..3 {
+                let rotated = user.run(["compact", "--rotate-key", "--json"]);
+                rotated.assert_code(0);
+                assert_eq!(rotated.json()["key_rotated"], true);
+            }
+        });
+        while !rotations.is_finished() {
+            for answer in asked(20) {
+                assert_eq!(answer["match"]["title"], "Loyalists", "{answer}");
+                assert_eq!(answer["match"]["offset_seconds"], before["match"]["offset_seconds"]);
+            }
+        }
+        rotations.join().unwrap();
+    });
+    assert_eq!(asked(1).len(), 1);
+    let (status, log) = daemon.stop("TERM");
+    assert!(status.success() && !log.contains("ERROR"), "{log}");
+    user.run(["check"]).assert_code(0);
+}
+
 #[test]
 fn killed_and_started_again_it_answers_as_before() {
     let user = User::with_catalogue();

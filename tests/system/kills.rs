@@ -233,13 +233,22 @@ fn killed_while_it_indexes() {
 
 #[test]
 fn killed_while_it_lays_the_shards_out_anew() {
+    killed_while_it_runs("compact", &["compact"]);
+}
+
+#[test]
+fn killed_while_it_rotates_the_oprf_key() {
+    killed_while_it_runs("compact --rotate-key", &["compact", "--rotate-key"]);
+}
+
+fn killed_while_it_runs(what: &str, args: &[&str]) {
     let mut victim = Victim::new();
     let total = victim.files();
     victim.run_whole(victim.index());
-    victim.run_whole(victim.user.command(["compact"]));
+    victim.run_whole(victim.user.command(args));
     let (mut at_work, mut kill) = (0, 0);
     while at_work < kills() {
-        at_work += usize::from(victim.run_and_kill(victim.user.command(["compact"])));
+        at_work += usize::from(victim.run_and_kill(victim.user.command(args)));
         victim.check();
         assert_eq!(victim.user.paths().len(), total);
         if kill % 10 == 0 {
@@ -247,7 +256,7 @@ fn killed_while_it_lays_the_shards_out_anew() {
         }
         kill += 1;
     }
-    println!("{at_work} of {kill} kills met it at work: compact");
+    println!("{at_work} of {kill} kills met it at work: {what}");
 }
 
 /// Tracks that a daemon was given, and told to be on disk, survive the daemon.

@@ -152,6 +152,10 @@ fn handle(
                 unencoded.store(false, Ordering::SeqCst);
                 AdminResponse::Encoded(hosted.compact(&report)?)
             }
+            AdminRequest::RotateKey => {
+                unencoded.store(false, Ordering::SeqCst);
+                AdminResponse::Encoded(hosted.rotate_key(&report)?)
+            }
             AdminRequest::List => AdminResponse::Tracks(database.list()?),
             AdminRequest::Remove(tracks) => {
                 let removed = database.remove(&tracks)?;

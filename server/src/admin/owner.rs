@@ -101,6 +101,17 @@ impl AdminClient {
         }
     }
 
+    /// Lays the shards out anew under another OPRF key.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, AdminError> {
+        match self.call(&AdminRequest::RotateKey, progress)? {
+            AdminResponse::Encoded(report) => Ok(report),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
     /// All tracks.
     ///
     /// # Errors

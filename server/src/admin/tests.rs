@@ -18,6 +18,7 @@ fn requests() -> impl Strategy<Value = AdminRequest> {
         track,
         prop::collection::vec(any::<u32>(), 0..20).prop_map(AdminRequest::Remove),
         Just(AdminRequest::Stats),
+        Just(AdminRequest::RotateKey),
     ]
 }
 

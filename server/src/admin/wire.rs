@@ -32,6 +32,7 @@ pub(super) enum AdminRequest {
     AddToken(String, [u8; 32]),
     Tokens,
     RemoveToken(String),
+    RotateKey,
 }
 
 /// What the daemon answers.

@@ -109,6 +109,24 @@ async fn a_stale_query_is_asked_afresh() {
     assert_eq!(kinds, [5, 4, 1, 7]);
 }
 
+/// What the new key makes of a hash finds nothing in shards of the old one, and an evaluation names no manifest: a
+/// query under the old manifest must not be answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_of_another_oprf_key_is_stale_at_once() {
+    let (server, key) = serve(config(), snapshot(&[0, 1]));
+    let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
+    ask_and_check(&mut client, 1).await;
+    let (other, again) = (oprf_key_of(9), snapshot_under(oprf_key_of(9), &[0, 1]));
+    assert!(server.publish(again.clone()).is_err(), "the key has to come with it");
+    assert!(server.publish_under(oprf_key_of(8), again.clone()).is_err());
+    server.publish_under(other, again).unwrap();
+    let before = received(&client).len();
+    ask_and_check(&mut client, 1).await;
+    let kinds: Vec<u8> = received(&client)[before..].iter().map(|&(kind, _)| kind).collect();
+    assert_eq!(kinds, [4, 7, 1, 3, 4, 5]); // OPRF, refused; manifest, hints; OPRF, answer
+    assert_eq!(server.counters().refusals, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_settings_ask_for_another_fingerprint() {
     let (server, key) = serve(config(), snapshot(&[0]));

@@ -25,7 +25,11 @@ const POSTINGS: usize = 600;
 const SHARDS_PER_TRACK: usize = 3;
 
 pub fn oprf_key() -> Arc<OprfKey> {
-    Arc::new(OprfKey::from_seed(&[5; 32]).unwrap())
+    oprf_key_of(5)
+}
+
+pub fn oprf_key_of(seed: u8) -> Arc<OprfKey> {
+    Arc::new(OprfKey::from_seed(&[seed; 32]).unwrap())
 }
 
 pub fn spec(asked: u32) -> ParamsSpec {
@@ -75,12 +79,13 @@ struct Part {
 /// The shards of one track; encoded once per process, as full shards of a database are.
 fn parts(track: u32) -> Vec<Part> {
     static MADE: [OnceLock<Vec<Part>>; 8] = [const { OnceLock::new() }; 8];
-    MADE[track as usize].get_or_init(|| encode(track)).clone()
+    MADE[track as usize].get_or_init(|| encode(track, &oprf_key(), 0)).clone()
 }
 
-fn encode(track: u32) -> Vec<Part> {
+/// `epoch` keeps the uids of different keys apart.
+fn encode(track: u32, key: &OprfKey, epoch: u64) -> Vec<Part> {
     let params = Params::new(spec(64)).unwrap();
-    let (key, masks) = (oprf_key(), PublicMasks::derive(&params, &SEED));
+    let masks = PublicMasks::derive(&params, &SEED);
     let mut residues: [Vec<Vec<u32>>; SHARDS_PER_TRACK] = from_fn(|_| vec![Vec::new(); params.bins()]);
     let mut places: [Vec<(u32, ItemKey, [u16; 2])>; SHARDS_PER_TRACK] = Default::default();
     for (hash, frame) in postings(track) {
@@ -96,7 +101,7 @@ fn encode(track: u32) -> Vec<Part> {
         places[place].push((slot, key, [label as u16, (label >> 16) as u16]));
     }
     let made = places.iter().enumerate().map(|(index, entries)| {
-        let uid = ShardUid(u64::from(track) * 100 + index as u64);
+        let uid = ShardUid(epoch * 10_000 + u64::from(track) * 100 + index as u64);
         let entries = entries.iter().map(|(slot, key, label)| Entry { slot: *slot, key, label });
         let matrix = Arc::new(Shard::encode(&params, uid, entries).unwrap().matrix(&params));
         let hint = Hint::compute(&params, &matrix, &masks, 0);
@@ -108,12 +113,28 @@ fn encode(track: u32) -> Vec<Part> {
 /// A snapshot of these tracks; three shards each.
 pub fn snapshot_with(tracks: &[u32], spec: ParamsSpec, settings: &Settings) -> Arc<Snapshot> {
     let parts: Vec<Part> = tracks.iter().flat_map(|&track| parts(track)).collect();
+    snapshot_of(parts, &oprf_key(), tracks, spec, settings)
+}
+
+/// A snapshot made with another OPRF key.
+pub fn snapshot_under(key: Arc<OprfKey>, tracks: &[u32]) -> Arc<Snapshot> {
+    let parts: Vec<Part> = tracks.iter().flat_map(|&track| encode(track, &key, 1)).collect();
+    snapshot_of(parts, &key, tracks, spec(64), &Settings::default())
+}
+
+fn snapshot_of(
+    parts: Vec<Part>,
+    key: &OprfKey,
+    tracks: &[u32],
+    spec: ParamsSpec,
+    settings: &Settings,
+) -> Arc<Snapshot> {
     let info = |part: &Part| ShardInfo { uid: part.uid, group: 0, hint: Digest::of(part.hint.as_bytes()) };
     let attachment = catalogue(tracks).encode();
     let manifest = Manifest {
         spec,
         seed: SEED,
-        key: oprf_key().id(),
+        key: key.id(),
         bins: Bins::default(),
         shards: parts.iter().map(info).collect(),
         attachment: Digest::of(&attachment),
