@@ -81,7 +81,8 @@ fn database(folder: &Path, reference: &Reference, clips: usize, settings: &Setti
     })
 }
 
-fn track(number: usize, clip: Clip) -> NewTrack {
+/// The track of a clip.
+pub fn track(number: usize, clip: Clip) -> NewTrack {
     let mut content = [0; 32];
     content[..8].copy_from_slice(&(number as u64).to_le_bytes());
     NewTrack {

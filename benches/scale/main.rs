@@ -12,6 +12,7 @@ mod music;
 mod process;
 mod report;
 mod serve;
+mod soak;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ enum Command {
     Figures { report: PathBuf, folder: PathBuf },
     /// Print a report's table and the model beside it
     Table { report: PathBuf },
+    /// Many clients at once, or for long, against the real daemon
+    Soak(soak::SoakArgs),
     /// Items with labels of 8 bytes, of which some are asked: the general use of psi
     Items {
         #[arg(long, default_value_t = 1_000_000)]
@@ -127,6 +130,7 @@ fn main() -> Result<()> {
             println!("{}", serde_json::to_string_pretty(&distributions(&reference)?)?);
             Ok(())
         }
+        Command::Soak(args) => soak::run(&args),
         Command::Items { items, asked, groups, points } => {
             let items = items::run(items, asked, groups, points)?;
             println!("{}", serde_json::to_string_pretty(&items)?);

@@ -37,6 +37,12 @@ mod sync;
 mod tls;
 mod transport;
 
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
+
+use tokio::sync::Semaphore;
+
 pub use address::DEFAULT_PORT;
 pub use answer::{Answer, Bytes, Question, Stages};
 pub use cache::Cache;
@@ -51,9 +57,50 @@ pub use transport::{Direction, Record, Trust};
 /// The protocol's name in TLS; its number is [`psi::wire::PROTOCOL_VERSION`].
 pub const ALPN: &[u8] = b"psi-shazam/2";
 
-/// Runs work that computes or waits for the disk away from the threads that serve sockets.
+/// Runs work that computes or waits for the disk away from the threads that serve sockets; as many at a time as
+/// there are cores, in the order in which they came. Without that order a process with many clients would let some
+/// wait for all the others: rayon's threads take new work before they finish what they hold.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Stopped)
+    static CORES: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(cores()));
+    let core = CORES.acquire().await.map_err(|_| Error::Stopped)?;
+    let counted = move || {
+        let result = work();
+        drop(core);
+        result
+    };
+    tokio::task::spawn_blocking(counted).await.map_err(|_| Error::Stopped)
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_more_work_is_begun_than_there_are_cores() {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut all = JoinSet::new();
+        for _ in 0..16 * cores() {
+            let (running, most) = (running.clone(), most.clone());
+            all.spawn(blocking(move || {
+                most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                running.fetch_sub(1, SeqCst);
+            }));
+        }
+        while let Some(done) = all.join_next().await {
+            done.unwrap().unwrap();
+        }
+        assert!((1..=cores()).contains(&most.load(SeqCst)), "{most:?} at a time on {} cores", cores());
+    }
 }

@@ -1,0 +1,93 @@
+//! Many clients at once, or for long, against the real `psi-shazam serve`, while tracks come and go: is anything lost
+//! or wrong, does anybody wait longer than the others, and does the daemon's memory stay where it is?
+
+mod asking;
+mod churn;
+mod daemon;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use asking::{Asked, Known, Pace};
+use daemon::Daemon;
+use report::Report;
+
+use crate::{build, music};
+
+/// Between two looks at the daemon's memory.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+#[derive(clap::Args)]
+pub struct SoakArgs {
+    /// Folder of real music, in clips of 30 s
+    #[arg(long)]
+    reference: PathBuf,
+    /// Clips of the catalogue; what the folder lacks is made from it
+    #[arg(long, default_value_t = 1_000)]
+    clips: usize,
+    /// Clients, each with a connection of its own
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// Queries of all clients together
+    #[arg(long, default_value_t = 5_000)]
+    queries: usize,
+    /// Queries a second of all clients together; without it, each asks again as soon as it has its answer
+    #[arg(long)]
+    per_second: Option<f64>,
+    /// Seconds between two changes of the catalogue: a track is added, or removed again; every tenth lays the shards
+    /// out anew, every other time under another OPRF key
+    #[arg(long, value_name = "SECONDS")]
+    churn: Option<f64>,
+    /// Different excerpts that are asked about
+    #[arg(long, default_value_t = 100)]
+    excerpts: usize,
+}
+
+pub fn run(args: &SoakArgs) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let folder = work.path().join("db");
+    eprintln!("fingerprinting {}", args.reference.display());
+    let reference = music::fingerprints(&args.reference, &Default::default())?;
+    eprintln!("building {} clips", args.clips);
+    build::build(&folder, &reference, args.clips, &reference.settings())?;
+    let excerpts = music::excerpts(&args.reference, &reference, args.clips, args.excerpts)?;
+    let daemon = Daemon::start(&folder)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let known = runtime.block_on(Known::ask(&daemon, excerpts, &reference))?;
+    eprintln!("{} of {} excerpts are named; asking", known.len(), args.excerpts);
+    let pace = Pace { clients: args.clients, queries: args.queries, per_second: args.per_second };
+    let done = AtomicBool::new(false);
+    let start = Instant::now();
+    let (asked, changes, memory) = thread::scope(|scope| {
+        let sampling = scope.spawn(|| sample(&daemon, start, &done));
+        let churning = args.churn.map(|seconds| {
+            let every = Duration::from_secs_f64(seconds);
+            let (folder, reference, done) = (&folder, &reference, &done);
+            scope.spawn(move || churn::churn(folder, reference, args.clips, every, done))
+        });
+        let asked = runtime.block_on(asking::ask(&daemon, Arc::new(known), pace));
+        done.store(true, Relaxed);
+        let changes = churning.map(|thread| thread.join().expect("it does not panic"));
+        (asked, changes, sampling.join().expect("it does not panic"))
+    });
+    let asked: Vec<Asked> = asked?;
+    let report = Report::new(asked, changes.transpose()?.unwrap_or_default(), memory?, start.elapsed());
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+/// Seconds since the start, and bytes of the daemon's memory.
+fn sample(daemon: &Daemon, start: Instant, done: &AtomicBool) -> Result<Vec<(f64, u64)>> {
+    let mut samples = Vec::new();
+    while !done.load(Relaxed) {
+        samples.push((start.elapsed().as_secs_f64(), daemon.resident_bytes()?));
+        thread::sleep(SAMPLE);
+    }
+    samples.push((start.elapsed().as_secs_f64(), daemon.resident_bytes()?));
+    Ok(samples)
+}
