@@ -8,6 +8,7 @@ mod files;
 mod hostile;
 mod index;
 mod kills;
+mod load;
 mod network;
 mod pipeline;
 mod privacy;

@@ -256,6 +256,13 @@ impl Daemon {
         self.address.to_string()
     }
 
+    /// Its memory now.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    }
+
     /// Sends a signal and waits for the end; returns the exit status and what it logged.
     pub fn stop(mut self, name: &str) -> (ExitStatus, String) {
         signal(&self.child, name);
