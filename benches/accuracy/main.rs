@@ -1,5 +1,7 @@
 //! How often recordings are recognised, at every condition. See ../README.md and docs/recognition.md.
 
+#![forbid(unsafe_code)]
+
 mod codec;
 mod condition;
 mod encrypted;

@@ -1,5 +1,7 @@
 //! Catalogues of 1,000, 8,000 and 100,000 clips: what they cost to build, to hold and to ask. See ../README.md.
 
+#![forbid(unsafe_code)]
+
 mod build;
 mod distribution;
 mod figures;

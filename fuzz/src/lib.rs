@@ -1,5 +1,7 @@
 //! What several targets need: the smallest server that there can be, and parameters for it.
 
+#![forbid(unsafe_code)]
+
 use std::sync::Arc;
 
 use fingerprint::{Catalogue, Settings, Track, TrackId};
