@@ -31,6 +31,7 @@ mod group;
 mod interpolate;
 mod kernel;
 mod lattice;
+pub mod linear;
 mod manifest;
 pub mod oprf;
 pub mod pack;

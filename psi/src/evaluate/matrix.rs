@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::Shape;
 use crate::kernel::LANES;
-use crate::kernel::packed::Width;
 use crate::params::{PLAINTEXT_MODULUS, Params};
-use crate::rlwe::ring::{Coefficients, Ring};
+use crate::rlwe::ring::Coefficients;
 
 /// Rows that are transformed before they are spread over the tiles: so many make runs of 12 cache
 /// lines, and fit the second cache.
@@ -35,7 +35,7 @@ impl ShardMatrix {
     /// Takes plaintexts `[element][power][coefficient]` (mod t).
     pub(crate) fn new(params: &Params, plaintexts: &[u32], layout: MatrixLayout) -> ShardMatrix {
         ShardMatrix(match layout {
-            MatrixLayout::Fast => Form::Fast(FastMatrix::new(params, |row, out| {
+            MatrixLayout::Fast => Form::Fast(FastMatrix::of_plaintexts(params.shape(), |row, out| {
                 out.copy_from_slice(&plaintexts[row * params.degree()..][..params.degree()]);
             })),
             MatrixLayout::Compact => Form::Compact(CompactMatrix::new(plaintexts)),
@@ -52,9 +52,9 @@ impl ShardMatrix {
 
     /// Bytes of one shard in memory, but for a few in a compact one.
     pub fn bytes_of(params: &Params, layout: MatrixLayout) -> usize {
-        let coefficients = params.elements() * params.points() * params.degree();
+        let coefficients = params.shape().coefficients();
         match layout {
-            MatrixLayout::Fast => coefficients * Width::of(params.lattice().modulus).bytes(),
+            MatrixLayout::Fast => coefficients * params.shape().width().bytes(),
             MatrixLayout::Compact => coefficients * size_of::<u16>(),
         }
     }
@@ -69,20 +69,19 @@ impl ShardMatrix {
 
     /// Whether it was made for these parameters' shape.
     pub fn fits(&self, params: &Params) -> bool {
-        let coefficients = params.elements() * params.points() * params.degree();
         match &self.0 {
-            Form::Fast(matrix) => matrix.tiles.len() == FastMatrix::length(params),
-            Form::Compact(matrix) => matrix.low.len() == coefficients,
+            Form::Fast(matrix) => matrix.tiles.len() == FastMatrix::length(params.shape()),
+            Form::Compact(matrix) => matrix.low.len() == params.shape().coefficients(),
         }
     }
 
     /// The form that the kernel reads: this one, or a copy for one pass.
-    pub(super) fn fast(&self, params: &Params) -> Cow<'_, FastMatrix> {
+    pub(super) fn fast(&self, shape: Shape) -> Cow<'_, FastMatrix> {
         match &self.0 {
             Form::Fast(matrix) => Cow::Borrowed(matrix),
             Form::Compact(matrix) => {
-                let read = |row, out: &mut [u32]| matrix.read(row * params.degree(), out);
-                Cow::Owned(FastMatrix::new(params, read))
+                let read = |row, out: &mut [u32]| matrix.read(row * shape.degree(), out);
+                Cow::Owned(FastMatrix::of_plaintexts(shape, read))
             }
         }
     }
@@ -90,31 +89,35 @@ impl ShardMatrix {
 
 /// Values modulo q in tiles: `[tile][element][power][lane]`, then what the kernel may read beyond.
 #[derive(Clone)]
-pub(super) struct FastMatrix {
+pub(crate) struct FastMatrix {
     tiles: Vec<u8>,
 }
 
 impl FastMatrix {
-    fn length(params: &Params) -> usize {
-        let width = Width::of(params.lattice().modulus);
-        params.elements() * params.points() * params.degree() * width.bytes() + width.slack()
+    fn length(shape: Shape) -> usize {
+        shape.coefficients() * shape.width().bytes() + shape.width().slack()
     }
 
-    /// `read` gives the plaintext coefficients of a row, which is `element · D + power`.
-    fn new(params: &Params, read: impl Fn(usize, &mut [u32])) -> FastMatrix {
-        let ring = Ring::of(params.set());
-        let (degree, rows) = (params.degree(), params.elements() * params.points());
-        let width = Width::of(params.lattice().modulus);
-        let mut tiles = vec![0; FastMatrix::length(params)];
-        let mut plaintext = vec![0; degree];
+    /// `read` gives the plaintext coefficients (mod t) of a row.
+    fn of_plaintexts(shape: Shape, read: impl Fn(usize, &mut [u32])) -> FastMatrix {
+        let mut plaintext = vec![0; shape.degree()];
+        FastMatrix::new(shape, |row, values| {
+            read(row, &mut plaintext);
+            for (value, &coefficient) in values.iter_mut().zip(&plaintext) {
+                *value = shape.ring().centred_lift(coefficient);
+            }
+        })
+    }
+
+    /// `read` gives the coefficients (mod q) of a row, which is `element · D + power`; rows come in order.
+    pub fn new(shape: Shape, mut read: impl FnMut(usize, &mut [u64])) -> FastMatrix {
+        let (ring, degree, rows, width) = (shape.ring(), shape.degree(), shape.rows(), shape.width());
+        let mut tiles = vec![0; FastMatrix::length(shape)];
         let mut values = Coefficients(vec![0; ROWS_AT_ONCE.min(rows) * degree]);
         for first in (0..rows).step_by(ROWS_AT_ONCE) {
             let count = ROWS_AT_ONCE.min(rows - first);
             for (row, values) in (first..first + count).zip(values.0.chunks_exact_mut(degree)) {
-                read(row, &mut plaintext);
-                for (value, &coefficient) in values.iter_mut().zip(&plaintext) {
-                    *value = ring.centred_lift(coefficient);
-                }
+                read(row, values);
                 ring.forward_in_place(values);
             }
             let tiles = tiles[first * width.row()..].chunks_mut(rows * width.row());
@@ -129,9 +132,9 @@ impl FastMatrix {
     }
 
     /// One tile, and what the kernel may read beyond it.
-    pub fn tile(&self, params: &Params, tile: usize) -> &[u8] {
-        let width = Width::of(params.lattice().modulus);
-        let length = params.elements() * params.points() * width.row();
+    pub fn tile(&self, shape: Shape, tile: usize) -> &[u8] {
+        let width = shape.width();
+        let length = shape.rows() * width.row();
         &self.tiles[tile * length..][..length + width.slack()]
     }
 }
@@ -171,6 +174,7 @@ mod tests {
     use super::*;
     use crate::kernel::packed::Width;
     use crate::params::{LatticeSet, ParamsSpec};
+    use crate::rlwe::ring::Ring;
     use proptest::prelude::*;
 
     fn params(points: u16) -> Params {
@@ -207,14 +211,14 @@ mod tests {
             for layout in [MatrixLayout::Fast, MatrixLayout::Compact] {
                 let matrix = ShardMatrix::new(&params, &plaintexts, layout);
                 prop_assert!(matrix.fits(&params) && matrix.layout() == layout);
-                let fast = matrix.fast(&params);
+                let fast = matrix.fast(params.shape());
                 for (row, plaintext) in plaintexts.chunks_exact(degree).enumerate() {
                     let lifted = plaintext.iter().map(|&c| ring.centred_lift(c)).collect();
                     let values = ring.forward(Coefficients(lifted));
                     for (tile, lanes) in values.0.as_chunks::<LANES>().0.iter().enumerate() {
                         let mut packed = vec![0; width.row()];
                         width.pack(lanes, &mut packed);
-                        prop_assert!(fast.tile(&params, tile)[row * width.row()..].starts_with(&packed));
+                        prop_assert!(fast.tile(params.shape(), tile)[row * width.row()..].starts_with(&packed));
                     }
                 }
             }

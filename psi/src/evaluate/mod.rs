@@ -4,15 +4,18 @@
 //! docs/kernel.md draws the layout and gives measurements.
 
 mod matrix;
-mod pass;
-mod upload;
+pub(crate) mod pass;
+mod shape;
+pub(crate) mod upload;
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 pub use crate::kernel::Kernel;
+pub(crate) use matrix::FastMatrix;
 pub use matrix::{MatrixLayout, ShardMatrix};
+pub(crate) use shape::Shape;
 
 use crate::Error;
 use crate::params::{HINT_BITS, Params};
@@ -90,13 +93,13 @@ fn answer_good(
             let powers = QueryPowers::new(queries.iter().map(|query| &*query[group]).collect());
             let members: Vec<&ShardMatrix> =
                 shards.iter().filter(|shard| shard.group == group).map(|shard| &*shard.matrix).collect();
-            pass::run(params, kernel, &powers, &members)
+            pass::run(params.shape(), kernel, &powers, &members)
         })
         .collect();
     let mut answers = vec![vec![0; shards.len() * params.answer_bytes()]; queries.len()];
     let places = places(params, shards, &mut answers);
     for (sums, mut places) in sums.iter().zip(places) {
-        sums.finish(params, kernel, params.answer_bits(), &mut places);
+        sums.finish(params.shape(), kernel, params.answer_bits(), &mut places);
     }
     answers
 }
@@ -118,11 +121,11 @@ impl ShardMatrix {
     /// Σ_i C_i·a_i per element, switched to hint precision and packed.
     pub(crate) fn hint(&self, params: &Params, masks: &[Transformed]) -> Vec<u8> {
         let kernel = Kernel::detect();
-        let sums = pass::run(params, kernel, &QueryPowers::new(vec![masks]), &[self]);
+        let sums = pass::run(params.shape(), kernel, &QueryPowers::new(vec![masks]), &[self]);
         let mut hint = vec![0; params.hint_bytes()];
         let mut elements: Vec<&mut [u8]> =
             hint.chunks_exact_mut(params.hint_bytes() / params.elements()).collect();
-        sums.finish(params, kernel, HINT_BITS, &mut elements);
+        sums.finish(params.shape(), kernel, HINT_BITS, &mut elements);
         hint
     }
 }

@@ -1,15 +1,15 @@
-//! One pass over the shards of a group, for several queries at once.
+//! One pass over matrices of one shape, for several queries at once.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::Shape;
 use super::matrix::{FastMatrix, MatrixLayout, ShardMatrix};
 use super::upload::QueryPowers;
 use crate::kernel::coefficients::AnswerForm;
-use crate::kernel::packed::Width;
 use crate::kernel::reduction::Reduction;
 use crate::kernel::{Kernel, LANES, Tile};
-use crate::params::Params;
-use crate::rlwe::ring::Ring;
 
 /// Fewest compact shards that are brought to the fast form at a time: each shares one reading of the
 /// queries' powers with the others.
@@ -20,60 +20,79 @@ const FEWEST_EXPANDED: usize = 8;
 const GATHERED: usize = 16;
 
 /// The reduced sums of a pass: `[tile][shard][element][query][lane]`.
-pub(super) struct Sums {
+pub(crate) struct Sums {
     tiles: Vec<[u64; LANES]>,
     /// Polynomials: shards × elements × queries.
     polynomials: usize,
 }
 
 /// Σ_i C_i ⊙ b_i over 1/N for every shard, element and query.
-pub(super) fn run(params: &Params, kernel: Kernel, powers: &QueryPowers, shards: &[&ShardMatrix]) -> Sums {
-    let per_shard = params.elements() * powers.queries();
+pub(super) fn run(shape: Shape, kernel: Kernel, powers: &QueryPowers, shards: &[&ShardMatrix]) -> Sums {
+    let per_shard = shape.elements * powers.queries();
     let polynomials = shards.len() * per_shard;
-    let mut tiles = vec![[0; LANES]; params.degree() / LANES * polynomials];
+    let mut tiles = vec![[0; LANES]; shape.tiles() * polynomials];
     let compact = |shard: &ShardMatrix| shard.layout() == MatrixLayout::Compact;
     let at_once = FEWEST_EXPANDED.max(2 * rayon::current_num_threads());
     let mut first = 0;
     let alike = shards.chunk_by(|left, right| compact(left) == compact(right));
     for block in alike.flat_map(|run| run.chunks(if compact(run[0]) { at_once } else { run.len() })) {
-        let fast: Vec<_> = block.par_iter().map(|shard| shard.fast(params)).collect();
+        let fast: Vec<_> = block.par_iter().map(|shard| shard.fast(shape)).collect();
         let fast: Vec<&FastMatrix> = fast.iter().map(|matrix| &**matrix).collect();
-        let sums = tiles.par_chunks_mut(polynomials.max(1)).enumerate();
-        sums.for_each_init(Vec::new, |rows, (tile, sums)| {
-            powers.read_tile(tile, rows);
-            let sums = &mut sums[first * per_shard..][..block.len() * per_shard];
-            sum_tile(params, kernel, rows, tile, &fast, sums);
-        });
+        let place = first * per_shard..(first + block.len()) * per_shard;
+        sum_block(shape, kernel, powers, &fast, tiles.par_chunks_mut(polynomials.max(1)), place);
         first += block.len();
     }
     Sums { tiles, polynomials }
 }
 
+/// The same for one matrix that is in the fast form.
+pub(crate) fn run_one(shape: Shape, kernel: Kernel, powers: &QueryPowers, matrix: &FastMatrix) -> Sums {
+    let polynomials = shape.elements * powers.queries();
+    let mut tiles = vec![[0; LANES]; shape.tiles() * polynomials];
+    sum_block(shape, kernel, powers, &[matrix], tiles.par_chunks_mut(polynomials), 0..polynomials);
+    Sums { tiles, polynomials }
+}
+
+/// Some matrices, tile by tile; their sums have the given place in each tile's.
+fn sum_block<'a>(
+    shape: Shape,
+    kernel: Kernel,
+    powers: &QueryPowers,
+    matrices: &[&FastMatrix],
+    tiles: impl IndexedParallelIterator<Item = &'a mut [[u64; LANES]]>,
+    place: Range<usize>,
+) {
+    tiles.enumerate().for_each_init(Vec::new, |rows, (tile, sums)| {
+        powers.read_tile(tile, rows);
+        sum_tile(shape, kernel, rows, tile, matrices, &mut sums[place.clone()]);
+    });
+}
+
 /// One tile of every shard, by the tile's powers.
 fn sum_tile(
-    params: &Params,
+    shape: Shape,
     kernel: Kernel,
     powers: &[[u64; LANES]],
     tile: usize,
     shards: &[&FastMatrix],
     sums: &mut [[u64; LANES]],
 ) {
-    let ring = Ring::of(params.set());
+    let ring = shape.ring();
     let reduction = Reduction::new(ring.lattice.modulus, ring.inverse_degree());
-    let last_tile = tile + 1 == params.degree() / LANES;
-    let queries = powers.len() / params.points();
-    let per_shard = params.elements() * queries;
+    let last_tile = tile + 1 == shape.tiles();
+    let queries = powers.len() / shape.points;
+    let per_shard = shape.elements * queries;
     for (place, sums) in sums.chunks_exact_mut(per_shard).enumerate() {
         let ahead = match shards.get(place + 1) {
-            Some(next) => next.tile(params, tile),
+            Some(next) => next.tile(shape, tile),
             None if last_tile => &[],
-            None => shards[0].tile(params, tile + 1),
+            None => shards[0].tile(shape, tile + 1),
         };
         let factors = Tile {
-            coefficients: shards[place].tile(params, tile),
-            width: Width::of(ring.lattice.modulus),
+            coefficients: shards[place].tile(shape, tile),
+            width: shape.width(),
             powers,
-            points: params.points(),
+            points: shape.points,
             queries,
             reduction: &reduction,
             ahead,
@@ -85,19 +104,29 @@ fn sum_tile(
 impl Sums {
     /// Brings polynomials back to coefficients, switches them to `bits` and packs each in its place of
     /// `fields`, all on all cores.
-    pub fn finish(&self, params: &Params, kernel: Kernel, bits: u32, fields: &mut [&mut [u8]]) {
-        let ring = Ring::of(params.set());
-        let form = AnswerForm { modulus: ring.lattice.modulus, bits };
+    pub fn finish(&self, shape: Shape, kernel: Kernel, bits: u32, fields: &mut [&mut [u8]]) {
+        let form = AnswerForm { modulus: shape.ring().lattice.modulus, bits };
+        self.finish_with(shape, fields, |values, fields| kernel.switch_down(form, values, fields));
+    }
+
+    /// Brings polynomials back to coefficients, and gives each to `store` with its place, all on all cores.
+    pub fn finish_with<T: Send>(
+        &self,
+        shape: Shape,
+        fields: &mut [T],
+        store: impl Fn(&[u64], &mut T) + Sync,
+    ) {
+        let ring = shape.ring();
         // One line longer than a polynomial, lest all begin in the same set of the cache.
-        let length = params.degree() + LANES;
+        let length = shape.degree() + LANES;
         let blocks = fields.par_chunks_mut(GATHERED).enumerate();
         blocks.for_each_init(Vec::new, |values, (block, fields)| {
             values.resize(length * GATHERED, 0);
             self.gather(block * GATHERED, &mut values[..length * fields.len()], length);
             for (values, fields) in values.chunks_exact_mut(length).zip(fields) {
-                let values = &mut values[..params.degree()];
+                let values = &mut values[..shape.degree()];
                 ring.inverse_unscaled_in_place(values);
-                kernel.switch_down(form, values, fields);
+                store(values, fields);
             }
         });
     }

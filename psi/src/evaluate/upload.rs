@@ -5,11 +5,11 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::kernel::coefficients::UploadForm;
 use crate::kernel::{Kernel, LANES};
-use crate::params::Params;
+use crate::params::{LatticeSet, Params};
 use crate::rlwe::ring::{Coefficients, Ring, Transformed};
 
 /// The powers of one or more queries in one group, as many for each.
-pub(super) struct QueryPowers<'a>(Vec<&'a [Transformed]>);
+pub(crate) struct QueryPowers<'a>(Vec<&'a [Transformed]>);
 
 impl<'a> QueryPowers<'a> {
     pub fn new(queries: Vec<&'a [Transformed]>) -> QueryPowers<'a> {
@@ -40,7 +40,7 @@ pub(super) fn read(params: &Params, kernel: Kernel, upload: &[u8]) -> Result<Vec
     }
     let bodies: Result<Vec<Transformed>, Error> = upload
         .par_chunks_exact(expected / params.ciphertexts())
-        .map(|bytes| read_polynomial(params, kernel, bytes))
+        .map(|bytes| read_polynomial(params.set(), params.dropped_bits(), kernel, bytes))
         .collect();
     let mut bodies = bodies?.into_iter();
     let one = Transformed(vec![ring.lattice.delta(); params.degree()]);
@@ -48,11 +48,19 @@ pub(super) fn read(params: &Params, kernel: Kernel, upload: &[u8]) -> Result<Vec
     Ok((0..params.groups()).map(group).collect())
 }
 
-/// Restores and transforms one uploaded polynomial.
-fn read_polynomial(params: &Params, kernel: Kernel, bytes: &[u8]) -> Result<Transformed, Error> {
-    let ring = Ring::of(params.set());
-    let (modulus, bits, dropped) = (ring.lattice.modulus, params.upload_bits(), params.dropped_bits());
-    let mut residues = Coefficients(vec![0; params.degree()]);
+/// Restores and transforms one uploaded polynomial, whose coefficients lack `dropped` low bits.
+///
+/// # Errors
+/// [`Error::ValueRange`] for a coefficient of q or more.
+pub(crate) fn read_polynomial(
+    set: LatticeSet,
+    dropped: u32,
+    kernel: Kernel,
+    bytes: &[u8],
+) -> Result<Transformed, Error> {
+    let ring = Ring::of(set);
+    let (modulus, bits) = (ring.lattice.modulus, ring.lattice.modulus_bits - dropped);
+    let mut residues = Coefficients(vec![0; ring.lattice.degree]);
     if kernel.restore(UploadForm { modulus, bits, dropped }, bytes, &mut residues.0) {
         Ok(ring.forward(residues))
     } else {

@@ -28,24 +28,24 @@ impl PublicMasks {
     pub fn derive(params: &Params, seed: &[u8; SEED_BYTES]) -> PublicMasks {
         let ring = Ring::of(params.set());
         let points = params.points();
-        let masks = (0..params.groups() * points)
-            .into_par_iter()
-            .map(|index| {
-                let mut values = vec![0u64; params.degree()];
-                if index % points != 0 {
-                    mask_generator(seed, index)
-                        .fill_slice_with_random_uniform_custom_mod(&mut values, modulus(ring));
-                }
-                Transformed(values)
-            })
-            .collect();
-        PublicMasks { masks }
+        let mask = |index| match index % points {
+            0 => Transformed(vec![0; params.degree()]),
+            _ => public_mask(ring, seed, index),
+        };
+        PublicMasks { masks: (0..params.groups() * points).into_par_iter().map(mask).collect() }
     }
 
     /// The masks of one group, powers 0 to D−1.
     pub(crate) fn group(&self, params: &Params, group: usize) -> &[Transformed] {
         &self.masks[group * params.points()..][..params.points()]
     }
+}
+
+/// Uniform values, the same for everybody who holds the seed.
+pub(crate) fn public_mask(ring: &Ring, seed: &[u8; SEED_BYTES], index: usize) -> Transformed {
+    let mut values = vec![0; ring.lattice.degree];
+    mask_generator(seed, index).fill_slice_with_random_uniform_custom_mod(&mut values, modulus(ring));
+    Transformed(values)
 }
 
 fn mask_generator(seed: &[u8; SEED_BYTES], index: usize) -> RandomGenerator<DefaultRandomGenerator> {
@@ -72,36 +72,48 @@ pub(crate) fn encrypt(
     plaintexts: &[Vec<u32>],
 ) -> (Vec<u8>, SpentSecret) {
     let ring = Ring::of(params.set());
-    let (bits, dropped) = (params.upload_bits(), params.dropped_bits());
     let masks = masks.masks.chunks(params.points()).flat_map(|group| &group[1..]).collect::<Vec<_>>();
     debug_assert_eq!(masks.len(), plaintexts.len());
-    let packed: Vec<Vec<u8>> = masks
-        .par_iter()
-        .zip(plaintexts)
-        .map(|(mask, plaintext)| {
-            let body = encrypt_one(ring, mask, secret.transformed(), plaintext, os_seeded_generator());
-            let mut bytes = Vec::with_capacity(bits::packed_bytes(params.degree(), bits));
-            bits::pack(body.0.iter().map(|&b| drop_low_bits(b, dropped, bits)), bits, &mut bytes);
-            bytes
-        })
-        .collect();
+    let message = |index: usize| plaintexts[index].iter().map(|&m| scale(ring, m));
+    encrypt_messages(ring, &masks, secret, message, params.dropped_bits())
+}
+
+/// Encrypts one message per mask under a fresh secret, drops the low bits, and packs the result. `message` gives the
+/// coefficients (mod q) of each; those that it lacks are zero.
+pub(crate) fn encrypt_messages<M: Iterator<Item = u64>>(
+    ring: &Ring,
+    masks: &[&Transformed],
+    secret: FreshSecret,
+    message: impl Fn(usize) -> M + Sync,
+    dropped: u32,
+) -> (Vec<u8>, SpentSecret) {
+    let bits = ring.lattice.modulus_bits - dropped;
+    let one = |(index, mask): (usize, &&Transformed)| {
+        let body = encrypt_one(ring, mask, secret.transformed(), message(index), os_seeded_generator());
+        let mut bytes = Vec::with_capacity(bits::packed_bytes(ring.lattice.degree, bits));
+        bits::pack(body.0.iter().map(|&b| drop_low_bits(b, dropped, bits)), bits, &mut bytes);
+        bytes
+    };
+    let packed: Vec<Vec<u8>> = masks.par_iter().enumerate().map(one).collect();
     (packed.concat(), secret.spend())
 }
 
-/// b = a·s + e + Δ·m.
+/// Δ·m, of the centred representative: Δ·(m − t) = Δ·m + 1 (mod q), at no multiplication more.
+fn scale(ring: &Ring, m: u32) -> u64 {
+    ring.lattice.delta() * u64::from(m) + u64::from(m > PLAINTEXT_MODULUS / 2)
+}
+
+/// b = a·s + e + m.
 fn encrypt_one(
     ring: &Ring,
     mask: &Transformed,
     secret: &Transformed,
-    plaintext: &[u32],
+    message: impl Iterator<Item = u64>,
     mut noise_source: RandomGenerator<DefaultRandomGenerator>,
 ) -> Coefficients {
     let mut body = ring.inverse(ring.multiply(mask, secret));
-    let delta = ring.lattice.delta();
-    for (b, &m) in body.0.iter_mut().zip(plaintext) {
-        // Δ·(m − t) = Δ·m + 1 (mod q): the centred representative, at no multiplication more.
-        let scaled = delta * u64::from(m) + u64::from(m > PLAINTEXT_MODULUS / 2);
-        *b = ring.add(*b, scaled);
+    for (b, m) in body.0.iter_mut().zip(message) {
+        *b = ring.add(*b, m);
     }
     let noise =
         Gaussian::from_dispersion_parameter(StandardDev(NOISE_STD / ring.lattice.modulus as f64), 0.0);
@@ -142,10 +154,19 @@ fn phases(
     answer: impl Iterator<Item = u64>,
     answer_bits: u32,
 ) -> Vec<u64> {
-    let hint = Coefficients(hint.map(|h| ring.switch_up(h, HINT_BITS)).collect());
-    // hint·s gives s away to whoever has the hint.
-    let masked = Zeroizing::new(ring.inverse(ring.multiply(&ring.forward(hint), secret.transformed())));
+    let masked = masked(ring, secret, hint, HINT_BITS);
     answer.zip(&masked.0).map(|(x, &m)| ring.subtract(ring.switch_up(x, answer_bits), m)).collect()
+}
+
+/// hint·s, which gives s away to whoever has the hint.
+pub(crate) fn masked(
+    ring: &Ring,
+    secret: &SpentSecret,
+    hint: impl Iterator<Item = u64>,
+    hint_bits: u32,
+) -> Zeroizing<Coefficients> {
+    let hint = Coefficients(hint.map(|h| ring.switch_up(h, hint_bits)).collect());
+    Zeroizing::new(ring.inverse(ring.multiply(&ring.forward(hint), secret.transformed())))
 }
 
 /// The plaintext coefficient whose multiple of Δ lies nearest.
