@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use db::{Added, Database, EncodeReport, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, Database, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use fingerprint::Settings;
 use server::admin::{AdminClient, Description};
 
@@ -164,6 +164,24 @@ impl Library {
         match self {
             Library::Local(database) => Ok(database.remove_token(name)?),
             Library::Daemon(client) => Ok(client.remove_token(name)?),
+        }
+    }
+
+    /// All models, but for damaged ones.
+    pub fn models(&self) -> Result<Vec<NewModel>> {
+        match self {
+            Library::Local(database) => {
+                Ok(database.models()?.sound.into_iter().map(|stored| stored.model).collect())
+            }
+            Library::Daemon(client) => Ok(client.models()?),
+        }
+    }
+
+    /// Forgets a model; whether there was one of this name.
+    pub fn remove_model(&self, name: &str) -> Result<bool> {
+        match self {
+            Library::Local(database) => Ok(database.remove_model(name)?),
+            Library::Daemon(client) => Ok(client.remove_model(name)?),
         }
     }
 

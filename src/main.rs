@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use commands::{check, demo, identity, index, query, serve, token, tracks};
+use commands::{check, demo, identity, index, model, query, serve, token, tracks};
 
 /// As grep: 0 found, 1 not found, 2 error.
 const ERROR: u8 = 2;
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Identity(args) => identity::run(&args),
         Command::Token(command) => token::run(&command),
+        Command::Model(command) => model::run(&command),
         Command::Demo(args) => demo::run(&args),
     };
     result.unwrap_or_else(|error| {

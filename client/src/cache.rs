@@ -16,6 +16,7 @@ use crate::key::ServerKey;
 const MANIFEST: &str = "manifest";
 const ATTACHMENT: &str = "attachment-";
 const HINT: &str = "hint-";
+const MODEL_PART: &str = "model-";
 
 /// A folder of one folder per server, or memory. Clones share what they hold.
 #[derive(Debug, Clone)]
@@ -83,6 +84,15 @@ impl ServerCache {
 
     pub fn keep_hint(&self, digest: Digest, bytes: &[u8]) {
         self.keep(&format!("{HINT}{digest}"), bytes);
+    }
+
+    /// A model's public part or hints, of exactly `length` bytes.
+    pub fn model_part(&self, digest: Digest, length: u64) -> Option<Vec<u8>> {
+        self.load_checked(MODEL_PART, digest, length)
+    }
+
+    pub fn keep_model_part(&self, digest: Digest, bytes: &[u8]) {
+        self.keep(&format!("{MODEL_PART}{digest}"), bytes);
     }
 
     /// Drops what this manifest does not name. Files that were never the cache's stay.

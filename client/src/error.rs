@@ -120,6 +120,14 @@ pub enum Error {
     /// The server has too much to do, also after some waiting.
     #[error("the server is busy ({}); ask again in {:.1} s", .0.text.escape_debug(), f64::from(.0.retry_after_ms) / 1e3)]
     Busy(Refusal),
+    /// The server has no model of this name.
+    #[error("the server has no model {name:?}; {}", models(.there))]
+    NoModel {
+        /// What was asked for.
+        name: String,
+        /// The models that it has.
+        there: Vec<String>,
+    },
     /// The server answered something that was not asked.
     #[error("the server answered {what} with something else")]
     Unexpected {
@@ -156,6 +164,13 @@ pub enum Error {
     /// A computation on this machine did not finish.
     #[error("a computation was stopped")]
     Stopped,
+}
+
+fn models(there: &[String]) -> String {
+    match there {
+        [] => "it has none".to_owned(),
+        names => format!("it has {}", names.join(", ").escape_debug()),
+    }
 }
 
 impl Error {

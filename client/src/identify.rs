@@ -15,6 +15,7 @@ use rand::rngs::OsRng;
 use crate::answer::{Answer, Question, Stages};
 use crate::cache::{Cache, ServerCache};
 use crate::key::ServerKey;
+use crate::models::Held;
 use crate::sync::{Synced, sync};
 use crate::transport::{Record, Transport, Trust};
 use crate::{Error, blocking};
@@ -50,8 +51,9 @@ impl ClientConfig {
 /// What it sends depends on the server's manifest and on what the cache holds, never on the question
 /// or the answer.
 pub struct Client {
-    transport: Transport,
-    cache: ServerCache,
+    pub(crate) transport: Transport,
+    pub(crate) cache: ServerCache,
+    pub(crate) models: Held,
     held: Option<Arc<Synced>>,
     /// Whether `held` is what the server had when it was last asked.
     current: bool,
@@ -76,7 +78,15 @@ impl Client {
         }
         let cache = config.cache.of_server(transport.key());
         let setup = start.elapsed();
-        Ok(Client { transport, cache, held: None, current: false, given: None, setup })
+        Ok(Client {
+            transport,
+            cache,
+            models: Held::default(),
+            held: None,
+            current: false,
+            given: None,
+            setup,
+        })
     }
 
     /// The server's key.

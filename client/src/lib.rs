@@ -22,6 +22,7 @@
 //! | `address`, `transport`, [`frames`] | one connection, one stream per request, one frame each way |
 //! | `cache`, `sync` | what a client must hold before it asks |
 //! | `identify`, `answer` | the query itself |
+//! | `models` | a server's linear models: recordings to scores |
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ pub mod frames;
 mod identify;
 mod key;
 mod known_servers;
+mod models;
 mod sync;
 mod tls;
 mod transport;
@@ -50,6 +52,7 @@ pub use error::Error;
 pub use identify::{Client, ClientConfig};
 pub use key::{KeyError, ServerKey};
 pub use known_servers::KnownServers;
+pub use models::{Model, Scores};
 pub use psi::token::AccessToken;
 pub use tls::tls_config;
 pub use transport::{Direction, Record, Trust};

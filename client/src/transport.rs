@@ -209,7 +209,9 @@ impl Transport {
         let length = frame.len() as u64;
         self.transcript.push(Record { direction: Direction::Sent, kind: frame[0], length });
         match request {
-            Request::Attachment(_) | Request::Hints(_) | Request::Token(_) => self.bytes.setup_sent += length,
+            Request::Attachment(_) | Request::Hints(_) | Request::Token(_) | Request::Models => {
+                self.bytes.setup_sent += length;
+            }
             _ => self.bytes.sent += length,
         }
     }
@@ -217,7 +219,11 @@ impl Transport {
     fn note_received(&mut self, response: &Response, kind: u8, length: u64) {
         self.transcript.push(Record { direction: Direction::Received, kind, length });
         match response {
-            Response::Manifest(_) | Response::Attachment(_) | Response::Hints(_) | Response::Admitted => {
+            Response::Manifest(_)
+            | Response::Attachment(_)
+            | Response::Hints(_)
+            | Response::Models(_)
+            | Response::Admitted => {
                 self.bytes.setup_received += length;
             }
             _ => self.bytes.received += length,

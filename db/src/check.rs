@@ -1,7 +1,7 @@
 //! Everything that is stored, verified; what is damaged, by name.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fingerprint::{Landmark, Settings};
 use psi::oprf::{KeyId, OprfKey};
@@ -16,7 +16,7 @@ use crate::schema::{self, Next};
 use crate::store::{OPRF_KEY, load_key};
 use crate::tables::read_id;
 use crate::tracks::StoredTrack;
-use crate::{Error, migrate, repair, rotate};
+use crate::{Error, migrate, models, repair, rotate};
 
 /// PRF results checked at a time.
 const BATCH: usize = 1 << 14;
@@ -32,6 +32,8 @@ pub enum Remedy {
     IndexAgain,
     /// Only a copy helps.
     BringBack,
+    /// A repair goes on without it; the model must be trained again.
+    TrainAgain,
 }
 
 /// One thing that is damaged.
@@ -111,10 +113,21 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     report.note(rotate::settle(&opened), Remedy::Rebuild)?;
     let store_is_odd = !report.damages.is_empty();
     let Some(sound) = examine(&opened, &mut report)? else { return Ok(report) };
+    let models = examine_models(folder, mend)?;
     if mend && !report.damages.is_empty() {
         repair::repair(opened, sound, store_is_odd, &mut report)?;
     }
+    report.damages.extend(models);
     Ok(report)
+}
+
+/// With `mend`, what is damaged is deleted: nobody can read it.
+fn examine_models(folder: &Path, mend: bool) -> Result<Vec<Damage>, Error> {
+    let damage = |path: PathBuf| {
+        let repaired = mend && std::fs::remove_file(&path).is_ok();
+        Damage { what: format!("a model, {}", path.display()), remedy: Remedy::TrainAgain, repaired }
+    };
+    Ok(models::read_all(folder)?.damaged.into_iter().map(damage).collect())
 }
 
 /// What a check found to be sound.

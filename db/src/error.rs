@@ -90,6 +90,18 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// No name for a model.
+    #[error(
+        "a model's name has 1 to {} bytes, none of them a control character",
+        psi::linear::MODEL_NAME_CAP
+    )]
+    ModelName,
+    /// There are as many models as there may be.
+    #[error("there are {most} models already; remove one first")]
+    TooManyModels {
+        /// Most models.
+        most: usize,
+    },
     /// No name for an access token.
     #[error("a token's name has 1 to {most} bytes, none of them a control character")]
     TokenName {

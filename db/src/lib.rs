@@ -14,6 +14,7 @@
 //! | `tracks` | tracks and their postings: added, removed, listed |
 //! | `layout` | the file that says which shards are in force |
 //! | `tokens` | access tokens: names and digests |
+//! | `models` | linear models |
 //! | `plan` | how many points a bin holds and how many shards there are: the cost model |
 //! | `rotate` | another OPRF key in the place of the one in force |
 //! | `postings` | postings gathered, sorted, and packed into shards |
@@ -37,6 +38,7 @@ mod keys;
 mod layout;
 mod ledger;
 mod migrate;
+mod models;
 mod opening;
 mod plan;
 mod postings;
@@ -55,6 +57,7 @@ mod whole;
 pub use check::{CheckReport, Damage, Remedy, check};
 pub use encode::EncodeReport;
 pub use error::Error;
+pub use models::{NewModel, StoredModel, StoredModels};
 pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;
 pub use schema::SCHEMA_VERSION;

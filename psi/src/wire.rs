@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::Error;
+use crate::linear::OFFERS_CAP;
 pub use crate::manifest::{Manifest, ShardInfo};
 use crate::oprf::ELEMENT_BYTES;
 use crate::params::{MAX_SHARDS, Params};
@@ -29,6 +30,9 @@ pub const ATTACHMENT_CAP: u64 = 256 * 1024 * 1024;
 pub const APPLICATION_CAP: usize = 1024;
 /// Cap on a refusal's text.
 pub const REFUSAL_TEXT_CAP: usize = 512;
+
+/// Cap on encrypted scores: 32,768 of 29 bits.
+const SCORES_CAP: u64 = 128 * 1024;
 
 /// SHA-256 of something; how manifests, hints and attachments are named.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,6 +119,15 @@ pub enum Request {
     },
     /// Shows an access token, for all requests that follow on this connection.
     Token(AccessToken),
+    /// The list of linear models ([`crate::linear::ModelOffer`]); their public parts and hints are attachments.
+    Models,
+    /// The scores of encrypted features.
+    Classify {
+        /// [`crate::linear::ModelOffer::digest`] of the model that the client used.
+        model: Digest,
+        /// Encrypted features.
+        upload: Vec<u8>,
+    },
 }
 
 /// What a server sends.
@@ -134,6 +147,10 @@ pub enum Response {
     Answer(Vec<u8>),
     /// The token is good.
     Admitted,
+    /// An encoded list of models.
+    Models(Vec<u8>),
+    /// Encrypted scores.
+    Scores(Vec<u8>),
     /// A typed error.
     Refused(Refusal),
 }
@@ -173,6 +190,8 @@ pub fn response_cap(params: Option<&Params>, request: &Request, shards: usize) -
     let refusal = (5 + REFUSAL_TEXT_CAP) as u64;
     let expected = match (request, params) {
         (Request::Token(_), _) => 0,
+        (Request::Models, _) => OFFERS_CAP,
+        (Request::Classify { .. }, _) => SCORES_CAP,
         (Request::Manifest { .. }, _) | (_, None) => MANIFEST_CAP,
         (Request::Attachment(_), _) => ATTACHMENT_CAP,
         (Request::Hints(uids), Some(params)) => (uids.len() * params.hint_bytes()) as u64,
@@ -197,6 +216,11 @@ fn digest_from(bytes: &[u8], what: &'static str) -> Result<Digest, Error> {
     Ok(Digest(bytes.try_into().map_err(|_| length)?))
 }
 
+fn named_upload(payload: &[u8], what: &'static str) -> Result<(Digest, Vec<u8>), Error> {
+    let (digest, upload) = payload.split_first_chunk::<32>().ok_or(Error::Malformed { what })?;
+    Ok((Digest(*digest), upload.to_vec()))
+}
+
 impl Request {
     /// The whole frame.
     pub fn encode(&self) -> Vec<u8> {
@@ -210,6 +234,8 @@ impl Request {
             Request::Evaluate(elements) => frame(4, &[elements]),
             Request::Query { manifest, upload } => frame(5, &[&manifest.0, upload]),
             Request::Token(token) => frame(6, &[token.as_bytes()]),
+            Request::Models => frame(7, &[]),
+            Request::Classify { model, upload } => frame(8, &[&model.0, upload]),
         }
     }
 
@@ -232,9 +258,8 @@ impl Request {
             }
             4 => Ok(Request::Evaluate(payload)),
             5 => {
-                let (digest, upload) =
-                    payload.split_first_chunk::<32>().ok_or(Error::Malformed { what: "query" })?;
-                Ok(Request::Query { manifest: Digest(*digest), upload: upload.to_vec() })
+                let (manifest, upload) = named_upload(&payload, "query")?;
+                Ok(Request::Query { manifest, upload })
             }
             6 => {
                 let payload = Zeroizing::new(payload);
@@ -243,6 +268,11 @@ impl Request {
                 Ok(Request::Token(AccessToken::from_bytes(
                     payload.as_slice().try_into().map_err(|_| length)?,
                 )))
+            }
+            7 if payload.is_empty() => Ok(Request::Models),
+            8 => {
+                let (model, upload) = named_upload(&payload, "classification")?;
+                Ok(Request::Classify { model, upload })
             }
             _ => Err(Error::Malformed { what: "request kind" }),
         }
@@ -264,6 +294,8 @@ impl Response {
                 frame(7, &[&[refusal.code as u8], &refusal.retry_after_ms.to_le_bytes(), text])
             }
             Response::Admitted => frame(8, &[]),
+            Response::Models(bytes) => frame(9, &[bytes]),
+            Response::Scores(bytes) => frame(10, &[bytes]),
         }
     }
 
@@ -281,6 +313,8 @@ impl Response {
             6 if payload.is_empty() => Ok(Response::Current),
             7 => Refusal::decode(&payload).map(Response::Refused),
             8 if payload.is_empty() => Ok(Response::Admitted),
+            9 => Ok(Response::Models(payload)),
+            10 => Ok(Response::Scores(payload)),
             _ => Err(Error::Malformed { what: "response kind" }),
         }
     }

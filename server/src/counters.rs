@@ -11,6 +11,8 @@ pub struct Counters {
     pub queries: u64,
     /// OPRF batches evaluated.
     pub evaluations: u64,
+    /// Classifications answered.
+    pub classifications: u64,
     /// Requests refused, whatever the reason.
     pub refusals: u64,
     /// Those of them that came too often, from one address or from all.
@@ -26,6 +28,7 @@ pub(crate) struct Counting {
     pub connections: AtomicU64,
     pub queries: AtomicU64,
     pub evaluations: AtomicU64,
+    pub classifications: AtomicU64,
     pub refusals: AtomicU64,
     pub limited: AtomicU64,
     pub bytes_in: AtomicU64,
@@ -38,6 +41,7 @@ impl Counting {
             connections: self.connections.load(Relaxed),
             queries: self.queries.load(Relaxed),
             evaluations: self.evaluations.load(Relaxed),
+            classifications: self.classifications.load(Relaxed),
             refusals: self.refusals.load(Relaxed),
             limited: self.limited.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),

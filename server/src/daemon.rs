@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::counters::{Counters, Counting, add};
 use crate::identity::Identity;
 use crate::limits::{LogLimit, RateLimit, Seat, Seats};
+use crate::models::{Model, Models};
 use crate::passes::Passes;
 use crate::refusals::invalid;
 use crate::snapshot::Snapshot;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub passes: Passes<Snapshot, Vec<u8>>,
     pub evaluations: RateLimit,
     pub queries: RateLimit,
+    pub models: Models,
     /// The evaluations of all clients together.
     pub overall: RateLimit,
     pub setups: RateLimit,
@@ -149,6 +151,14 @@ impl Server {
         self.shared.tokens.replace(known);
     }
 
+    /// The linear models that it answers for from now on, and no others. At first there are none.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more than [`psi::linear::MAX_MODELS`].
+    pub fn set_models(&self, models: Vec<Arc<Model>>) -> Result<(), Error> {
+        self.shared.models.replace(models)
+    }
+
     /// What it has done so far.
     pub fn counters(&self) -> Counters {
         self.shared.counting.read()
@@ -192,6 +202,7 @@ impl Shared {
         let workers = Workers::new(config.running, config.queue);
         Ok(Shared {
             passes: Passes::new(workers.clone(), MAX_BATCH, pass),
+            models: Models::new(workers.clone()),
             workers,
             evaluations: RateLimit::new(config.evaluations_per_minute.into()),
             queries: RateLimit::new(config.evaluations_per_minute.into()),
@@ -251,7 +262,8 @@ impl Shared {
 
     /// The longest request that was ever legal here.
     pub fn request_cap(&self) -> u64 {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).request_cap
+        let queries = self.current.read().unwrap_or_else(PoisonError::into_inner).request_cap;
+        queries.max(self.models.request_cap())
     }
 
     /// Whether an earlier manifest asked for so many bytes of OPRF elements.

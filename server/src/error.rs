@@ -43,6 +43,14 @@ pub enum Error {
     /// This machine computes something wrong.
     #[error(transparent)]
     SelfCheck(psi::Error),
+    /// A model that clients would refuse.
+    #[error("the model {name:?}: {source}")]
+    Model {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: psi::Error,
+    },
     /// The manifest breaks the protocol's rules.
     #[error(transparent)]
     Manifest(#[from] psi::Error),

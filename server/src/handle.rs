@@ -12,6 +12,7 @@ use psi::wire::{Digest, HEADER_BYTES, Refusal, RefusalCode, Request, Response};
 use crate::counters::add;
 use crate::daemon::Shared;
 use crate::limits::RateLimit;
+use crate::models::Model;
 use crate::refusals::{invalid, refuse_until, stale, unauthorized};
 use crate::snapshot::Snapshot;
 use crate::tokens::Pass;
@@ -27,6 +28,8 @@ pub(crate) enum Reply {
     Frame(Vec<u8>),
     Attachment(Arc<Snapshot>),
     Hints(Arc<Snapshot>, Vec<usize>),
+    /// The attachment of a model with this digest.
+    ModelPart(Arc<Model>, Digest),
 }
 
 impl Reply {
@@ -35,6 +38,9 @@ impl Reply {
         let (empty, payload): (Response, Vec<&[u8]>) = match self {
             Reply::Frame(frame) => return vec![frame],
             Reply::Attachment(snapshot) => (Response::Attachment(Vec::new()), vec![&snapshot.attachment]),
+            Reply::ModelPart(model, digest) => {
+                (Response::Attachment(Vec::new()), model.attachment(*digest).into_iter().collect())
+            }
             Reply::Hints(snapshot, places) => {
                 let hints = places.iter().map(|&place| snapshot.hints[place].as_bytes());
                 (Response::Hints(Vec::new()), hints.collect())
@@ -61,7 +67,7 @@ pub(crate) async fn handle(
         return Err(unauthorized());
     }
     // Evaluations and queries are counted where they are found to be whole.
-    if !matches!(request, Request::Evaluate(_) | Request::Query { .. }) {
+    if !matches!(request, Request::Evaluate(_) | Request::Query { .. } | Request::Classify { .. }) {
         within(shared, &shared.setups, client)?;
     }
     let snapshot = shared.snapshot();
@@ -74,11 +80,20 @@ pub(crate) async fn handle(
             whole(if current { Response::Current } else { manifest() })
         }
         Request::Attachment(digest) => {
-            let meant = shared.snapshot_where(|snapshot| snapshot.manifest.attachment == digest);
-            let meant = meant.ok_or_else(stale)?;
-            within_setup(shared, client, meant.attachment.len())?;
-            Ok(Reply::Attachment(meant))
+            if let Some(meant) = shared.snapshot_where(|snapshot| snapshot.manifest.attachment == digest) {
+                within_setup(shared, client, meant.attachment.len())?;
+                return Ok(Reply::Attachment(meant));
+            }
+            let model = shared.models.with_attachment(digest).ok_or_else(stale)?;
+            within_setup(shared, client, model.attachment(digest).map_or(0, <[u8]>::len))?;
+            Ok(Reply::ModelPart(model, digest))
         }
+        Request::Models => {
+            let offers = shared.models.offers();
+            within_setup(shared, client, offers.len())?;
+            whole(Response::Models(offers))
+        }
+        Request::Classify { model, upload } => classify(shared, client, model, upload).await,
         Request::Hints(uids) => hints(shared, client, &uids),
         Request::Evaluate(elements) => evaluate_items(shared, client, &snapshot, elements).await,
         Request::Query { manifest, upload } => answer_query(shared, client, manifest, upload).await,
@@ -148,6 +163,14 @@ async fn answer_query(
     let answer = shared.passes.answer(snapshot, upload).await?;
     add(&shared.counting.queries, 1);
     whole(Response::Answer(answer))
+}
+
+async fn classify(shared: &Shared, client: IpAddr, model: Digest, upload: Vec<u8>) -> Result<Reply, Refusal> {
+    let model = shared.models.find(model).ok_or_else(stale)?;
+    within(shared, &shared.queries, client)?;
+    let scores = shared.models.answer(model, upload).await?;
+    add(&shared.counting.classifications, 1);
+    whole(Response::Scores(scores))
 }
 
 fn within(shared: &Shared, limit: &RateLimit, client: IpAddr) -> Result<(), Refusal> {

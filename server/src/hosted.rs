@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client::ServerKey;
-use db::{Database, EncodeReport};
+use db::{Database, EncodeReport, NewModel, StoredModels};
 use psi::token::{AccessToken, TokenDigest};
 use tokio::task::spawn_blocking;
 
 use crate::admin::{AdminHost, Description};
-use crate::{Config, Counters, Error, Identity, Server, Snapshot};
+use crate::{Config, Counters, Error, Identity, Model, Server, Snapshot};
 
 /// What a daemon can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,30 @@ impl Hosted {
     /// answered under the old one.
     pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
         self.publish_after(|database| database.rotate_key(progress))
+    }
+
+    /// Keeps a model; it is answered for when this returns.
+    pub fn put_model(&self, model: NewModel) -> Result<(), DaemonError> {
+        self.database.put_model(model)?;
+        self.serve_models()
+    }
+
+    /// Forgets a model; the next request for it is refused. Whether there was one.
+    pub fn remove_model(&self, name: &str) -> Result<bool, DaemonError> {
+        let known = self.database.remove_model(name)?;
+        self.serve_models()?;
+        Ok(known)
+    }
+
+    fn serve_models(&self) -> Result<(), DaemonError> {
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let StoredModels { sound, damaged } = self.database.models()?;
+        for path in damaged {
+            tracing::error!(file = %path.display(), "a damaged model is left out; see `psi-shazam check`");
+        }
+        let models: Result<Vec<Arc<Model>>, Error> =
+            sound.iter().map(|stored| Ok(Arc::new(Model::of_stored(stored)?))).collect();
+        Ok(self.server.set_models(models?)?)
     }
 
     /// The token of the owner's own queries.
@@ -147,7 +171,8 @@ impl Daemon {
         let owner = AccessToken::generate();
         let hosted = Arc::new(Hosted { database, server, publishing: Mutex::new(()), owner });
         let admitting = hosted.clone();
-        spawn_blocking(move || admitting.admit_tokens()).await.map_err(|_| DaemonError::Stopping)??;
+        let admit = move || admitting.admit_tokens().and_then(|()| admitting.serve_models());
+        spawn_blocking(admit).await.map_err(|_| DaemonError::Stopping)??;
         let open = || AdminHost::open(hosted.clone(), description);
         let admin = match admin {
             true => Some(open().map_err(|source| DaemonError::Admin { path, source })?),

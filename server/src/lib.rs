@@ -8,6 +8,7 @@
 //! | `handle` | one request: what is legal, who works on it |
 //! | `workers` | the bounded queue between sockets and cores |
 //! | `passes` | queries that wait together are answered together |
+//! | `models` | linear models, and who asks them |
 //! | `tokens` | who may ask, where not everybody may |
 //! | `limits`, `counters` | how often one client may ask, and what was done |
 //!
@@ -28,6 +29,7 @@ mod handle;
 mod hosted;
 mod identity;
 mod limits;
+mod models;
 mod passes;
 mod refusals;
 mod session;
@@ -41,4 +43,5 @@ pub use daemon::Server;
 pub use error::Error;
 pub use hosted::{Daemon, DaemonError};
 pub use identity::Identity;
+pub use models::Model;
 pub use snapshot::Snapshot;

@@ -1,11 +1,14 @@
 //! The command line, as clap sees it.
 
+pub mod model;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
+use model::ModelCommand;
 
 /// Name a recording without showing it to anyone.
 ///
@@ -59,6 +62,9 @@ Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must
     /// Make, list or revoke access tokens, for `serve --require-token`
     #[command(subcommand, after_help = "Example: psi-shazam token create phone > phone.token")]
     Token(TokenCommand),
+    /// List or remove the models that `classify` asks
+    #[command(subcommand, after_help = "Example: psi-shazam model list")]
+    Model(ModelCommand),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),

@@ -51,6 +51,10 @@ fn print(report: &CheckReport, repair: bool) -> Result<()> {
             (Remedy::IndexAgain, false) => {
                 "`psi-shazam check --repair` leaves it out; then index the file again"
             }
+            (Remedy::TrainAgain, true) => "deleted: train the model again",
+            (Remedy::TrainAgain, false) => {
+                "`psi-shazam check --repair` deletes it; then train the model again"
+            }
             _ => "bring back a copy, or index again into a new folder",
         };
         writeln!(out, "damaged        {}: {remedy}", plain(&damage.what))?;

@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod identity;
 pub mod index;
+pub mod model;
 pub mod query;
 pub mod serve;
 pub mod token;

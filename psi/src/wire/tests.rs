@@ -88,6 +88,9 @@ fn requests() -> impl Strategy<Value = Request> {
         bytes.clone().prop_map(Request::Evaluate),
         (any::<[u8; 32]>(), bytes)
             .prop_map(|(digest, upload)| Request::Query { manifest: Digest(digest), upload }),
+        Just(Request::Models),
+        (any::<[u8; 32]>(), prop::collection::vec(any::<u8>(), 0..100))
+            .prop_map(|(digest, upload)| Request::Classify { model: Digest(digest), upload }),
     ]
 }
 
@@ -101,6 +104,8 @@ fn responses() -> impl Strategy<Value = Response> {
         bytes().prop_map(Response::Evaluated),
         bytes().prop_map(Response::Answer),
         Just(Response::Current),
+        bytes().prop_map(Response::Models),
+        bytes().prop_map(Response::Scores),
         (codes, any::<u32>(), "[a-zé ]{0,90}").prop_map(|(code, retry_after_ms, text)| {
             Response::Refused(Refusal { code, retry_after_ms, text })
         }),

@@ -156,6 +156,15 @@ fn handle(
                 unencoded.store(false, Ordering::SeqCst);
                 AdminResponse::Encoded(hosted.rotate_key(&report)?)
             }
+            AdminRequest::PutModel(model) => {
+                hosted.put_model(*model)?;
+                AdminResponse::Done
+            }
+            AdminRequest::Models => {
+                let sound = database.models()?.sound.into_iter();
+                AdminResponse::Models(sound.map(|stored| stored.model).collect())
+            }
+            AdminRequest::RemoveModel(name) => AdminResponse::ModelRemoved(hosted.remove_model(&name)?),
             AdminRequest::List => AdminResponse::Tracks(database.list()?),
             AdminRequest::Remove(tracks) => {
                 let removed = database.remove(&tracks)?;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use db::{Added, EncodeReport, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use psi::token::AccessToken;
 
 use super::place::Place;
@@ -171,6 +171,36 @@ impl AdminClient {
     pub fn remove_token(&self, name: &str) -> Result<bool, AdminError> {
         match self.call(&AdminRequest::RemoveToken(name.to_owned()), &|_, _| {})? {
             AdminResponse::TokenRemoved(known) => Ok(known),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
+    /// Keeps a model; it is answered for when this returns.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn put_model(&self, model: NewModel) -> Result<(), AdminError> {
+        self.done(&AdminRequest::PutModel(Box::new(model)))
+    }
+
+    /// All models.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn models(&self) -> Result<Vec<NewModel>, AdminError> {
+        match self.call(&AdminRequest::Models, &|_, _| {})? {
+            AdminResponse::Models(models) => Ok(models),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
+    /// Forgets a model; whether there was one of this name.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn remove_model(&self, name: &str) -> Result<bool, AdminError> {
+        match self.call(&AdminRequest::RemoveModel(name.to_owned()), &|_, _| {})? {
+            AdminResponse::ModelRemoved(known) => Ok(known),
             _ => Err(AdminError::Unexpected),
         }
     }

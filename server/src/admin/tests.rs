@@ -1,4 +1,4 @@
-use db::NewTrack;
+use db::{NewModel, NewTrack};
 use proptest::prelude::*;
 
 use super::wire::{AdminRequest, AdminResponse, MESSAGE_CAP, decode, encode, length};
@@ -19,6 +19,21 @@ fn requests() -> impl Strategy<Value = AdminRequest> {
         prop::collection::vec(any::<u32>(), 0..20).prop_map(AdminRequest::Remove),
         Just(AdminRequest::Stats),
         Just(AdminRequest::RotateKey),
+        Just(AdminRequest::Models),
+        "\\PC{0,9}".prop_map(AdminRequest::RemoveModel),
+        ("\\PC{0,9}", any::<u16>(), prop::collection::vec(any::<i8>(), 0..20)).prop_map(
+            |(name, features, weights)| {
+                let (public, training) = (name.clone().into_bytes(), vec![1]);
+                AdminRequest::PutModel(Box::new(NewModel {
+                    name,
+                    public,
+                    features,
+                    classes: 2,
+                    weights,
+                    training,
+                }))
+            }
+        ),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use db::{Added, EncodeReport, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The socket's name in the database's folder.
@@ -33,6 +33,9 @@ pub(super) enum AdminRequest {
     Tokens,
     RemoveToken(String),
     RotateKey,
+    PutModel(Box<NewModel>),
+    Models,
+    RemoveModel(String),
 }
 
 /// What the daemon answers.
@@ -53,6 +56,9 @@ pub(super) enum AdminResponse {
     Tokens(Vec<StoredToken>),
     /// Whether there was one.
     TokenRemoved(bool),
+    Models(Vec<NewModel>),
+    /// Whether there was one.
+    ModelRemoved(bool),
 }
 
 /// Who the daemon is.

@@ -14,7 +14,7 @@ fn hints(count: usize) -> u64 {
     (HEADER_BYTES + count * Params::new(spec(64)).unwrap().hint_bytes()) as u64
 }
 
-fn received(client: &Client) -> Vec<(u8, u64)> {
+pub fn received(client: &Client) -> Vec<(u8, u64)> {
     let of_server = |record: &&client::Record| record.direction == client::Direction::Received;
     client.transcript().iter().filter(of_server).map(|record| (record.kind, record.length)).collect()
 }

@@ -58,6 +58,7 @@ fn fake_server(
 fn honest(snapshot: &Snapshot, request: Request) -> Response {
     match request {
         Request::Token(_) => Response::Admitted,
+        Request::Models | Request::Classify { .. } => refused(RefusalCode::Invalid),
         Request::Manifest { .. } => Response::Manifest(snapshot.encoded().to_vec()),
         Request::Attachment(_) => Response::Attachment(snapshot.attachment.clone()),
         Request::Hints(_) => {

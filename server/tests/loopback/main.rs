@@ -6,6 +6,7 @@ mod caching;
 mod hostile_clients;
 mod hostile_servers;
 mod limits;
+mod models;
 mod pinning;
 mod support;
 mod tokens;

@@ -1,0 +1,48 @@
+//! `psi-shazam model`: the linear models that a daemon answers for.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use crate::cli::model::{ModelCommand, NamedModelArgs};
+use crate::cli::{self, DatabaseArgs};
+use crate::library::Library;
+use crate::output::{self, plain};
+
+pub fn run(command: &ModelCommand) -> Result<ExitCode> {
+    match command {
+        ModelCommand::List(args) => list(args),
+        ModelCommand::Remove(args) => remove(args),
+    }
+}
+
+fn list(args: &DatabaseArgs) -> Result<ExitCode> {
+    let library = Library::open(&cli::database_folder(&args.db)?, false)?;
+    let mut out = std::io::stdout().lock();
+    for model in library.models()? {
+        let (features, classes) = (model.features, model.classes);
+        match args.json {
+            true => {
+                writeln!(out, "{}", json!({ "name": model.name, "features": features, "classes": classes }))?
+            }
+            false => {
+                writeln!(out, "{}  ({classes} classes, {features} features)", plain(&model.name))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(args: &NamedModelArgs) -> Result<ExitCode> {
+    let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
+    if !library.remove_model(&args.name)? {
+        bail!("there is no model {}; `psi-shazam model list` shows the names", args.name);
+    }
+    match args.database.json {
+        true => output::print_json(&json!({ "removed": args.name }))?,
+        false => println!("removed {}", plain(&args.name)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
