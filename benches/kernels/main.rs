@@ -5,9 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+mod linear;
 mod private;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(stages, audio::benches, private::benches);
+criterion_group!(stages, audio::benches, private::benches, linear::benches);
 criterion_main!(stages);
