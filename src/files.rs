@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// Endings of the formats that `fingerprint` decodes. A file named on the command line is tried
 /// whatever it is called.
-const ENDINGS: [&str; 17] = [
+pub const ENDINGS: [&str; 17] = [
     "mp3", "m4a", "m4b", "mp4", "aac", "alac", "flac", "ogg", "oga", "opus", "webm", "mka", "mkv", "wav",
     "wave", "aif", "aiff",
 ];

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use db::{Added, Database, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use fingerprint::Settings;
 use server::admin::{AdminClient, Description};
@@ -32,6 +32,9 @@ impl Library {
     /// is about to start can be reached soon.
     pub fn open(folder: &Path, create: bool) -> Result<Library> {
         let start = Instant::now();
+        if folder.is_file() {
+            bail!("{} is a file, and a database is a folder; choose one by --db DIR", folder.display());
+        }
         loop {
             if let Some(client) = AdminClient::connect(folder)? {
                 return Ok(Library::Daemon(client));
@@ -46,7 +49,10 @@ impl Library {
                 continue;
             }
             let advice = if locked { ADVICE } else { "" };
-            let database = opened.with_context(|| format!("cannot open {}{advice}", folder.display()))?;
+            let database = match opened {
+                Err(missing @ db::Error::Missing { .. }) => return Err(missing.into()), // it says all there is to say
+                opened => opened.with_context(|| format!("cannot open {}{advice}", folder.display()))?,
+            };
             return Ok(Library::Local(Box::new(database)));
         }
     }

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod cli;
 mod commands;
 mod files;
@@ -15,16 +16,29 @@ mod output;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use cli::{Cli, Command};
-use commands::{check, demo, identity, index, model, query, serve, token, tracks};
+use anyhow::Result;
+use cli::Command;
+use commands::{check, completions, config, demo, identity, index, man, model, query, serve, token, tracks};
 
 /// As grep: 0 found, 1 not found, 2 error.
 const ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    run().unwrap_or_else(|error| {
+        // A reader that has seen enough (`| head`) is no error of ours.
+        let pipe = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
+        if !pipe {
+            let _ = writeln!(std::io::stderr(), "psi-shazam: {}", output::explain(&error));
+        }
+        ExitCode::from(ERROR)
+    })
+}
+
+fn run() -> Result<ExitCode> {
+    let (cli, files) = cli::parse()?;
+    match cli.command {
         Command::Index(args) => index::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Query(args) => query::run(&args),
@@ -37,17 +51,10 @@ fn main() -> ExitCode {
         Command::Token(command) => token::run(&command),
         Command::Model(command) => model::run(&command),
         Command::Demo(args) => demo::run(&args),
-    };
-    result.unwrap_or_else(|error| {
-        // A reader that has seen enough (`| head`) is no error of ours.
-        let pipe = error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
-        if !pipe {
-            let _ = writeln!(std::io::stderr(), "psi-shazam: {}", output::explain(&error));
-        }
-        ExitCode::from(ERROR)
-    })
+        Command::Config(command) => config::run(&command, cli.config.as_deref(), &files),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
 }
 
 /// Whether people watch standard error, so that progress is worth drawing.

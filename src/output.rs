@@ -6,6 +6,8 @@ use client::{Answer, Bytes};
 use fingerprint::{Match, Track};
 use serde::Serialize;
 
+use crate::advice;
+
 /// Time of the stages of one query, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Milliseconds {
@@ -168,7 +170,8 @@ pub fn name(found: &JsonMatch) -> String {
     if artist.is_empty() { title } else { format!("{title} — {artist}") }
 }
 
-/// An error with its causes, fit for a terminal. Some messages end in their cause: that is not said twice.
+/// An error with its causes and what to do about it, fit for a terminal. Some messages end in their cause: that is not
+/// said twice.
 pub fn explain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -177,6 +180,9 @@ pub fn explain(error: &anyhow::Error) -> String {
         } else if !text.ends_with(&cause) {
             text = format!("{text}: {cause}");
         }
+    }
+    if let Some(advice) = advice::of(error) {
+        text = format!("{text}{}{advice}", if text.contains('\n') { "\n" } else { "; " });
     }
     let lines: Vec<String> = text.lines().map(plain).collect();
     lines.join("\n")

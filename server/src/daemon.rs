@@ -164,6 +164,16 @@ impl Server {
         self.shared.counting.read()
     }
 
+    /// What its connections share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.endpoint.open_connections()
+    }
+
     /// Takes no more requests, finishes those that run within [`Config::stop_timeout`], and closes.
     /// The socket is free a moment later.
     pub async fn stop(self) {
@@ -200,8 +210,17 @@ impl Shared {
     pub fn new(config: Config, key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Shared, Error> {
         check_key(&key, &snapshot)?;
         let workers = Workers::new(config.running, config.queue);
+        let counting = Counting::default();
+        let counted = counting.clone();
         Ok(Shared {
-            passes: Passes::new(workers.clone(), MAX_BATCH, pass),
+            passes: Passes::new(
+                workers.clone(),
+                MAX_BATCH,
+                move |snapshot: &Snapshot, uploads: &[Vec<u8>]| {
+                    counted.pass_queries.observe(uploads.len() as f64);
+                    Counting::time(&counted.pass_seconds, || pass(snapshot, uploads))
+                },
+            ),
             models: Models::new(workers.clone()),
             workers,
             evaluations: RateLimit::new(config.evaluations_per_minute.into()),
@@ -212,7 +231,7 @@ impl Shared {
             tokens: Tokens::new(config.require_token),
             setup_bytes: RateLimit::new(config.setup_bytes_per_minute),
             log: LogLimit::new(Instant::now()),
-            counting: Counting::default(),
+            counting,
             seats: Seats::new(config.max_connections_per_client),
             memory: Arc::new(Semaphore::new(kibibytes(config.upload_memory) as usize)),
             current: RwLock::new(Current {
@@ -325,7 +344,7 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, sessions: &mut JoinSet<()>, s
             Some(withheld) => tracing::info!(%peer, withheld, "refused a connection: there are too many"),
             None => tracing::debug!(%peer, "refused a connection: there are too many"),
         }
-        add(&shared.counting.refusals, 1);
+        add(&shared.counting.connections_refused, 1);
         return incoming.refuse();
     };
     if open >= most / PROOF_SHARE && incoming.may_retry() && !incoming.remote_address_validated() {

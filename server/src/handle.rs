@@ -9,7 +9,7 @@ use psi::shard::ShardUid;
 use psi::token::AccessToken;
 use psi::wire::{Digest, HEADER_BYTES, Refusal, RefusalCode, Request, Response};
 
-use crate::counters::add;
+use crate::counters::{Counting, Limit, add};
 use crate::daemon::Shared;
 use crate::limits::RateLimit;
 use crate::models::Model;
@@ -68,7 +68,7 @@ pub(crate) async fn handle(
     }
     // Evaluations and queries are counted where they are found to be whole.
     if !matches!(request, Request::Evaluate(_) | Request::Query { .. } | Request::Classify { .. }) {
-        within(shared, &shared.setups, client)?;
+        within(shared, Limit::Setups, client)?;
     }
     let snapshot = shared.snapshot();
     match request {
@@ -107,7 +107,7 @@ fn whole(response: Response) -> Result<Reply, Refusal> {
 /// Whoever guesses too often is told to wait before the next token is looked at.
 fn show_token(shared: &Shared, client: IpAddr, pass: &Pass, token: &AccessToken) -> Result<Reply, Refusal> {
     let now = Instant::now();
-    let patience = |wait| busy(shared, wait, "too many wrong tokens from this address");
+    let patience = |wait| busy(shared, Limit::Guesses, wait, "too many wrong tokens from this address");
     shared.guesses.look(client, now).map_err(patience)?;
     if shared.tokens.show(pass, token) {
         return whole(Response::Admitted);
@@ -139,10 +139,12 @@ async fn evaluate_items(
         let text = || format!("{} bytes of OPRF elements, expected {expected}", elements.len());
         return Err(if earlier { stale() } else { invalid(text()) });
     }
-    within(shared, &shared.evaluations, client)?;
-    within(shared, &shared.overall, EVERYBODY)?;
+    within(shared, Limit::Evaluations, client)?;
+    within(shared, Limit::Overall, EVERYBODY)?;
     let key = shared.current_key();
-    let evaluated = shared.workers.run(move || key.evaluate(&elements)).await?;
+    let seconds = shared.counting.evaluation_seconds.clone();
+    let evaluate = move || Counting::time(&seconds, || key.evaluate(&elements));
+    let evaluated = shared.workers.run(evaluate).await?;
     let evaluated = evaluated.map_err(|error| invalid(error.to_string()))?;
     add(&shared.counting.evaluations, 1);
     whole(Response::Evaluated(evaluated))
@@ -159,36 +161,51 @@ async fn answer_query(
     if actual != expected {
         return Err(invalid(format!("an upload of {actual} bytes, expected {expected}")));
     }
-    within(shared, &shared.queries, client)?;
+    within(shared, Limit::Queries, client)?;
+    let start = Instant::now();
     let answer = shared.passes.answer(snapshot, upload).await?;
     add(&shared.counting.queries, 1);
+    shared.counting.query_seconds.observe(start.elapsed().as_secs_f64());
     whole(Response::Answer(answer))
 }
 
 async fn classify(shared: &Shared, client: IpAddr, model: Digest, upload: Vec<u8>) -> Result<Reply, Refusal> {
     let model = shared.models.find(model).ok_or_else(stale)?;
-    within(shared, &shared.queries, client)?;
+    within(shared, Limit::Queries, client)?;
+    let start = Instant::now();
     let scores = shared.models.answer(model, upload).await?;
     add(&shared.counting.classifications, 1);
+    shared.counting.classification_seconds.observe(start.elapsed().as_secs_f64());
     whole(Response::Scores(scores))
 }
 
-fn within(shared: &Shared, limit: &RateLimit, client: IpAddr) -> Result<(), Refusal> {
-    limit.take(client, Instant::now()).map_err(|wait| {
+fn within(shared: &Shared, limit: Limit, client: IpAddr) -> Result<(), Refusal> {
+    rate(shared, limit).take(client, Instant::now()).map_err(|wait| {
         let whose = if client == EVERYBODY { "from all addresses together" } else { "from this address" };
-        busy(shared, wait, &format!("too many requests {whose}"))
+        busy(shared, limit, wait, &format!("too many requests {whose}"))
     })
+}
+
+fn rate(shared: &Shared, limit: Limit) -> &RateLimit {
+    match limit {
+        Limit::Evaluations => &shared.evaluations,
+        Limit::Overall => &shared.overall,
+        Limit::Queries => &shared.queries,
+        Limit::Setups => &shared.setups,
+        Limit::Downloads => &shared.setup_bytes,
+        Limit::Guesses => &shared.guesses,
+    }
 }
 
 /// Takes what a client gets before it asks from its share of the line.
 fn within_setup(shared: &Shared, client: IpAddr, bytes: usize) -> Result<(), Refusal> {
     let tokens = bytes as u64 + SETUP_REQUEST_BYTES;
     let taken = shared.setup_bytes.take_many(client, tokens, Instant::now());
-    taken.map_err(|wait| busy(shared, wait, "too many downloads to this address"))
+    taken.map_err(|wait| busy(shared, Limit::Downloads, wait, "too many downloads to this address"))
 }
 
-fn busy(shared: &Shared, wait: Duration, text: &str) -> Refusal {
-    add(&shared.counting.limited, 1);
+fn busy(shared: &Shared, limit: Limit, wait: Duration, text: &str) -> Refusal {
+    shared.counting.limit(limit);
     let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).saturating_add(1);
     refuse_until(RefusalCode::Busy, wait, text)
 }

@@ -99,6 +99,11 @@ impl Hosted {
         &self.owner
     }
 
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Keeps a token; it admits when this returns.
     pub fn add_token(&self, name: &str, digest: [u8; 32]) -> Result<(), DaemonError> {
         self.database.add_token(name, digest)?;
@@ -194,6 +199,11 @@ impl Daemon {
     /// A token that this daemon takes for as long as it runs, for queries of its owner.
     pub fn owner_token(&self) -> AccessToken {
         self.hosted.owner_token().clone()
+    }
+
+    /// What it is made of.
+    pub(crate) fn hosted(&self) -> &Arc<Hosted> {
+        &self.hosted
     }
 
     /// What it has done so far.

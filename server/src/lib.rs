@@ -11,6 +11,7 @@
 //! | `models` | linear models, and who asks them |
 //! | `tokens` | who may ask, where not everybody may |
 //! | `limits`, `counters` | how often one client may ask, and what was done |
+//! | `metrics` | that and more over HTTP, for Prometheus, and whether the daemon is up |
 //!
 //! The server learns of a query that it was made, when, and from which address: what it logs and counts holds no
 //! payload, because a payload would tell nothing.
@@ -29,6 +30,7 @@ mod handle;
 mod hosted;
 mod identity;
 mod limits;
+mod metrics;
 mod models;
 mod passes;
 mod refusals;
@@ -43,5 +45,6 @@ pub use daemon::Server;
 pub use error::Error;
 pub use hosted::{Daemon, DaemonError};
 pub use identity::Identity;
+pub use metrics::Endpoint;
 pub use models::Model;
 pub use snapshot::Snapshot;

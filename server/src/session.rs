@@ -70,7 +70,7 @@ pub(crate) async fn serve_stream(
         Err(Unread::Gone) => return,
     };
     let reply = handled.unwrap_or_else(|refusal| {
-        add(&shared.counting.refusals, 1);
+        shared.counting.refuse(refusal.code);
         log_refusal(&shared, client, &refusal);
         Reply::Frame(Response::Refused(refusal).encode())
     });

@@ -16,12 +16,16 @@ pub(crate) struct Workers {
     admitted: Arc<Semaphore>,
     /// Jobs that run.
     running: Arc<Semaphore>,
+    /// Permits of both.
+    places: usize,
+    cores: usize,
 }
 
 impl Workers {
     pub fn new(running: usize, queue: usize) -> Workers {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Workers { admitted: semaphore(running + queue), running: semaphore(running) }
+        let places = running + queue;
+        Workers { admitted: semaphore(places), running: semaphore(running), places, cores: running }
     }
 
     /// A place for a job that waits or runs, or a refusal where too many do.
@@ -34,6 +38,17 @@ impl Workers {
     /// Waits until an admitted job may run.
     pub async fn start(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.running.clone().acquire_owned().await.map_err(|_| refusals::internal())
+    }
+
+    /// Jobs that compute now.
+    pub fn computing(&self) -> usize {
+        self.cores - self.running.available_permits()
+    }
+
+    /// Requests that are admitted, beyond one for each job that computes: they wait, or share another one's pass.
+    pub fn waiting(&self) -> usize {
+        let admitted = self.places - self.admitted.available_permits();
+        admitted.saturating_sub(self.computing())
     }
 
     #[cfg(test)]

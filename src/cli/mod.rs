@@ -1,22 +1,42 @@
 //! The command line, as clap sees it.
 
+mod file;
 pub mod model;
+mod operator;
+mod parse;
+mod serve;
+mod settings;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use model::ModelCommand;
+
+pub use file::{Files, check, paths, user_file};
+pub use operator::{CompletionsArgs, ConfigCommand, ConfigInitArgs, ConfigShowArgs, ManArgs};
+pub use parse::parse;
+pub use serve::{LogFormat, ServeArgs, ShardLayout};
+pub use settings::{Setting, apply, is_flag, settings};
 
 /// Name a recording without showing it to anyone.
 ///
 /// `index` fills a database with the landmarks of your music, `serve` answers encrypted queries about
 /// it, and `query` asks: the server never learns the recording, its hashes or the answer.
 #[derive(Parser)]
-#[command(name = "psi-shazam", version, after_help = "Try it: psi-shazam demo")]
+#[command(
+    name = "psi-shazam",
+    version,
+    after_help = "\
+Try it: psi-shazam demo
+
+Every option can also be set by a variable of the environment, as its help says, or in a file: see `psi-shazam config`.
+An argument goes before the environment, that before the user's file, and that before /etc/psi-shazam/config.toml."
+)]
 pub struct Cli {
+    /// Read the settings in this file, and in no other
+    #[arg(long, global = true, value_name = "FILE", env = parse::CONFIG_VARIABLE)]
+    pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -68,6 +88,30 @@ Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
+    /// Show, find or make the files of settings
+    #[command(subcommand, after_help = "Example: psi-shazam config show")]
+    Config(ConfigCommand),
+    /// Print a script that lets a shell complete commands and options
+    #[command(after_help = "\
+Example: psi-shazam completions bash > ~/.local/share/bash-completion/completions/psi-shazam")]
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(after_help = "\
+Examples:
+  psi-shazam man | man -l -
+  psi-shazam man ~/.local/share/man/man1")]
+    Man(ManArgs),
+}
+
+impl Command {
+    /// Whether it does its work without settings, so that a file which is wrong does not hinder it.
+    pub fn needs_no_settings(&self) -> bool {
+        match self {
+            Command::Config(ConfigCommand::Path(_) | ConfigCommand::Init(_)) => true,
+            Command::Completions(_) | Command::Man(_) => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -83,40 +127,6 @@ pub struct IndexArgs {
     pub verbose: bool,
     #[command(flatten)]
     pub database: DatabaseArgs,
-}
-
-#[derive(Args)]
-pub struct ServeArgs {
-    /// UDP address and port to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4433", value_parser = listen_address)]
-    pub listen: SocketAddr,
-    /// How shards lie in memory: `fast`, `compact` (a third of the bytes, five to fifteen times the time), or
-    /// `auto`: compact only where fast would take more than half of the memory available
-    #[arg(long, value_enum, default_value_t = ShardLayout::Auto)]
-    pub layout: ShardLayout,
-    /// OPRF batches per minute and client (an IPv4 address, or 64 bits of IPv6), and as many queries; a query
-    /// needs one of both. 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 120, env = "PSI_SHAZAM_EVALUATIONS_PER_MINUTE")]
-    pub evaluations_per_minute: u32,
-    /// OPRF batches per minute of all clients together. 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 0, env = "PSI_SHAZAM_EVALUATIONS_PER_MINUTE_OVERALL")]
-    pub evaluations_per_minute_overall: u32,
-    /// Requests for manifests, catalogues and hints per minute and client. 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 600, env = "PSI_SHAZAM_SETUPS_PER_MINUTE")]
-    pub setups_per_minute: u32,
-    /// Answer only clients that show an access token (`psi-shazam token`)
-    #[arg(long, env = "PSI_SHAZAM_REQUIRE_TOKEN", value_parser = FalseyValueParser::new())]
-    pub require_token: bool,
-    /// The database's folder
-    #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
-    pub db: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum ShardLayout {
-    Auto,
-    Fast,
-    Compact,
 }
 
 #[derive(Args)]
@@ -187,10 +197,13 @@ pub struct IdentityArgs {
 #[derive(Subcommand)]
 pub enum TokenCommand {
     /// Make a token and show it, once
+    #[command(after_help = "Example: psi-shazam token create phone > phone.token")]
     Create(NamedTokenArgs),
     /// List the tokens' names
+    #[command(after_help = "Example: psi-shazam token list --json")]
     List(DatabaseArgs),
     /// Revoke a token: the next request under it is refused
+    #[command(after_help = "Example: psi-shazam token revoke phone")]
     Revoke(NamedTokenArgs),
 }
 
@@ -217,10 +230,6 @@ pub struct DatabaseArgs {
     /// Print JSON, one object a line
     #[arg(long)]
     pub json: bool,
-}
-
-fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "expected an IP address and a port, such as 0.0.0.0:4433 or [::1]:4433")
 }
 
 /// An empty name is most likely a variable that was meant to be unset; whose answer is wanted is not guessed.

@@ -233,7 +233,11 @@ fn draw_target() -> ProgressDrawTarget {
 
 fn print_summary(summary: &Summary, folder: &str) -> Result<()> {
     if summary.added + summary.already_there + summary.skipped.len() == 0 {
-        bail!("no sound files found");
+        bail!(
+            "no sound files found; those of folders are known by their endings ({}), one that is named is tried \
+             whatever it is called",
+            files::ENDINGS.join(", ")
+        );
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "added          {} tracks, {}", summary.added, hours(summary.seconds_of_audio))?;

@@ -10,6 +10,7 @@ mod index;
 mod kills;
 mod load;
 mod network;
+mod operator;
 mod pipeline;
 mod privacy;
 mod sidechannel;

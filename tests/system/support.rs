@@ -1,7 +1,7 @@
 //! A user's home in a temporary folder, the program run in it, and a daemon that dies with its test.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -81,9 +81,11 @@ impl User {
         ] {
             command.env(variable, self.path(folder));
         }
-        for variable in
-            ["PSI_SHAZAM_DB", "PSI_SHAZAM_SERVER", "PSI_SHAZAM_TOKEN", "RUST_LOG", "RUST_BACKTRACE"]
-        {
+        let ours = |name: &OsString| name.to_string_lossy().starts_with("PSI_SHAZAM_");
+        for variable in std::env::vars_os().map(|(name, _)| name).filter(ours) {
+            command.env_remove(variable);
+        }
+        for variable in ["RUST_LOG", "RUST_BACKTRACE", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
             command.env_remove(variable);
         }
         command

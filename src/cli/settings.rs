@@ -1,0 +1,126 @@
+//! Every option of every command, as the definitions of the command line tell them: what a file of settings may
+//! hold, which variable of the environment stands for it, and where each value comes from.
+//!
+//! Nothing here names an option, but those that are acts. A command that is added is covered.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Arg, ArgAction, Command};
+
+use super::file::Files;
+
+/// What is done because somebody says so now. A file that says it would do it every time.
+const ACTS: [&str; 4] = ["repair", "rotate", "rotate_key", "print"];
+const PREFIX: &str = "PSI_SHAZAM_";
+
+/// One option of one command.
+#[derive(Clone)]
+pub struct Setting {
+    /// The names of the commands that lead to it: `["token", "create"]`.
+    pub command: Vec<String>,
+    /// Its key in a file: the option's name, with underscores.
+    pub key: String,
+    /// What clap knows of it.
+    pub arg: Arg,
+}
+
+impl Setting {
+    /// Whether it is a secret, which no file of settings holds and nothing prints.
+    pub fn is_secret(&self) -> bool {
+        self.arg.is_hide_env_values_set()
+    }
+
+    /// The variable of the environment that stands for it.
+    pub fn variable(&self) -> OsString {
+        variable(&self.arg, &self.key)
+    }
+}
+
+/// All settings of `command` and those below it, in the order of the help texts.
+pub fn settings(command: &Command) -> Vec<Setting> {
+    fn walk(command: &Command, path: &[String], found: &mut Vec<Setting>) {
+        let own = command.get_arguments().filter_map(|arg| Some((key_of(arg)?, arg)));
+        found.extend(own.map(|(key, arg)| Setting { command: path.to_vec(), key, arg: arg.clone() }));
+        for below in command.get_subcommands() {
+            walk(below, &[path, &[below.get_name().replace('-', "_")]].concat(), found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(command, &[], &mut found);
+    found
+}
+
+/// The key of an option that is a setting.
+fn key_of(arg: &Arg) -> Option<String> {
+    let key = name_of(arg)?;
+    (!ACTS.contains(&key.as_str())).then_some(key)
+}
+
+/// The option's name as a key, also of one that is an act. `--config` says where settings are, and is none.
+fn name_of(arg: &Arg) -> Option<String> {
+    let action = arg.get_action();
+    let asks =
+        matches!(action, ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version);
+    let long = arg.get_long().filter(|long| *long != "config" && !asks && !arg.is_hide_set())?;
+    Some(long.replace('-', "_"))
+}
+
+/// Whether `key` is an option of some command that does something once.
+pub fn is_act(command: &Command, key: &str) -> bool {
+    let own = command.get_arguments().any(|arg| name_of(arg).as_deref() == Some(key));
+    ACTS.contains(&key) && (own || command.get_subcommands().any(|below| is_act(below, key)))
+}
+
+fn variable(arg: &Arg, key: &str) -> OsString {
+    match arg.get_env() {
+        Some(name) => name.to_owned(),
+        None => format!("{PREFIX}{}", key.to_ascii_uppercase()).into(),
+    }
+}
+
+/// Whether the option is there or not, without a value.
+pub fn is_flag(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse)
+}
+
+/// Whether the option may be given several times.
+pub fn takes_many(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+        || arg.get_num_args().is_some_and(|range| range.max_values() > 1)
+}
+
+/// Whether the option's value is a path.
+pub fn is_path(arg: &Arg) -> bool {
+    arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
+}
+
+/// `command`, with a variable of the environment for every setting, and what `files` hold as defaults: so clap checks
+/// every value alike, and takes an argument before the environment, and that before a file.
+pub fn apply(command: Command, files: &Files) -> Command {
+    fn below(command: Command, path: &[String], files: &Files) -> Command {
+        let command = command.mut_args(|arg| match key_of(&arg) {
+            Some(key) => apply_one(arg, path, &key, files),
+            None => arg,
+        });
+        command.mut_subcommands(|command| {
+            let path = [path, &[command.get_name().replace('-', "_")]].concat();
+            below(command, &path, files)
+        })
+    }
+    below(command, &[], files)
+}
+
+fn apply_one(arg: Arg, path: &[String], key: &str, files: &Files) -> Arg {
+    let variable = variable(&arg, key);
+    let mut arg = arg.env(variable);
+    if is_flag(&arg) {
+        arg = arg.value_parser(FalseyValueParser::new());
+    }
+    match files.value(path, key) {
+        Some(given) => arg.default_values(given.values.clone()).required(false),
+        None => arg,
+    }
+}
