@@ -106,11 +106,12 @@ Examples:
 impl Command {
     /// Whether it does its work without settings, so that a file which is wrong does not hinder it.
     pub fn needs_no_settings(&self) -> bool {
-        match self {
-            Command::Config(ConfigCommand::Path(_) | ConfigCommand::Init(_)) => true,
-            Command::Completions(_) | Command::Man(_) => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Command::Config(ConfigCommand::Path(_) | ConfigCommand::Init(_))
+                | Command::Completions(_)
+                | Command::Man(_)
+        )
     }
 }
 

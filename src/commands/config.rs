@@ -155,7 +155,7 @@ fn example(setting: &Setting) -> String {
         return "false".into();
     }
     let name = || setting.arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
-    let default = setting.arg.get_default_values().first().map(|value| AsRef::<OsStr>::as_ref(value));
+    let default = setting.arg.get_default_values().first().map(AsRef::<OsStr>::as_ref);
     let text = match default {
         Some(value) => value.to_string_lossy().into_owned(),
         None => name().unwrap_or_default(),
