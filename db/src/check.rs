@@ -110,12 +110,15 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
             }
         }
     }
-    report.note(rotate::settle(&opened), Remedy::Rebuild)?;
+    report.note(rotate::settle(&opened, mend), Remedy::Rebuild)?;
     let store_is_odd = !report.damages.is_empty();
-    let Some(sound) = examine(&opened, &mut report)? else { return Ok(report) };
+    let sound = examine(&opened, mend, &mut report)?;
     let models = examine_models(folder, mend)?;
-    if mend && !report.damages.is_empty() {
-        repair::repair(opened, sound, store_is_odd, &mut report)?;
+    match sound {
+        Some(sound) if mend && !report.damages.is_empty() => {
+            repair::repair(opened, sound, store_is_odd, &mut report)?;
+        }
+        _ => {}
     }
     report.damages.extend(models);
     Ok(report)
@@ -140,11 +143,12 @@ pub(crate) struct Sound {
     pub store_damaged: bool,
 }
 
-/// Looks at everything. `None` where the OPRF key is lost, under which all of it was made.
-pub(crate) fn examine(opened: &Opened, report: &mut CheckReport) -> Result<Option<Sound>, Error> {
+/// Looks at everything. `None` where the OPRF key is lost, under which the shards were made, and no other one may be
+/// drawn.
+pub(crate) fn examine(opened: &Opened, mend: bool, report: &mut CheckReport) -> Result<Option<Sound>, Error> {
     let ledger = report.note(Ledger::read(&opened.folder), Remedy::Rebuild)?;
     let outside = report.damages.len();
-    let Some(key) = examine_key(opened, ledger.as_ref(), report)? else { return Ok(None) };
+    let Some(key) = examine_key(opened, ledger.as_ref(), mend, report)? else { return Ok(None) };
     let settings = examine_settings(opened, ledger.as_ref(), report)?;
     let next = report.note(opened.tables.next(), Remedy::Rebuild)?.unwrap_or(Next::FIRST);
     let next = ledger.as_ref().map_or(next, |ledger| next.at_least(ledger.next));
@@ -159,6 +163,7 @@ pub(crate) fn examine(opened: &Opened, report: &mut CheckReport) -> Result<Optio
 fn examine_key(
     opened: &Opened,
     ledger: Option<&Ledger>,
+    mend: bool,
     report: &mut CheckReport,
 ) -> Result<Option<OprfKey>, Error> {
     let stored = report.note(opened.tables.meta.get("key"), Remedy::Rebuild)?.flatten();
@@ -170,8 +175,8 @@ fn examine_key(
     let key = match load_key(&opened.folder.join(OPRF_KEY)) {
         Ok(Some(key)) if key.id().0 == *expected => key,
         Ok(_) | Err(Error::Damaged { .. }) => {
-            report.add("oprf.key: it is not the key that this database was made with", Remedy::BringBack);
-            return Ok(None);
+            report.add("oprf.key: it is not the key that this database was made with", Remedy::Rebuild);
+            return if mend { rotate::draw_anew(opened).map(Some) } else { Ok(None) };
         }
         Err(other) => return Err(other),
     };

@@ -102,12 +102,24 @@ fn from_schema_3(opened: &Opened) -> Result<(), Error> {
     let folder = &opened.folder;
     if Layout::read(folder).is_err() {
         match LayoutBefore4::read(folder) {
-            Ok(layout) => layout.of_key(Ledger::read(folder)?.key).write(folder)?,
+            Ok(layout) => layout.of_key(key_of_schema_3(opened)?).write(folder)?,
             Err(Error::Damaged { .. }) => {}
             Err(other) => return Err(other),
         }
     }
     note_schema(opened)
+}
+
+/// As the ledger says; where that is damaged, which a repair mends, the store.
+fn key_of_schema_3(opened: &Opened) -> Result<[u8; 16], Error> {
+    match Ledger::read(&opened.folder) {
+        Err(Error::Damaged { .. }) => {}
+        ledger => return Ok(ledger?.key),
+    }
+    let stored = opened.tables.meta.get("key")?;
+    stored
+        .and_then(|key| key.as_ref().try_into().ok())
+        .ok_or_else(|| Error::damaged("the name of the OPRF key"))
 }
 
 /// The layout of schemas 2 and 3: [`Layout`] without its key.

@@ -87,7 +87,7 @@ pub(crate) fn repair(
     drop(database);
 
     let mut after = CheckReport::default();
-    examine(&Opened::in_folder(&folder)?, &mut after)?;
+    examine(&Opened::in_folder(&folder)?, false, &mut after)?;
     let clean = after.damages.is_empty();
     report.damages.iter_mut().for_each(|damage| damage.repaired = clean);
     report.damages.append(&mut after.damages);

@@ -4,7 +4,6 @@
 //! key in force. The new key waits in a file of its own until then; [`settle`] finishes at the next opening what a
 //! crash left.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use psi::oprf::{ItemKey, OprfKey};
@@ -58,11 +57,17 @@ impl Database {
     /// steps failed; then the next opening does those.
     pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, Error> {
         let _writing = hold(&self.writer);
+        let before = self.layout()?;
+        if !read(&self.prf).cached {
+            // The last rotation was not finished: the only copy of the key in force may be the one that waits.
+            self.finish_rotation(before.key)?;
+            write(&self.prf).cached = true;
+        }
         let waiting = self.folder().join(NEXT_KEY);
         self.device.need_room(0)?;
         keys::create_anew(&waiting, OprfKey::generate_seed().as_slice())?;
         let fresh = load_key(&waiting)?.ok_or(Error::OtherKey)?;
-        let (id, before) = (fresh.id().0, self.layout()?);
+        let id = fresh.id().0;
         let fresh = Prf { key: Arc::new(fresh), cached: false };
         let result = self.encode_under(fresh, &before, progress);
         if self.layout().is_ok_and(|layout| layout.key != id) {
@@ -86,28 +91,33 @@ impl Database {
         let (mut next, encoded) = self.encode_shards(work, progress)?;
         next.encoded_below = tracks.iter().map(|track| track.id + 1).max().unwrap_or(before.encoded_below);
         {
-            let id = next.key;
             // From here nobody asks the cache, or adds to it, before it is of the new key.
             let mut prf = write(&self.prf);
             let committed = self.commit(before, &next);
-            if committed.is_ok() || self.layout().is_ok_and(|layout| layout.key == id) {
-                *prf = fresh;
+            if !self.layout().is_ok_and(|layout| layout.key == next.key) {
+                return committed.and(Err(Error::OtherKey));
             }
-            committed?;
-            self.finish_rotation(id)?;
+            // It is in force, also where the old shards could not be deleted: the next opening does that.
+            *prf = fresh;
+            self.finish_rotation(next.key)?;
             prf.cached = true;
         }
-        self.remember_all(&tracks)?;
+        let _ = self.remember_all(&tracks); // whatever is missing is computed when it is wanted
         Ok(EncodeReport { tracks: pending, rebuilt: true, shards: encoded, ..self.report(&tracks)? })
     }
 
+    /// What follows once the layout names the key; may be done again.
     fn finish_rotation(&self, id: [u8; 16]) -> Result<(), Error> {
         self.tables.items.clear()?;
         self.flush()?;
         self.tables.meta.insert("key", &id)?;
         hold(&self.ledger).key = id;
         self.flush()?;
-        keys::rename(&self.folder().join(NEXT_KEY), &self.folder().join(OPRF_KEY))
+        let (waiting, place) = (self.folder().join(NEXT_KEY), self.folder().join(OPRF_KEY));
+        if load_key(&place)?.is_some_and(|key| key.id().0 == id) {
+            return Ok(()); // it got there before something else failed
+        }
+        keys::rename(&waiting, &place)
     }
 
     /// Fills the cache, so that the next encoding need not pay again.
@@ -126,34 +136,64 @@ impl Database {
 }
 
 /// Finishes a rotation that was cut off after its key was put in force, and forgets one that was cut off before.
+/// Where the layout is damaged nobody knows which it was: then nothing is touched, unless all is to be mended. As the
+/// shards are made anew then whatever their key was, that ends the rotation as it was meant.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Storage`], [`Error::Damaged`].
-pub(crate) fn settle(opened: &Opened) -> Result<(), Error> {
-    let Opened { folder, tables, device, .. } = opened;
-    let waiting = folder.join(NEXT_KEY);
-    let Some(key) = load_key(&waiting)? else { return Ok(()) };
-    if !is_in_force(folder, key.id().0) {
-        return keys::remove(&waiting);
+pub(crate) fn settle(opened: &Opened, mend: bool) -> Result<(), Error> {
+    let (waiting, place) = (opened.folder.join(NEXT_KEY), opened.folder.join(OPRF_KEY));
+    let key = match load_key(&waiting) {
+        Ok(None) => return Ok(()),
+        Ok(Some(key)) => Some(key.id().0),
+        Err(Error::Damaged { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    let in_force = match Layout::read(&opened.folder) {
+        Ok(layout) => Some(layout.key),
+        Err(Error::Damaged { .. }) => None,
+        Err(other) => return Err(other),
+    };
+    match (key, in_force) {
+        (Some(key), Some(layout)) if key == layout => finish(opened, key),
+        (Some(key), None) if mend => finish(opened, key),
+        (_, Some(layout)) if load_key(&place)?.is_some_and(|key| key.id().0 == layout) => {
+            keys::remove(&waiting)
+        }
+        _ => Ok(()),
     }
+}
+
+fn finish(opened: &Opened, key: [u8; 16]) -> Result<(), Error> {
+    let Opened { folder, tables, device, .. } = opened;
     tables.items.clear()?;
     tables.flush()?;
-    tables.meta.insert("key", &key.id().0)?;
+    tables.meta.insert("key", &key)?;
     tables.flush()?;
     device.flush()?;
     match Ledger::read(folder) {
         Ok(mut ledger) => {
-            ledger.key = key.id().0;
+            ledger.key = key;
             ledger.write(folder)?;
         }
         Err(Error::Damaged { .. }) => {} // the opening tells it, a repair makes it anew
         Err(other) => return Err(other),
     }
-    keys::rename(&waiting, &folder.join(OPRF_KEY))
+    keys::rename(&folder.join(NEXT_KEY), &folder.join(OPRF_KEY))
 }
 
-/// Whether the shards are of this key; where the layout is damaged, the ledger knows how far the rotation was.
-fn is_in_force(folder: &Path, id: [u8; 16]) -> bool {
-    let layout = Layout::read(folder).map(|layout| layout.key);
-    layout.or_else(|_| Ledger::read(folder).map(|ledger| ledger.key)).is_ok_and(|key| key == id)
+/// Draws a key in the place of one that is lost, for a repair, which makes all shards anew under it. What stands in its
+/// place is kept beside it.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Storage`].
+pub(crate) fn draw_anew(opened: &Opened) -> Result<OprfKey, Error> {
+    let place = opened.folder.join(OPRF_KEY);
+    keys::replace(&place, OprfKey::generate_seed().as_slice())?;
+    keys::remove(&opened.folder.join(NEXT_KEY))?;
+    let key = load_key(&place)?.ok_or(Error::OtherKey)?;
+    // Where the store cannot be written, the repair writes it anew.
+    let _ = opened.tables.items.clear();
+    let _ = opened.tables.meta.insert("key", &key.id().0);
+    Ok(key)
 }

@@ -66,7 +66,7 @@ impl Database {
     pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
         let opened = Opened::in_folder(folder)?;
         migrate::bring_up_to_date(&opened, &settings)?;
-        rotate::settle(&opened)?;
+        rotate::settle(&opened, false)?;
         let database = Database::assemble(opened)?;
         database.drop_orphaned_shards()?;
         Ok(database)

@@ -218,11 +218,10 @@ impl Database {
     /// Evaluates the OPRF on hashes that were never met before, and keeps the results; returns how many
     /// these were.
     pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
-        // Held to the end, so that no result of an old key comes behind the new one.
-        let prf = read(&self.prf);
-        if !prf.cached {
-            return Ok(0);
-        }
+        let key = match &*read(&self.prf) {
+            Prf { key, cached: true } => key.clone(),
+            _ => return Ok(0),
+        };
         let mut unknown = Vec::new();
         for hash in hashes.collect::<BTreeSet<u32>>() {
             if !self.tables.items.contains(hash.to_be_bytes())? {
@@ -231,10 +230,14 @@ impl Database {
         }
         let items: Vec<[u8; 4]> = unknown.iter().map(|hash| hash.to_le_bytes()).collect();
         let mut batch = sled::Batch::default();
-        for (hash, key) in unknown.iter().zip(prf.key.item_keys(&items)?) {
+        for (hash, key) in unknown.iter().zip(key.item_keys(&items)?) {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
-        self.tables.items.apply(batch)?;
+        // Held while it is written: no result of an old key comes behind the new one.
+        let prf = read(&self.prf);
+        if prf.cached && prf.key.id() == key.id() {
+            self.tables.items.apply(batch)?;
+        }
         Ok(unknown.len())
     }
 

@@ -246,8 +246,9 @@ fn a_database_of_schema_3_is_brought_up_to_date() {
     let store = sled::open(base.path().join("store")).unwrap();
     store.open_tree("meta").unwrap().insert("schema", &3u32.to_le_bytes()).unwrap();
     drop(store);
-    let damaged = TempDir::new().unwrap();
+    let (damaged, lost) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     copy(base.path(), damaged.path());
+    copy(base.path(), lost.path());
     assert_eq!(check(base.path(), false).unwrap().damages, []);
     assert_eq!(use_all(base.path()).unwrap(), all_titles());
     // Damage is told as such, and not taken for an older schema.
@@ -256,6 +257,11 @@ fn a_database_of_schema_3_is_brought_up_to_date() {
     let report = check(damaged.path(), true).unwrap();
     assert!(report.is_sound() && !report.damages.is_empty(), "{report:?}");
     assert_mended(damaged.path(), &report);
+    // The ledger is mended as in today's schema.
+    fs::write(lost.path().join("ledger"), b"nothing").unwrap();
+    let report = check(lost.path(), true).unwrap();
+    assert!(report.is_sound() && !report.damages.is_empty(), "{report:?}");
+    assert_mended(lost.path(), &report);
 }
 
 /// sled takes what it was killed in writing for its newest snapshot: issues 1527 and 1533.

@@ -142,3 +142,90 @@ fn shards_of_another_key_are_damage() {
     assert!(db::check(before.path(), true).unwrap().is_sound());
     assert_whole(before.path());
 }
+
+/// A folder in the place of the file that is written beside another one makes its writing fail.
+fn failing(folder: &Path, name: &str, work: impl FnOnce()) {
+    let beside = folder.join(name).with_extension("new");
+    fs::create_dir(&beside).unwrap();
+    work();
+    fs::remove_dir(beside).unwrap();
+}
+
+#[test]
+fn a_rotation_that_could_not_be_finished_is_finished_by_the_next() {
+    let folder = TempDir::new().unwrap();
+    make(folder.path());
+    let database = open(folder.path());
+    let old = database.oprf_key().id();
+    failing(folder.path(), "ledger", || assert!(database.rotate_key(QUIET).is_err()));
+    let half = database.oprf_key().id();
+    assert_ne!(half, old, "its shards are in force, so it is");
+    check(&database, &tracks());
+    // What is added meanwhile is of the key in force.
+    let late = track(4, 700);
+    database.add(&late).unwrap();
+    failing(folder.path(), "layout", || assert!(database.rotate_key(QUIET).is_err()));
+    assert_eq!(database.oprf_key().id(), half);
+    database.encode(QUIET).unwrap();
+    let all: Vec<NewTrack> = tracks().into_iter().chain([late]).collect();
+    check(&database, &all);
+    drop(database);
+    assert_eq!(db::check(folder.path(), false).unwrap().damages, []);
+    let database = open(folder.path());
+    assert_eq!(database.oprf_key().id(), half);
+    check(&database, &all);
+    database.rotate_key(QUIET).unwrap();
+    check(&database, &all);
+}
+
+#[test]
+fn a_rotation_that_was_never_finished_is_finished_at_the_next_opening() {
+    let folder = TempDir::new().unwrap();
+    make(folder.path());
+    let database = open(folder.path());
+    failing(folder.path(), "ledger", || assert!(database.rotate_key(QUIET).is_err()));
+    let half = database.oprf_key().id();
+    drop(database);
+    assert_eq!(open(folder.path()).oprf_key().id(), half);
+    assert_whole(folder.path());
+}
+
+/// Tracks and postings are the truth: a key that is lost costs nothing but the clients' hints.
+#[test]
+fn a_lost_key_is_drawn_anew_by_a_repair_only() {
+    for damage in [None, Some(&b""[..]), Some(&[7; 32])] {
+        let folder = TempDir::new().unwrap();
+        make(folder.path());
+        match damage {
+            None => fs::remove_file(folder.path().join("oprf.key")).unwrap(),
+            Some(bytes) => fs::write(folder.path().join("oprf.key"), bytes).unwrap(),
+        }
+        assert!(Database::open(folder.path()).is_err());
+        assert!(!db::check(folder.path(), false).unwrap().is_sound());
+        assert!(Database::open(folder.path()).is_err(), "looking changes nothing");
+        let report = db::check(folder.path(), true).unwrap();
+        assert!(report.is_sound(), "{report:?}");
+        assert_eq!(db::check(folder.path(), false).unwrap().damages, []);
+        check(&open(folder.path()), &tracks());
+    }
+}
+
+#[test]
+fn half_a_waiting_key_is_no_obstacle_and_a_doubtful_one_is_kept() {
+    let (before, after) = before_and_after();
+    for bytes in [&b""[..], b"half"] {
+        let folder = between(&before, &after, &[]);
+        fs::write(folder.path().join("oprf.next.key"), bytes).unwrap();
+        assert_whole(folder.path());
+    }
+    // Both that could tell are damaged: a look must not decide it.
+    let folder = between(&before, &after, &["layout", "store"]);
+    for file in ["layout", "ledger"] {
+        fs::write(folder.path().join(file), b"nothing").unwrap();
+    }
+    assert!(!db::check(folder.path(), false).unwrap().is_sound());
+    assert!(folder.path().join("oprf.next.key").exists());
+    let report = db::check(folder.path(), true).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_whole(folder.path());
+}

@@ -125,13 +125,22 @@ impl Hosted {
         Ok(())
     }
 
+    /// What is in force, under its key.
+    fn publish(&self) -> Result<(), DaemonError> {
+        let snapshot = Arc::new(snapshot(&self.database)?);
+        Ok(self.server.publish_under(self.database.oprf_key(), snapshot)?)
+    }
+
     fn publish_after(
         &self,
         change: impl FnOnce(&Database) -> Result<EncodeReport, db::Error>,
     ) -> Result<EncodeReport, DaemonError> {
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = change(&self.database)?;
-        self.server.publish_under(self.database.oprf_key(), Arc::new(snapshot(&self.database)?))?;
+        let report = change(&self.database);
+        // Also after an error: what is in force may have changed before it.
+        let published = self.publish();
+        let report = report?;
+        published?;
         Ok(report)
     }
 }
