@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use db::{Added, Database, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, Database, EncodeReport, ModelSummary, NewTrack, Stats, StoredToken, StoredTrack};
 use fingerprint::Settings;
 use server::admin::{AdminClient, Description};
 
@@ -174,10 +174,10 @@ impl Library {
     }
 
     /// All models, but for damaged ones.
-    pub fn models(&self) -> Result<Vec<NewModel>> {
+    pub fn models(&self) -> Result<Vec<ModelSummary>> {
         match self {
             Library::Local(database) => {
-                Ok(database.models()?.sound.into_iter().map(|stored| stored.model).collect())
+                Ok(database.models()?.sound.iter().map(|stored| stored.model.summary()).collect())
             }
             Library::Daemon(client) => Ok(client.models()?),
         }

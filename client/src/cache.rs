@@ -99,8 +99,18 @@ impl ServerCache {
     pub fn prune(&self, manifest: &Manifest) {
         let hints = manifest.shards.iter().map(|shard| format!("{HINT}{}", shard.hint));
         let named: HashSet<String> = hints.chain([format!("{ATTACHMENT}{}", manifest.attachment)]).collect();
-        let stale =
-            |name: &str| (name.starts_with(HINT) || name.starts_with(ATTACHMENT)) && !named.contains(name);
+        self.discard_where(|name| {
+            (name.starts_with(HINT) || name.starts_with(ATTACHMENT)) && !named.contains(name)
+        });
+    }
+
+    /// Drops the parts of models that are none of these.
+    pub fn prune_models(&self, named: &HashSet<Digest>) {
+        let named: HashSet<String> = named.iter().map(|digest| format!("{MODEL_PART}{digest}")).collect();
+        self.discard_where(|name| name.starts_with(MODEL_PART) && !named.contains(name));
+    }
+
+    fn discard_where(&self, stale: impl Fn(&str) -> bool) {
         match &self.store {
             Store::Memory(map) => {
                 lock(map).retain(|(server, name), _| *server != self.server || !stale(name));
@@ -108,7 +118,7 @@ impl ServerCache {
             Store::Folder(folder) => {
                 let Ok(entries) = fs::read_dir(folder) else { return };
                 for entry in entries.flatten() {
-                    if entry.file_name().to_str().is_some_and(stale) {
+                    if entry.file_name().to_str().is_some_and(&stale) {
                         let _ = fs::remove_file(entry.path()); // tried again next time
                     }
                 }

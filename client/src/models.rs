@@ -1,5 +1,6 @@
 //! A server's linear models: what a client holds of one, and one classification from features to scores.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -94,6 +95,9 @@ impl Client {
         let offer = offers.iter().find(|offer| offer.name == name);
         let offer = offer.ok_or_else(|| Error::NoModel { name: name.to_owned(), there: names() })?;
         self.models.models.retain(|model| offers.contains(&model.offer));
+        let named: HashSet<Digest> = offers.iter().flat_map(|offer| [offer.public, offer.hints]).collect();
+        let cache = self.cache.clone();
+        blocking(move || cache.prune_models(&named)).await?;
         self.models.current = true;
         if let Some(model) = held(&self.models) {
             return Ok(model);
@@ -116,17 +120,22 @@ impl Client {
         let mut retries = 0;
         loop {
             let start = Instant::now();
-            let model = self.model(name).await?;
-            let setup = milliseconds(start);
-            match self.scores(&model, features(&model)?).await {
-                Ok(scores) => return Ok(Scores { setup, ..scores }),
-                Err(Error::Refused(refusal))
-                    if refusal.code == RefusalCode::Stale && retries < STALE_RETRIES =>
-                {
+            let error = match self.model(name).await {
+                Ok(model) => {
+                    let setup = milliseconds(start);
+                    match self.scores(&model, features(&model)?).await {
+                        Ok(scores) => return Ok(Scores { setup, ..scores }),
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            match error {
+                Error::Refused(refusal) if refusal.code == RefusalCode::Stale && retries < STALE_RETRIES => {
                     retries += 1;
                     self.models.current = false;
                 }
-                Err(error) => return Err(error.into()),
+                error => return Err(error.into()),
             }
         }
     }

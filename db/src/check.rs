@@ -130,7 +130,14 @@ fn examine_models(folder: &Path, mend: bool) -> Result<Vec<Damage>, Error> {
         let repaired = mend && std::fs::remove_file(&path).is_ok();
         Damage { what: format!("a model, {}", path.display()), remedy: Remedy::TrainAgain, repaired }
     };
-    Ok(models::read_all(folder)?.damaged.into_iter().map(damage).collect())
+    let models = models::read_all(folder)?;
+    let unreadable = |error: Error| Damage {
+        what: format!("a model cannot be read: {error}"),
+        remedy: Remedy::BringBack,
+        repaired: false,
+    };
+    let unreadable = models.unreadable.into_iter().map(unreadable);
+    Ok(models.damaged.into_iter().map(damage).chain(unreadable).collect())
 }
 
 /// What a check found to be sound.

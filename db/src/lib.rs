@@ -57,7 +57,7 @@ mod whole;
 pub use check::{CheckReport, Damage, Remedy, check};
 pub use encode::EncodeReport;
 pub use error::Error;
-pub use models::{NewModel, StoredModel, StoredModels};
+pub use models::{ModelSummary, NewModel, StoredModel, StoredModels};
 pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;
 pub use schema::SCHEMA_VERSION;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use psi::SEED_BYTES;
-use psi::linear::{BLIND_SEED_BYTES, MAX_MODELS, ModelOffer};
+use psi::linear::{BLIND_SEED_BYTES, LinearSpec, MAX_MAGNITUDE, MAX_MODELS, ModelOffer, PUBLIC_CAP};
 use psi::wire::Digest;
+use psi::{LatticeSet, SEED_BYTES};
 use rand::{RngCore, rngs::OsRng};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ use crate::{Database, Error, schema, whole};
 /// How the seal and errors call it.
 const WHAT: &str = "a model";
 const EXTENSION: &str = "model";
+/// The lattice of every model.
+const MODEL_SET: LatticeSet = LatticeSet::N2048Q47;
 
 /// A model to be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,17 @@ pub struct NewModel {
     pub training: Vec<u8>,
 }
 
+/// What a list tells of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Its name.
+    pub name: String,
+    /// Features, F.
+    pub features: u16,
+    /// Classes, C.
+    pub classes: u32,
+}
+
 /// A model as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredModel {
@@ -50,25 +63,30 @@ pub struct StoredModel {
 pub struct StoredModels {
     /// By name.
     pub sound: Vec<StoredModel>,
-    /// Files that cannot be read; their models have to be trained again.
+    /// Files that hold no model; theirs have to be trained again.
     pub damaged: Vec<PathBuf>,
+    /// Why other files cannot be read.
+    pub unreadable: Vec<Error>,
 }
 
 impl Database {
     /// Keeps a model in the place of the one of its name, if there is one; on disk when this returns.
     ///
     /// # Errors
-    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::File`], and where there is no room.
+    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for one that could not be served, [`Error::File`],
+    /// and where there is no room.
     pub fn put_model(&self, model: NewModel) -> Result<(), Error> {
         if !ModelOffer::is_name(&model.name) {
             return Err(Error::ModelName);
         }
+        model.check()?;
         let _writing = hold(&self.writer);
         let path = path_of(self.folder(), &model.name);
         if !path.exists() && self.models()?.sound.len() >= MAX_MODELS {
             return Err(Error::TooManyModels { most: MAX_MODELS });
         }
         make_private_folder(&folder_of(self.folder()))?;
+        whole::flush_folder(self.folder())?;
         let (mut seed, mut blind) = ([0; SEED_BYTES], [0; BLIND_SEED_BYTES]);
         OsRng.fill_bytes(&mut seed);
         OsRng.fill_bytes(&mut blind);
@@ -81,7 +99,8 @@ impl Database {
     /// All models.
     ///
     /// # Errors
-    /// [`Error::File`]. Damage is no error here: one model must not keep the others from being served.
+    /// [`Error::File`] for the folder. What is wrong with a file is no error here: one model must not keep the others from
+    /// being served.
     pub fn models(&self) -> Result<StoredModels, Error> {
         read_all(self.folder())
     }
@@ -110,8 +129,8 @@ pub(crate) fn read_all(folder: &Path) -> Result<StoredModels, Error> {
         }
         match read(&path) {
             Ok(model) if path == path_of(folder, &model.model.name) => models.sound.push(model),
-            Ok(_) | Err(Error::Damaged { .. }) => models.damaged.push(path),
-            Err(other) => return Err(other),
+            Ok(_) | Err(Error::Damaged { .. } | Error::Psi(_)) => models.damaged.push(path),
+            Err(other) => models.unreadable.push(other),
         }
     }
     models.sound.sort_by(|a, b| a.model.name.cmp(&b.model.name));
@@ -121,9 +140,47 @@ pub(crate) fn read_all(folder: &Path) -> Result<StoredModels, Error> {
 
 fn read(path: &Path) -> Result<StoredModel, Error> {
     let stored: StoredModel = schema::decode(&whole::read_sealed(path, WHAT)?, WHAT)?;
-    let NewModel { features, classes, weights, .. } = &stored.model;
-    let expected = u64::from(*features) * u64::from(*classes);
-    if weights.len() as u64 == expected { Ok(stored) } else { Err(Error::damaged(WHAT)) }
+    stored.model.check()?;
+    Ok(stored)
+}
+
+/// Deletes what a crash left of writings.
+pub(crate) fn drop_unfinished(folder: &Path) -> Result<(), Error> {
+    let unfinished = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "new");
+    entries(&folder_of(folder))?
+        .into_iter()
+        .filter(unfinished)
+        .try_for_each(|path| fs::remove_file(&path).map_err(|source| Error::File { path, source }))
+}
+
+impl NewModel {
+    /// What a list tells of it.
+    pub fn summary(&self) -> ModelSummary {
+        ModelSummary { name: self.name.clone(), features: self.features, classes: self.classes }
+    }
+
+    /// Its shape, where it has one that can be served.
+    ///
+    /// # Errors
+    /// [`Error::Psi`].
+    pub fn spec(&self) -> Result<LinearSpec, Error> {
+        Ok(LinearSpec::choose(MODEL_SET, self.features, self.classes)?)
+    }
+
+    /// Whether a daemon could serve it.
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |what| Err(Error::Psi(psi::Error::ValueRange { what }));
+        let expected = usize::from(self.features) * self.classes as usize;
+        self.spec()?;
+        if self.weights.len() != expected {
+            let (what, actual) = ("weights", self.weights.len());
+            return Err(Error::Psi(psi::Error::Length { what, actual, expected }));
+        }
+        if self.weights.iter().any(|weight| weight.unsigned_abs() > MAX_MAGNITUDE as u8) {
+            return wrong("a model's weights");
+        }
+        if self.public.len() as u64 > PUBLIC_CAP { wrong("a model's public part") } else { Ok(()) }
+    }
 }
 
 fn folder_of(folder: &Path) -> PathBuf {
@@ -169,6 +226,19 @@ mod tests {
         for name in ["", "a\nb", &"x".repeat(65)] {
             assert!(matches!(database.put_model(model(name, 1)), Err(Error::ModelName)), "{name:?}");
         }
+        // What no daemon could serve must not take the place of what it serves.
+        database.put_model(model("moods", 5)).unwrap();
+        for bad in [
+            NewModel { features: 0, weights: Vec::new(), ..model("moods", 1) },
+            NewModel { classes: 0, weights: Vec::new(), ..model("moods", 1) },
+            NewModel { features: 2049, classes: 1, weights: vec![0; 2049], ..model("moods", 1) },
+            NewModel { weights: vec![0; 5], ..model("moods", 1) },
+            model("moods", -128),
+        ] {
+            assert!(matches!(database.put_model(bad), Err(Error::Psi(_))));
+        }
+        assert_eq!(database.models().unwrap().sound[0].model.weights[0], 2);
+        assert_eq!(database.models().unwrap().sound[1].model.weights[0], 5);
     }
 
     #[test]
@@ -189,11 +259,20 @@ mod tests {
             ["voices"]
         );
         assert!(models.damaged.len() == 2 && models.damaged.contains(&path));
+        // One that cannot be read now may be read tomorrow: it is told, and stays.
+        let odd = path_of(folder.path(), "odd");
+        fs::create_dir(&odd).unwrap();
+        assert_eq!(database.models().unwrap().unreadable.len(), 1);
+        fs::write(path.with_extension("new"), b"half").unwrap();
         drop(database);
         let report = crate::check(folder.path(), false).unwrap();
-        assert_eq!(report.damages.len(), 2, "{report:?}");
+        assert_eq!(report.damages.len(), 3, "{report:?}");
         let repaired = crate::check(folder.path(), true).unwrap();
-        assert!(repaired.damages.iter().all(|damage| damage.repaired), "{repaired:?}");
+        assert_eq!(repaired.damages.iter().filter(|damage| damage.repaired).count(), 2, "{repaired:?}");
+        assert!(odd.exists());
+        fs::remove_dir(odd).unwrap();
+        Database::open(folder.path()).unwrap();
+        assert!(!path.with_extension("new").exists());
         assert!(!repaired.is_sound(), "something must be trained again");
         assert!(crate::check(folder.path(), false).unwrap().is_sound());
     }

@@ -17,7 +17,7 @@ use crate::rotate::{self, Prf};
 use crate::schema::{self, Next};
 use crate::served::Loaded;
 use crate::tables::Tables;
-use crate::{Error, keys, migrate};
+use crate::{Error, keys, migrate, models};
 
 /// Hashes asked in every query, padding included: one of every bin. Half of them would halve the OPRF and
 /// find as much in ordinary recordings, but 4 to 10 points less in heavy noise, mixed music and 3 s from a
@@ -69,6 +69,7 @@ impl Database {
         rotate::settle(&opened, false)?;
         let database = Database::assemble(opened)?;
         database.drop_orphaned_shards()?;
+        models::drop_unfinished(folder)?;
         Ok(database)
     }
 

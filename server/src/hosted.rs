@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client::ServerKey;
-use db::{Database, EncodeReport, NewModel, StoredModels};
+use db::{Database, EncodeReport, NewModel, StoredModel, StoredModels};
+use psi::linear::BLIND_SEED_BYTES;
 use psi::token::{AccessToken, TokenDigest};
 use tokio::task::spawn_blocking;
 
@@ -49,6 +50,8 @@ pub(crate) struct Hosted {
     server: Server,
     /// Held from encoding to publishing, so that no older state follows a newer one.
     publishing: Mutex<()>,
+    /// Those that are served.
+    models: Mutex<Encoded>,
     /// What whoever may use the admin socket is admitted by; of this process, and never on disk.
     owner: AccessToken,
 }
@@ -85,13 +88,9 @@ impl Hosted {
 
     fn serve_models(&self) -> Result<(), DaemonError> {
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let StoredModels { sound, damaged } = self.database.models()?;
-        for path in damaged {
-            tracing::error!(file = %path.display(), "a damaged model is left out; see `psi-shazam check`");
-        }
-        let models: Result<Vec<Arc<Model>>, Error> =
-            sound.iter().map(|stored| Ok(Arc::new(Model::of_stored(stored)?))).collect();
-        Ok(self.server.set_models(models?)?)
+        let mut before = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = encoded_models(&self.database, &before)?;
+        Ok(self.server.set_models(before.iter().map(|(_, model)| model.clone()).collect())?)
     }
 
     /// The token of the owner's own queries.
@@ -145,6 +144,27 @@ impl Hosted {
     }
 }
 
+/// Models, each with its blind: another one is drawn whenever a model is kept.
+type Encoded = Vec<([u8; BLIND_SEED_BYTES], Arc<Model>)>;
+
+/// The database's models; those of `before` need not be encoded again. One that cannot be served is left out.
+fn encoded_models(database: &Database, before: &Encoded) -> Result<Encoded, DaemonError> {
+    let StoredModels { sound, damaged, unreadable } = database.models()?;
+    for path in damaged {
+        tracing::error!(file = %path.display(), "a damaged model is left out; see `psi-shazam check`");
+    }
+    for error in unreadable {
+        tracing::error!(%error, "a model is left out");
+    }
+    let encoded = |stored: &StoredModel| {
+        let held = before.iter().find(|(blind, _)| *blind == stored.blind);
+        let model =
+            held.map_or_else(|| Model::of_stored(stored).map(Arc::new), |(_, model)| Ok(model.clone()));
+        model.inspect_err(|error| tracing::error!(%error, "a model is left out")).ok()
+    };
+    Ok(sound.iter().filter_map(|stored| Some((stored.blind, encoded(stored)?))).collect())
+}
+
 fn snapshot(database: &Database) -> Result<Snapshot, DaemonError> {
     let served = database.served()?;
     Ok(Snapshot::new(served.manifest, served.attachment, served.hints, served.shards)?)
@@ -165,15 +185,17 @@ impl Daemon {
     /// Any [`DaemonError`].
     pub async fn start(config: Config, database: Arc<Database>, admin: bool) -> Result<Daemon, DaemonError> {
         let opened = database.clone();
-        let prepare = move || -> Result<(Identity, Snapshot), DaemonError> {
+        let prepare = move || -> Result<(Identity, Snapshot, Encoded), DaemonError> {
             let key = opened.identity(Identity::generate_pkcs8)?;
             let wrong = |source| DaemonError::Identity { path: opened.identity_file(), source };
             let identity = Identity::from_pkcs8(&key).map_err(wrong)?;
             opened.encode(&|_, _| {})?;
-            Ok((identity, snapshot(&opened)?))
+            Ok((identity, snapshot(&opened)?, encoded_models(&opened, &Vec::new())?))
         };
-        let (identity, snapshot) = spawn_blocking(prepare).await.map_err(|_| DaemonError::Stopping)??;
+        let (identity, snapshot, models) =
+            spawn_blocking(prepare).await.map_err(|_| DaemonError::Stopping)??;
         let server = Server::start(config, &identity, database.oprf_key(), Arc::new(snapshot))?;
+        server.set_models(models.iter().map(|(_, model)| model.clone()).collect())?;
         let key = identity.server_key();
         let description = Description {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -183,10 +205,15 @@ impl Daemon {
         };
         let path = database.folder().join(crate::admin::SOCKET_NAME);
         let owner = AccessToken::generate();
-        let hosted = Arc::new(Hosted { database, server, publishing: Mutex::new(()), owner });
+        let hosted = Arc::new(Hosted {
+            database,
+            server,
+            publishing: Mutex::new(()),
+            models: Mutex::new(models),
+            owner,
+        });
         let admitting = hosted.clone();
-        let admit = move || admitting.admit_tokens().and_then(|()| admitting.serve_models());
-        spawn_blocking(admit).await.map_err(|_| DaemonError::Stopping)??;
+        spawn_blocking(move || admitting.admit_tokens()).await.map_err(|_| DaemonError::Stopping)??;
         let open = || AdminHost::open(hosted.clone(), description);
         let admin = match admin {
             true => Some(open().map_err(|source| DaemonError::Admin { path, source })?),

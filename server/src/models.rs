@@ -1,5 +1,6 @@
 //! Linear models, served beside the snapshot: they come and go without it.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use db::{NewModel, StoredModel};
@@ -14,8 +15,6 @@ use crate::passes::Passes;
 use crate::refusals::invalid;
 use crate::workers::Workers;
 
-/// The lattice of every model.
-const SET: LatticeSet = LatticeSet::N2048Q47;
 /// Queries of one model that share a pass.
 const TOGETHER: usize = psi::evaluate::MAX_BATCH;
 
@@ -64,7 +63,7 @@ impl Model {
     pub(crate) fn of_stored(stored: &StoredModel) -> Result<Model, Error> {
         let NewModel { name, public, features, classes, weights, .. } = &stored.model;
         let wrong = |source| Error::Model { name: name.clone(), source };
-        let spec = LinearSpec::choose(SET, *features, *classes).map_err(wrong)?;
+        let spec = LinearSpec::choose(LatticeSet::N2048Q47, *features, *classes).map_err(wrong)?;
         let params = LinearParams::new(spec).map_err(wrong)?;
         Model::new(name, &params, public.clone(), weights, stored.seed, &stored.blind)
     }
@@ -86,11 +85,18 @@ impl Model {
     pub(crate) fn params(&self) -> &LinearParams {
         self.matrix.params()
     }
+
+    fn request_length(&self) -> u64 {
+        let empty = Request::Classify { model: self.digest, upload: Vec::new() };
+        (empty.encode().len() + self.params().upload_bytes()) as u64
+    }
 }
 
 /// The models in force, and the queries on their way to them.
 pub(crate) struct Models {
     current: RwLock<Arc<Current>>,
+    /// The longest request to any model that there ever was: who asks one of those is stale, not wrong.
+    request_cap: AtomicU64,
     passes: Passes<Model, Vec<u8>>,
 }
 
@@ -108,7 +114,7 @@ impl Models {
             answers.map(|answer| answer.map_err(|error| invalid(error.to_string()))).collect()
         });
         let current = Current { models: Vec::new(), offers: ModelOffer::encode_all(&[]) };
-        Models { current: RwLock::new(Arc::new(current)), passes }
+        Models { current: RwLock::new(Arc::new(current)), request_cap: AtomicU64::new(0), passes }
     }
 
     /// Puts others in force.
@@ -120,6 +126,8 @@ impl Models {
             let (actual, max) = (models.len() as u64, MAX_MODELS as u64);
             return Err(Error::Setting { name: "models", actual, min: 0, max });
         }
+        let longest = models.iter().map(|model| model.request_length()).max().unwrap_or_default();
+        self.request_cap.fetch_max(longest, Relaxed);
         let offers: Vec<ModelOffer> = models.iter().map(|model| model.offer.clone()).collect();
         let next = Arc::new(Current { models, offers: ModelOffer::encode_all(&offers) });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
@@ -145,13 +153,9 @@ impl Models {
         self.current().models.iter().find(|model| model.attachment(digest).is_some()).cloned()
     }
 
-    /// The longest request to one of them.
+    /// The longest request that was ever legal.
     pub fn request_cap(&self) -> u64 {
-        let length = |model: &Arc<Model>| {
-            let empty = Request::Classify { model: model.digest, upload: Vec::new() };
-            (empty.encode().len() + model.params().upload_bytes()) as u64
-        };
-        self.current().models.iter().map(length).max().unwrap_or_default()
+        self.request_cap.load(Relaxed)
     }
 
     /// Encrypted scores.

@@ -100,11 +100,11 @@ impl FastMatrix {
 
     /// `read` gives the plaintext coefficients (mod t) of a row.
     fn of_plaintexts(shape: Shape, read: impl Fn(usize, &mut [u32])) -> FastMatrix {
-        let mut plaintext = vec![0; shape.degree()];
+        let (ring, mut plaintext) = (shape.ring(), vec![0; shape.degree()]);
         FastMatrix::new(shape, |row, values| {
             read(row, &mut plaintext);
             for (value, &coefficient) in values.iter_mut().zip(&plaintext) {
-                *value = shape.ring().centred_lift(coefficient);
+                *value = ring.centred_lift(coefficient);
             }
         })
     }

@@ -10,8 +10,10 @@ use crate::rlwe::ring::Ring;
 
 /// Most features of a model.
 pub const MAX_FEATURES: u16 = 2048;
-/// Most classes of a model: its answers have 110 kB, and its hints a few megabytes.
+/// Most classes of a model: its answers have 120 kB.
 pub const MAX_CLASSES: u32 = 32_768;
+/// Most bytes of hints: a client holds them for every model that it asks.
+const MAX_HINT_BYTES: u64 = 32 << 20;
 /// Features and weights lie between minus this and this.
 pub const MAX_MAGNITUDE: i8 = 127;
 /// Most blocks that the features are cut into.
@@ -56,7 +58,7 @@ impl LinearSpec {
             QUERIES_PER_HINT * (params.upload_bytes() + params.answer_bytes()) + params.hint_bytes()
         };
         let best = (1..=MAX_BLOCKS).filter_map(|blocks| with(blocks).ok()).min_by_key(cost);
-        Ok(best.map_or_else(|| with(1), Ok)?.spec)
+        Ok(best.map_or_else(|| with(MAX_BLOCKS), Ok)?.spec)
     }
 }
 
@@ -79,7 +81,9 @@ impl LinearParams {
         let dropped = (0..=MAX_DROPPED_BITS).rev().find(|&dropped| share(spec, dropped) <= 1.0);
         let percent = (100.0 * share(spec, 0)) as u64;
         let too_much = Error::ParameterRange { name: "noise in percent", actual: percent, min: 0, max: 100 };
-        Ok(LinearParams { spec, dropped_bits: dropped.ok_or(too_much)? })
+        let params = LinearParams { spec, dropped_bits: dropped.ok_or(too_much)? };
+        range("bytes of hints", params.hint_bytes() as u64, 1, MAX_HINT_BYTES)?;
+        Ok(params)
     }
 
     /// What these parameters were made from.
@@ -193,12 +197,14 @@ fn share(spec: LinearSpec, dropped_bits: u32) -> f64 {
     let (n, q) = (lattice.degree as f64, lattice.modulus as f64);
     let uniform = |width: f64| width * width / 12.0; // variance of rounding to a multiple of `width`
     let power_of_two = |bits: u32| (1u64 << bits) as f64;
-    // Per coefficient of the upload: fresh noise, dropped bits, and q/t·x as an integer.
-    let upload = NOISE_STD * NOISE_STD + uniform(power_of_two(dropped_bits)) + 1.0 / 12.0;
+    // Per coefficient of the upload: fresh noise and dropped bits.
+    let upload = NOISE_STD * NOISE_STD + uniform(power_of_two(dropped_bits));
     let weights = f64::from(MAX_MAGNITUDE).powi(2) * f64::from(spec.blocks) + 2.0 / 3.0; // all of them the largest
     let bits = score_bits(spec);
     let hint = uniform(q / power_of_two(bits + HINT_BITS_BEYOND)) * n * 2.0 / 3.0; // times a ternary secret
     let limit = q / power_of_two(bits + 1);
-    let rounding = q / power_of_two(bits + ANSWER_BITS_BEYOND + 1);
+    // Rounding q/t·x errs by the same for equal features: at worst all of it adds up.
+    let scaling = f64::from(spec.features) * f64::from(MAX_MAGNITUDE) / 2.0;
+    let rounding = q / power_of_two(bits + ANSWER_BITS_BEYOND + 1) + scaling;
     (NOISE_DEVIATIONS * (upload * weights * n + hint).sqrt() + rounding) / limit
 }

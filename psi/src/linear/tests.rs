@@ -115,7 +115,7 @@ const DOCUMENTED: [Sizes; 5] = [
     ((512, 1_000), (4, 52_480, 3_375, 548_352)),
     ((512, 5_000), (8, 94_464, 16_875, 1_366_528)),
     ((1024, 1_000), (4, 53_760, 3_500, 1_120_000)),
-    ((2048, 1_000), (8, 99_072, 3_625, 1_152_000)),
+    ((2048, 1_000), (8, 101_376, 3_625, 1_152_000)),
 ];
 
 #[test]
@@ -161,6 +161,8 @@ fn what_does_not_fit_is_refused() {
         LinearSpec { classes: MAX_CLASSES + 1, ..good },
         LinearSpec { blocks: 0, ..good },
         LinearSpec { blocks: 65, ..good },
+        // 302 MB of hints.
+        LinearSpec { features: MAX_FEATURES, classes: MAX_CLASSES, blocks: 1, ..good },
     ] {
         assert!(matches!(LinearParams::new(bad), Err(Error::ParameterRange { .. })), "{bad:?}");
     }

@@ -161,8 +161,13 @@ fn handle(
                 AdminResponse::Done
             }
             AdminRequest::Models => {
-                let sound = database.models()?.sound.into_iter();
-                AdminResponse::Models(sound.map(|stored| stored.model).collect())
+                let sound = database.models()?.sound;
+                AdminResponse::Models(sound.iter().map(|stored| stored.model.summary()).collect())
+            }
+            AdminRequest::Model(name) => {
+                let mut sound = database.models()?.sound.into_iter();
+                let found = sound.find(|stored| stored.model.name == name);
+                AdminResponse::Model(found.map(|stored| Box::new(stored.model)))
             }
             AdminRequest::RemoveModel(name) => AdminResponse::ModelRemoved(hosted.remove_model(&name)?),
             AdminRequest::List => AdminResponse::Tracks(database.list()?),

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use db::{Added, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, EncodeReport, ModelSummary, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use psi::token::AccessToken;
 
 use super::place::Place;
@@ -187,9 +187,20 @@ impl AdminClient {
     ///
     /// # Errors
     /// Any [`AdminError`].
-    pub fn models(&self) -> Result<Vec<NewModel>, AdminError> {
+    pub fn models(&self) -> Result<Vec<ModelSummary>, AdminError> {
         match self.call(&AdminRequest::Models, &|_, _| {})? {
             AdminResponse::Models(models) => Ok(models),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
+    /// The model of this name, if there is one.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn model(&self, name: &str) -> Result<Option<NewModel>, AdminError> {
+        match self.call(&AdminRequest::Model(name.to_owned()), &|_, _| {})? {
+            AdminResponse::Model(model) => Ok(model.map(|model| *model)),
             _ => Err(AdminError::Unexpected),
         }
     }

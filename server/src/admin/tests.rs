@@ -20,6 +20,7 @@ fn requests() -> impl Strategy<Value = AdminRequest> {
         Just(AdminRequest::Stats),
         Just(AdminRequest::RotateKey),
         Just(AdminRequest::Models),
+        "\\PC{0,9}".prop_map(AdminRequest::Model),
         "\\PC{0,9}".prop_map(AdminRequest::RemoveModel),
         ("\\PC{0,9}", any::<u16>(), prop::collection::vec(any::<i8>(), 0..20)).prop_map(
             |(name, features, weights)| {

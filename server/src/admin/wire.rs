@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use db::{Added, EncodeReport, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, EncodeReport, ModelSummary, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The socket's name in the database's folder.
@@ -35,6 +35,7 @@ pub(super) enum AdminRequest {
     RotateKey,
     PutModel(Box<NewModel>),
     Models,
+    Model(String),
     RemoveModel(String),
 }
 
@@ -56,7 +57,8 @@ pub(super) enum AdminResponse {
     Tokens(Vec<StoredToken>),
     /// Whether there was one.
     TokenRemoved(bool),
-    Models(Vec<NewModel>),
+    Models(Vec<ModelSummary>),
+    Model(Option<Box<NewModel>>),
     /// Whether there was one.
     ModelRemoved(bool),
 }

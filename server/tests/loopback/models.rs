@@ -6,6 +6,7 @@ use psi::linear::{LinearParams, LinearSpec};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use server::Model;
+use std::fs;
 use std::sync::Arc;
 
 use crate::caching::received;
@@ -96,10 +97,27 @@ async fn a_model_that_changes_is_fetched_anew_and_one_that_goes_is_missed() {
     let mut again = connect(server.local_addr(), key, &cache).await;
     assert!(ask(&mut again, "moods", x.clone()).await.unwrap() == scores);
     assert_eq!(received(&again).iter().map(|&(kind, _)| kind).collect::<Vec<_>>(), [9, 10]);
+    // What nobody needs any more is not kept: one public part, one list of hints.
+    let parts = fs::read_dir(folder.path().join(key.to_string())).unwrap();
+    let names = parts.map(|part| part.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("model-")).count(), 2);
     server.set_models(vec![other]).unwrap();
     let gone = ask(&mut client, "moods", x).await.unwrap_err();
     assert!(matches!(&gone, Error::NoModel { there, .. } if there == &["other"]), "{gone}");
     assert!(gone.to_string().contains("it has other"), "{gone}");
+}
+
+/// A smaller model in its place makes the old upload too long for any request: that is stale, not wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_shrinks_is_fetched_anew() {
+    let (server, key) = serve(config(), snapshot(&[0]));
+    server.set_models(vec![model("moods", 20_000, 7).0]).unwrap();
+    let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
+    let x = features(3);
+    assert_eq!(ask(&mut client, "moods", x.clone()).await.unwrap().len(), 20_000);
+    let (small, weights) = model("moods", 2, 8);
+    server.set_models(vec![small]).unwrap();
+    assert_eq!(ask(&mut client, "moods", x.clone()).await.unwrap(), in_the_clear(&weights, &x));
 }
 
 #[tokio::test(flavor = "multi_thread")]
