@@ -1,6 +1,6 @@
 //! What is asked, what is answered, and what it cost.
 
-use fingerprint::{Candidate, Track, Verdict};
+use fingerprint::{Candidate, Track, Verdict, Vote};
 
 /// A recording to be named, as `fingerprint::query_candidates` sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,9 @@ pub struct Answer {
     pub hashes_found: usize,
     /// Labels on the time line.
     pub labels: usize,
+    /// The labels that fall into the track of the first candidate, above the threshold or not, as points; none
+    /// without candidates.
+    pub votes: Vec<Vote>,
     /// Bytes both ways.
     pub bytes: Bytes,
     /// Time by stage.
@@ -43,6 +46,48 @@ pub struct Bytes {
     pub setup_received: u64,
 }
 
+impl Bytes {
+    /// Both kinds of what was sent.
+    pub(crate) fn up(&self) -> u64 {
+        self.sent + self.setup_sent
+    }
+
+    /// Both kinds of what was received.
+    pub(crate) fn down(&self) -> u64 {
+        self.received + self.setup_received
+    }
+}
+
+/// The stages of one query, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Connecting, fetching what was not held, deriving the masks; next to nothing after the first query.
+    Setup,
+    /// Choosing, blinding, the server's evaluation and its way, unblinding.
+    Oprf,
+    /// Encrypting the powers.
+    Encrypt,
+    /// From the first byte of the query to the last byte of its answer.
+    Server,
+    /// Decrypting and unmasking.
+    Decrypt,
+    /// The vote.
+    Vote,
+}
+
+/// A stage that has just ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Passed {
+    /// Which.
+    pub stage: Stage,
+    /// What it took. For [`Stage::Setup`]: since the last answer, or since the connection began.
+    pub milliseconds: f64,
+    /// Bytes of frames sent during it.
+    pub sent: u64,
+    /// Bytes of frames received during it.
+    pub received: u64,
+}
+
 /// Milliseconds by stage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stages {
@@ -58,4 +103,18 @@ pub struct Stages {
     pub decrypt: f64,
     /// The vote.
     pub vote: f64,
+}
+
+impl Stages {
+    /// The time of one stage.
+    pub(crate) fn of(&mut self, stage: Stage) -> &mut f64 {
+        match stage {
+            Stage::Setup => &mut self.setup,
+            Stage::Oprf => &mut self.oprf,
+            Stage::Encrypt => &mut self.encrypt,
+            Stage::Server => &mut self.server,
+            Stage::Decrypt => &mut self.decrypt,
+            Stage::Vote => &mut self.vote,
+        }
+    }
 }

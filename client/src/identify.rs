@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fingerprint::{Settings, Track, Verdict, align};
+use fingerprint::{Settings, Track, Verdict, Vote, align, votes};
 use psi::oprf::ItemKey;
 use psi::query::{AskedKey, KnownShard, Pending, Returned};
 use psi::token::AccessToken;
@@ -12,7 +12,7 @@ use psi::wire::{RefusalCode, Request, Response, response_cap};
 use psi::{bins, oprf, query};
 use rand::rngs::OsRng;
 
-use crate::answer::{Answer, Question, Stages};
+use crate::answer::{Answer, Bytes, Passed, Question, Stage, Stages};
 use crate::cache::{Cache, ServerCache};
 use crate::key::ServerKey;
 use crate::models::Held;
@@ -118,10 +118,24 @@ impl Client {
     /// [`Error::SettingsChanged`] where the settings are not those of [`Client::settings`] any more,
     /// and whatever the server or the connection do wrong.
     pub async fn identify(&mut self, question: Question, top: usize) -> Result<Answer, Error> {
+        self.identify_watched(question, top, &mut |_| ()).await
+    }
+
+    /// As [`Client::identify`]; `watch` is told of every stage as it ends. Where the server's manifest changes
+    /// meanwhile, the stages begin anew.
+    ///
+    /// # Errors
+    /// Those of [`Client::identify`].
+    pub async fn identify_watched(
+        &mut self,
+        question: Question,
+        top: usize,
+        watch: &mut (dyn FnMut(Passed) + Send),
+    ) -> Result<Answer, Error> {
         let question = Arc::new(question);
         let mut retries = 0;
         loop {
-            match self.attempt(&question, top).await {
+            match self.attempt(&question, top, watch).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => self.start_over(error, &mut retries)?,
             }
@@ -138,22 +152,39 @@ impl Client {
         self.transport.close().await;
     }
 
-    async fn attempt(&mut self, question: &Arc<Question>, top: usize) -> Result<Answer, Error> {
+    async fn attempt(
+        &mut self,
+        question: &Arc<Question>,
+        top: usize,
+        watch: &mut (dyn FnMut(Passed) + Send),
+    ) -> Result<Answer, Error> {
         let synced = self.synced().await?;
         if self.given.as_ref().is_some_and(|given| *given != synced.settings) {
             return Err(Error::SettingsChanged);
         }
-        let mut stages = Stages::default();
-        let (keys, hashes_asked) = timed(&mut stages.oprf, self.keys(&synced, question)).await?;
-        let (upload, pending) = timed(&mut stages.encrypt, encrypt(&synced, keys)).await?;
-        let reply = timed(&mut stages.server, self.query(&synced, upload)).await?;
-        let labels = timed(&mut stages.decrypt, open(&synced, pending, reply)).await?;
-        let hashes_found = labels.iter().map(|&(item, _)| item).collect::<HashSet<_>>().len();
-        let count = labels.len();
-        let (verdict, tracks) = timed(&mut stages.vote, vote(&synced, question, labels, top)).await?;
-        stages.setup = milliseconds(std::mem::take(&mut self.setup));
+        let setup = milliseconds(self.setup);
+        let mut log = Log { stages: Stages::default(), up: 0, down: 0, watch };
+        log.note(Stage::Setup, setup, self.transport.bytes());
+        let start = Instant::now();
+        let (keys, hashes_asked) = self.keys(&synced, question).await?;
+        log.passed(Stage::Oprf, start, self.transport.bytes());
+        let start = Instant::now();
+        let (upload, pending) = encrypt(&synced, keys).await?;
+        log.passed(Stage::Encrypt, start, self.transport.bytes());
+        let start = Instant::now();
+        let reply = self.query(&synced, upload).await?;
+        log.passed(Stage::Server, start, self.transport.bytes());
+        let start = Instant::now();
+        let labels = open(&synced, pending, reply).await?;
+        log.passed(Stage::Decrypt, start, self.transport.bytes());
+        let start = Instant::now();
+        let (hashes_found, count) = (different(&labels), labels.len());
+        let Voted { verdict, tracks, votes } = vote(&synced, question, labels, top).await?;
+        log.passed(Stage::Vote, start, self.transport.bytes());
+        let milliseconds = log.stages;
+        self.setup = Duration::ZERO;
         let bytes = self.transport.take_bytes();
-        Ok(Answer { verdict, tracks, hashes_asked, hashes_found, labels: count, bytes, milliseconds: stages })
+        Ok(Answer { verdict, tracks, hashes_asked, hashes_found, labels: count, votes, bytes, milliseconds })
     }
 
     /// What the manifest names; checked with the server once per connection, because a query under an
@@ -256,29 +287,60 @@ async fn open(synced: &Arc<Synced>, pending: Pending, reply: Vec<u8>) -> Result<
     Ok(opened.await??)
 }
 
+/// What the vote makes of the labels.
+struct Voted {
+    verdict: Verdict,
+    /// Of the verdict's candidates.
+    tracks: Vec<Track>,
+    /// For the first of them.
+    votes: Vec<Vote>,
+}
+
 async fn vote(
     synced: &Arc<Synced>,
     question: &Arc<Question>,
     labels: Vec<(u32, u32)>,
     top: usize,
-) -> Result<(Verdict, Vec<Track>), Error> {
+) -> Result<Voted, Error> {
     let (synced, question) = (synced.clone(), question.clone());
     blocking(move || {
-        let catalogue = &synced.catalogue;
-        let verdict = align(catalogue, &question.candidates, &labels, question.seconds, top);
+        let (catalogue, asked) = (&synced.catalogue, &question.candidates);
+        let verdict = align(catalogue, asked, &labels, question.seconds, top);
         let tracks = verdict.candidates.iter().filter_map(|found| catalogue.get(found.track)).cloned();
         let tracks = tracks.collect();
-        (verdict, tracks)
+        let first = verdict.candidates.first();
+        let votes = first.map_or_else(Vec::new, |first| votes(catalogue, asked, &labels, first.track));
+        Voted { verdict, tracks, votes }
     })
     .await
 }
 
-/// Adds the time that `work` takes to a stage.
-async fn timed<T>(stage: &mut f64, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let start = Instant::now();
-    let result = work.await;
-    *stage += milliseconds(start.elapsed());
-    result
+/// How many hashes have a label.
+fn different(labels: &[(u32, u32)]) -> usize {
+    labels.iter().map(|&(item, _)| item).collect::<HashSet<_>>().len()
+}
+
+/// The stages of one attempt, as they pass.
+struct Log<'a> {
+    stages: Stages,
+    /// Bytes that were sent and received up to the last stage.
+    up: u64,
+    down: u64,
+    watch: &'a mut (dyn FnMut(Passed) + Send),
+}
+
+impl Log<'_> {
+    /// A stage has ended that began at `start`; `bytes` are all since the last answer.
+    fn passed(&mut self, stage: Stage, start: Instant, bytes: Bytes) {
+        self.note(stage, milliseconds(start.elapsed()), bytes);
+    }
+
+    fn note(&mut self, stage: Stage, milliseconds: f64, bytes: Bytes) {
+        *self.stages.of(stage) = milliseconds;
+        let (sent, received) = (bytes.up() - self.up, bytes.down() - self.down);
+        (self.up, self.down) = (bytes.up(), bytes.down());
+        (self.watch)(Passed { stage, milliseconds, sent, received });
+    }
 }
 
 fn milliseconds(duration: Duration) -> f64 {

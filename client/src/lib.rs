@@ -46,9 +46,10 @@ use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 
 pub use address::DEFAULT_PORT;
-pub use answer::{Answer, Bytes, Question, Stages};
+pub use answer::{Answer, Bytes, Passed, Question, Stage, Stages};
 pub use cache::Cache;
 pub use error::Error;
+pub use fingerprint::Vote;
 pub use identify::{Client, ClientConfig};
 pub use key::{KeyError, ServerKey};
 pub use known_servers::KnownServers;

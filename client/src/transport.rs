@@ -126,6 +126,11 @@ impl Transport {
         &self.transcript
     }
 
+    /// Bytes of the frames since they were last taken.
+    pub fn bytes(&self) -> Bytes {
+        self.bytes
+    }
+
     /// Bytes of the frames since this was last called.
     pub fn take_bytes(&mut self) -> Bytes {
         std::mem::take(&mut self.bytes)

@@ -8,6 +8,7 @@ use crate::params::{
     FRAME_SECONDS, HALF_FRAME_SECONDS, MAX_QUERY_SECONDS, SLOPED_TRACKS, SLOPES, SPREAD_FRAMES,
     SPREAD_LENGTH_POWER, SPREAD_TONES, VOTE_LAMBDA_FLOOR, VOTE_WINDOW, VOTE_WINDOW_SECONDS,
 };
+use crate::votes::{Ballot, cast};
 use crate::{Candidate, Catalogue, TrackId};
 
 /// A track that the recording may be taken from.
@@ -33,20 +34,6 @@ pub struct Verdict {
     pub best: Option<Match>,
     /// The best tracks whatever their score, best first.
     pub candidates: Vec<Match>,
-}
-
-/// One label at one of its query times.
-struct Vote {
-    track: u32,
-    /// Frame within the track.
-    frame: u32,
-    /// Half frames of the recording.
-    time: u32,
-    /// Track time minus query time at the slope in question, in half frames.
-    offset: i64,
-    label: u32,
-    /// Frequency cell of the anchor.
-    tone: u32,
 }
 
 /// Counts the votes.
@@ -91,7 +78,7 @@ fn order(a: &Match, b: &Match) -> Ordering {
 
 /// Replaces `found` by what the same votes say where the recording runs a little fast or slow, if that is
 /// better.
-fn tilt(catalogue: &Catalogue, votes: &mut [Vote], counter: &mut Counter, seconds: f64, found: &mut Match) {
+fn tilt(catalogue: &Catalogue, votes: &mut [Ballot], counter: &mut Counter, seconds: f64, found: &mut Match) {
     for slope in SLOPES {
         for vote in votes.iter_mut() {
             let advance = (f64::from(vote.time) * (1.0 + slope)).round() as i64;
@@ -105,29 +92,8 @@ fn tilt(catalogue: &Catalogue, votes: &mut [Vote], counter: &mut Counter, second
     }
 }
 
-/// Turns labels into votes, one for each time of the candidate. Labels come sorted by candidate, then frame.
-fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)]) -> Vec<Vote> {
-    let tracks = catalogue.tracks();
-    let mut votes = Vec::new();
-    for (label, &(candidate, global_frame)) in labels.iter().enumerate() {
-        let Some(candidate) = asked.get(candidate as usize) else { continue };
-        let Some((track, frame)) = catalogue.locate(global_frame) else { continue };
-        let index = tracks.partition_point(|other| other.start < track.start) as u32;
-        let (tone, _, _) = candidate.hash.unpack();
-        votes.extend(candidate.times.iter().map(|&time| Vote {
-            track: index,
-            frame,
-            time,
-            offset: 2 * i64::from(frame) - i64::from(time),
-            label: label as u32,
-            tone,
-        }));
-    }
-    votes
-}
-
 /// Scores one track by its heaviest window.
-fn weigh(catalogue: &Catalogue, votes: &[Vote], counter: &mut Counter, query_seconds: f64) -> Match {
+fn weigh(catalogue: &Catalogue, votes: &[Ballot], counter: &mut Counter, query_seconds: f64) -> Match {
     let track = &catalogue.tracks()[votes[0].track as usize];
     let heaviest = counter.heaviest_window(votes);
     let range = f64::from(track.frames) * FRAME_SECONDS + query_seconds.max(0.0);
@@ -152,7 +118,7 @@ fn excess(count: f64, expected: f64) -> f64 {
 /// [`SPREAD_FRAMES`] and of anchor frequencies that they effectively fill, as a share of what a match of 10 s
 /// fills; a longer recording has to fill a little more. A drum loop, a held chord or a scale that two songs
 /// have in common gives many votes in few places; a match has them everywhere.
-fn spread(votes: &[Vote], query_seconds: f64) -> f64 {
+fn spread(votes: &[Ballot], query_seconds: f64) -> f64 {
     let cells = |seconds: f64| (seconds / (f64::from(SPREAD_FRAMES) * FRAME_SECONDS)).max(1.0);
     let length = query_seconds.min(f64::from(MAX_QUERY_SECONDS));
     let filled = effective(votes, |vote| vote.frame / SPREAD_FRAMES) * effective(votes, |vote| vote.tone);
@@ -161,7 +127,7 @@ fn spread(votes: &[Vote], query_seconds: f64) -> f64 {
 }
 
 /// The number of cells that the labels effectively fill: exp of the entropy of their shares.
-fn effective(votes: &[Vote], cell: impl Fn(&Vote) -> u32) -> f64 {
+fn effective(votes: &[Ballot], cell: impl Fn(&Ballot) -> u32) -> f64 {
     let mut labels: Vec<(u32, u32)> = votes.iter().map(|vote| (cell(vote), vote.label)).collect();
     labels.sort_unstable();
     labels.dedup();
@@ -187,7 +153,7 @@ struct Window {
 impl Counter {
     /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels; the first of
     /// equals. Expects the votes of one track by offset.
-    fn heaviest_window(&mut self, votes: &[Vote]) -> Window {
+    fn heaviest_window(&mut self, votes: &[Ballot]) -> Window {
         let (mut past, mut different) = (0, 0u32);
         let (mut most, mut best) = (0, 0..0);
         for first in 0..votes.len() {
@@ -206,7 +172,7 @@ impl Counter {
     }
 
     /// Number of different labels among the votes.
-    fn different(&mut self, votes: &[Vote]) -> u32 {
+    fn different(&mut self, votes: &[Ballot]) -> u32 {
         let count = votes.iter().map(|vote| u32::from(self.enter(vote.label))).sum();
         votes.iter().for_each(|vote| self.seen[vote.label as usize] = 0);
         count

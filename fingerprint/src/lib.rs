@@ -9,7 +9,8 @@
 //! | constellation | `constellation`, `maximum`, `peaks` | salience | ranked peaks |
 //! | landmarks | `hash`, `pairs`, `reference` | pairs of peaks | 32-bit hashes, each with the frame of its anchor |
 //! | question | `query` | a recording | hashes worth asking, strongest first |
-//! | vote | `catalogue`, `align`, `confidence` | labels that came back | track, position, score and confidence |
+//! | vote | `catalogue`, `votes`, `align`, `confidence` | labels that came back | track, position, score and confidence |
+//! | picture | `anatomy`, `votes` | the same recording, the same labels | what there is to draw of them |
 //!
 //! The method is that of A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003), with the peak
 //! picking and the constants that were measured for look-up by exact match; they are in [`params`], each with
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod align;
+mod anatomy;
 mod catalogue;
 mod confidence;
 mod constellation;
@@ -46,9 +48,11 @@ mod stream;
 mod tags;
 #[cfg(test)]
 mod testing;
+mod votes;
 mod whiten;
 
 pub use align::{Match, Verdict, align};
+pub use anatomy::{Anatomy, SeenPair, SeenPeak, anatomy};
 pub use catalogue::{Catalogue, CatalogueError, Track, TrackId};
 pub use confidence::{THRESHOLD, confidence};
 pub use constellation::{Constellation, constellation};
@@ -62,3 +66,4 @@ pub use reference::{Reference, reference_file, reference_landmarks};
 pub use settings::Settings;
 pub use spectrogram::Spectrogram;
 pub use tags::Tags;
+pub use votes::{Vote, votes};

@@ -8,8 +8,8 @@ use rustfft::{Fft, FftPlanner};
 
 use crate::Error;
 use crate::params::{
-    BAND_FIRST_BIN, BAND_LAST_BIN, BAND_MARGIN, HOP, MIN_SECONDS, POWER_FLOOR, SAMPLE_LIMIT, SAMPLE_RATE,
-    SILENCE, WINDOW,
+    BAND_FIRST_BIN, BAND_LAST_BIN, BAND_MARGIN, BIN_HZ, HOP, MIN_SECONDS, POWER_FLOOR, SAMPLE_LIMIT,
+    SAMPLE_RATE, SILENCE, WINDOW,
 };
 
 /// First bin that a row holds.
@@ -49,6 +49,25 @@ impl Spectrogram {
         let mut level = Array2::zeros((rows.len() / BINS, BINS));
         level.iter_mut().zip(rows).for_each(|(cell, value)| *cell = value);
         Ok(Spectrogram { level, first_bin: FIRST_BIN })
+    }
+
+    /// Number of columns, one for each frame of [`crate::FRAME_SECONDS`].
+    pub fn frames(&self) -> usize {
+        self.level.nrows()
+    }
+
+    /// The levels of one frame in dB, from low to high frequencies.
+    ///
+    /// # Panics
+    /// Where the frame is not below [`Spectrogram::frames`].
+    pub fn column(&self, frame: usize) -> &[f32] {
+        let bins = self.level.ncols();
+        &self.level.as_slice().unwrap_or_default()[frame * bins..][..bins]
+    }
+
+    /// The frequency in Hz in the middle of a place in a column.
+    pub fn hz(&self, place: usize) -> f32 {
+        (self.first_bin + place) as f32 * BIN_HZ
     }
 }
 

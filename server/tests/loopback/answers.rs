@@ -1,6 +1,6 @@
 //! The right answer, and nothing about it in what an observer sees.
 
-use client::{Cache, Direction, Question};
+use client::{Cache, Direction, Passed, Question, Stage};
 use fingerprint::Settings;
 
 use crate::support::*;
@@ -24,6 +24,35 @@ async fn a_passage_is_named() {
     let counters = server.counters();
     assert_eq!((counters.connections, counters.queries, counters.evaluations), (1, 4, 4));
     assert_eq!(counters.refusals, 0);
+    client.close().await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stage_is_told_with_its_bytes() {
+    let (server, key) = serve(config(), snapshot(&[0, 1]));
+    let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
+    for first in [true, false] {
+        let mut passed: Vec<Passed> = Vec::new();
+        let answer = client.identify_watched(question(1, 200, 60), 3, &mut |p| passed.push(p)).await.unwrap();
+        let stages: Vec<Stage> = passed.iter().map(|passed| passed.stage).collect();
+        let all = [Stage::Setup, Stage::Oprf, Stage::Encrypt, Stage::Server, Stage::Decrypt, Stage::Vote];
+        assert_eq!(stages, all);
+        let bytes = answer.bytes;
+        let sum = |of: fn(&Passed) -> u64| passed.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|passed| passed.sent), bytes.sent + bytes.setup_sent);
+        assert_eq!(sum(|passed| passed.received), bytes.received + bytes.setup_received);
+        assert_eq!(passed[0].received > 0, first, "the setup is fetched once");
+        assert!(passed[1].sent > 0 && passed[3].received > 0);
+        assert!([2, 4, 5].iter().all(|&at| passed[at].sent + passed[at].received == 0));
+        assert!((passed[3].milliseconds - answer.milliseconds.server).abs() < 1e-9);
+        let second = fingerprint::FRAME_SECONDS as f32;
+        let on_diagonal = answer
+            .votes
+            .iter()
+            .filter(|v| (v.track_seconds - v.query_seconds - 200.0 * second).abs() < second);
+        assert!(on_diagonal.count() >= answer.verdict.best.unwrap().votes as usize);
+    }
     client.close().await;
     server.stop().await;
 }
