@@ -4,7 +4,7 @@
 //!
 //! | step | file | from | to |
 //! | --- | --- | --- | --- |
-//! | decode | `pcm`, `stream`, `opus`, `resample`, `tags` | a file in any usual format | mono samples at 8 kHz, and its tags |
+//! | decode | `pcm`, `partial`, `stream`, `opus`, `resample`, `tags` | a file in any usual format | mono samples at 8 kHz, and its tags |
 //! | spectrum | `spectrogram`, `whiten` | samples | levels in dB per frame of 32 ms, and their salience |
 //! | constellation | `constellation`, `maximum`, `peaks` | salience | ranked peaks |
 //! | landmarks | `hash`, `pairs`, `reference` | pairs of peaks | 32-bit hashes, each with the frame of its anchor |
@@ -37,6 +37,7 @@ mod maximum;
 mod opus;
 mod pairs;
 pub mod params;
+mod partial;
 mod pcm;
 mod peaks;
 mod query;
@@ -59,6 +60,7 @@ pub use constellation::{Constellation, constellation};
 pub use error::Error;
 pub use hash::{Hash, Landmark};
 pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, SAMPLE_RATE};
+pub use partial::{decode_excerpt, decode_excerpt_of_bytes, decode_file_stream, decode_stream};
 pub use pcm::{Recording, decode_bytes, decode_file};
 pub use peaks::Peak;
 pub use query::{Candidate, query_candidates};

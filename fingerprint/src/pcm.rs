@@ -51,14 +51,15 @@ impl Recording {
 /// [`Error::Io`], [`Error::IsDirectory`], [`Error::NotRegular`], [`Error::Empty`], and those of
 /// [`decode_bytes`].
 pub fn decode_file(path: &Path) -> Result<Recording, Error> {
-    listen(path).map(Recording::new)
+    listen(path, Vec::new).map(Recording::new)
 }
 
-/// Decodes a file for a listener, so that the samples need not be kept.
+/// Decodes a file for a listener, so that the samples need not be kept. `listener` makes one, or another where the
+/// first was told nonsense.
 ///
 /// # Errors
 /// As [`decode_file`].
-pub fn listen<L: Listener>(path: &Path) -> Result<Heard<L>, Error> {
+pub fn listen<L: Listener>(path: &Path, listener: impl Fn() -> L) -> Result<Heard<L>, Error> {
     // Before opening: opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {
@@ -70,7 +71,7 @@ pub fn listen<L: Listener>(path: &Path) -> Result<Heard<L>, Error> {
     if kind.len() == 0 {
         return Err(Error::Empty);
     }
-    decode(|| Ok(Box::new(File::open(path)?)), path.extension().and_then(OsStr::to_str))
+    decode(|| Ok(Box::new(File::open(path)?)), path.extension().and_then(OsStr::to_str), listener)
 }
 
 /// Decodes bytes, such as those of standard input. `extension_hint` is a file name's extension without the
@@ -80,32 +81,53 @@ pub fn listen<L: Listener>(path: &Path) -> Result<Heard<L>, Error> {
 /// [`Error::Empty`]; [`Error::Unsupported`] for what is no known format; [`Error::Damaged`] and
 /// [`Error::DecoderPanicked`] where nothing can be decoded; [`Error::SampleRate`]; [`Error::TooLong`].
 pub fn decode_bytes(bytes: Vec<u8>, extension_hint: Option<&str>) -> Result<Recording, Error> {
+    listen_to_bytes(bytes, extension_hint, Vec::new).map(Recording::new)
+}
+
+/// As [`listen`], to bytes.
+pub fn listen_to_bytes<L: Listener>(
+    bytes: Vec<u8>,
+    extension_hint: Option<&str>,
+    listener: impl Fn() -> L,
+) -> Result<Heard<L>, Error> {
     if bytes.is_empty() {
         return Err(Error::Empty);
     }
     let bytes: Arc<[u8]> = bytes.into();
-    decode(|| Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), extension_hint).map(Recording::new)
+    decode(|| Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), extension_hint, listener)
 }
 
-/// The boundary that no decoder's panic crosses. `open` gives the input from its start, each time it is called.
+/// `open` gives the input from its start, each time it is called.
 fn decode<L: Listener>(
     open: impl Fn() -> Result<Box<dyn MediaSource>, Error>,
     extension: Option<&str>,
+    listener: impl Fn() -> L,
 ) -> Result<Heard<L>, Error> {
-    // Nothing that the closures touch is used after a panic.
-    let guarded = |source: Box<dyn MediaSource>| {
-        catch_unwind(AssertUnwindSafe(|| read(source, extension))).unwrap_or(Err(Error::DecoderPanicked))
-    };
-    match guarded(open()?) {
+    match guarded(open()?, extension, listener()) {
         // A download cut short is refused where its true length can be seen, but can be read as a stream.
         Err(first @ (Error::Unsupported(_) | Error::Damaged(_))) => {
-            guarded(Box::new(ReadOnlySource::new(open()?))).map_err(|_| first)
+            guarded(Box::new(ReadOnlySource::new(open()?)), extension, listener()).map_err(|_| first)
         }
         result => result,
     }
 }
 
-fn read<L: Listener>(source: Box<dyn MediaSource>, extension: Option<&str>) -> Result<Heard<L>, Error> {
+/// The boundary that no decoder's panic crosses.
+pub fn guarded<L: Listener>(
+    source: Box<dyn MediaSource>,
+    extension: Option<&str>,
+    listener: L,
+) -> Result<Heard<L>, Error> {
+    // Nothing that the closure touches is used after a panic.
+    catch_unwind(AssertUnwindSafe(|| read(source, extension, listener)))
+        .unwrap_or(Err(Error::DecoderPanicked))
+}
+
+fn read<L: Listener>(
+    source: Box<dyn MediaSource>,
+    extension: Option<&str>,
+    listener: L,
+) -> Result<Heard<L>, Error> {
     let mut hint = Hint::new();
     if let Some(extension) = extension {
         hint.with_extension(extension);
@@ -114,7 +136,7 @@ fn read<L: Listener>(source: Box<dyn MediaSource>, extension: Option<&str>) -> R
     let format = symphonia::default::get_probe()
         .probe(&hint, stream, Default::default(), Default::default())
         .map_err(unknown_format)?;
-    stream::read(format)
+    stream::read(format, listener)
 }
 
 /// A file that ends or makes no sense before its format is known is no sound file.
@@ -131,33 +153,7 @@ fn unknown_format(error: SymphoniaError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::music;
-
-    /// A WAV file of 16-bit or (bits = 32) float samples, interleaved.
-    fn wav(rate: u32, channels: u16, bits: u16, samples: &[f32]) -> Vec<u8> {
-        let float = bits == 32;
-        let data: Vec<u8> = samples
-            .iter()
-            .flat_map(|&s| {
-                if float { s.to_le_bytes().to_vec() } else { ((s * 32_767.0) as i16).to_le_bytes().to_vec() }
-            })
-            .collect();
-        let block = channels * bits / 8;
-        let mut bytes = b"RIFF".to_vec();
-        bytes.extend((36 + data.len() as u32).to_le_bytes());
-        bytes.extend(b"WAVEfmt ");
-        bytes.extend(16u32.to_le_bytes());
-        bytes.extend(if float { 3u16 } else { 1 }.to_le_bytes());
-        bytes.extend(channels.to_le_bytes());
-        bytes.extend(rate.to_le_bytes());
-        bytes.extend((rate * u32::from(block)).to_le_bytes());
-        bytes.extend(block.to_le_bytes());
-        bytes.extend(bits.to_le_bytes());
-        bytes.extend(b"data");
-        bytes.extend((data.len() as u32).to_le_bytes());
-        bytes.extend(data);
-        bytes
-    }
+    use crate::testing::{music, wav};
 
     #[test]
     fn mono_at_the_working_rate_comes_back_unchanged() {

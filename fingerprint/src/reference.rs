@@ -32,7 +32,7 @@ impl Reference {
 /// Those of both.
 pub fn reference_file(path: &Path, settings: &Settings) -> Result<Reference, Error> {
     settings.check()?;
-    let heard = listen::<Constellation>(path)?;
+    let heard = listen(path, Constellation::default)?;
     let landmarks = landmarks(heard.listener.finish()?, settings)?;
     Ok(Reference { landmarks, tags: heard.tags, samples: heard.samples })
 }

@@ -1,5 +1,7 @@
 //! One audio stream out of a container, packet by packet, to mono samples at the working rate, for whoever listens.
 
+use std::ops::ControlFlow;
+
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder};
@@ -18,24 +20,69 @@ use crate::{Constellation, Error, Tags};
 const MAX_FAILURES: u32 = 1_000;
 
 /// What takes decoded samples in, piece by piece: mono, at [`SAMPLE_RATE`], all finite.
-pub trait Listener: Default {
+pub trait Listener {
     /// The next samples.
-    fn hear(&mut self, samples: &[f32]);
+    fn hear(&mut self, samples: &[f32]) -> ControlFlow<()>;
+
+    /// How many samples it takes at most; a stream of more is refused.
+    fn limit(&self) -> u64 {
+        MAX_SECONDS * u64::from(SAMPLE_RATE)
+    }
 }
 
 impl Listener for Vec<f32> {
-    fn hear(&mut self, samples: &[f32]) {
+    fn hear(&mut self, samples: &[f32]) -> ControlFlow<()> {
         self.extend_from_slice(samples);
+        ControlFlow::Continue(())
     }
 }
 
 impl Listener for Constellation {
-    fn hear(&mut self, samples: &[f32]) {
+    fn hear(&mut self, samples: &[f32]) -> ControlFlow<()> {
         self.push(samples);
+        ControlFlow::Continue(())
     }
 }
 
-/// A stream that was read to its end.
+/// Keeps so many samples, and wants no more.
+pub struct Excerpt {
+    /// Samples still to be left out before.
+    pub skip: u64,
+    /// What was kept.
+    pub samples: Vec<f32>,
+    /// How many are wanted.
+    pub wanted: usize,
+}
+
+impl Listener for Excerpt {
+    fn hear(&mut self, samples: &[f32]) -> ControlFlow<()> {
+        let skipped = self.skip.min(samples.len() as u64);
+        self.skip -= skipped;
+        let samples = &samples[skipped as usize..];
+        let room = self.wanted - self.samples.len();
+        self.samples.extend_from_slice(&samples[..room.min(samples.len())]);
+        if self.samples.len() < self.wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn limit(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+/// Hands samples on, without end.
+pub struct Endless<F>(pub F);
+
+impl<F: FnMut(&[f32]) -> ControlFlow<()>> Listener for Endless<F> {
+    fn hear(&mut self, samples: &[f32]) -> ControlFlow<()> {
+        if samples.is_empty() { ControlFlow::Continue(()) } else { (self.0)(samples) }
+    }
+
+    fn limit(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+/// A stream that was read to its end, or as far as the listener wanted.
 pub struct Heard<L> {
     /// What took the samples in.
     pub listener: L,
@@ -49,19 +96,20 @@ pub struct Heard<L> {
     pub source_channels: u16,
 }
 
-/// Reads the first audio stream that can be decoded, to its end. Damaged packets are left out.
+/// Reads the first audio stream that can be decoded, to its end or until the listener has enough. Damaged packets
+/// are left out.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where no stream can be decoded, [`Error::Damaged`] where not one sample came out,
 /// [`Error::TooLong`], [`Error::SampleRate`].
-pub fn read<L: Listener>(mut format: Box<dyn FormatReader + '_>) -> Result<Heard<L>, Error> {
+pub fn read<L: Listener>(mut format: Box<dyn FormatReader + '_>, listener: L) -> Result<Heard<L>, Error> {
     let mut tags = Tags::default();
     collect_tags(&mut *format, &mut tags);
     let (mut track, mut decoder) = open_stream(&*format)?;
-    let mut sink = Sink::<L>::default();
+    let mut sink = Sink::new(listener);
     let mut failures = 0;
     let mut reason = "no packets".to_owned();
-    while failures < MAX_FAILURES {
+    while failures < MAX_FAILURES && !sink.satisfied {
         match format.next_packet() {
             Ok(None) => break,
             Ok(Some(packet)) if packet.track_id == track => match decoder.decode_into(&packet, &mut sink)? {
@@ -151,9 +199,10 @@ impl Decoder {
 }
 
 /// Takes decoded sound in, mixes it down, resamples it and passes it on.
-#[derive(Default)]
 struct Sink<L> {
     listener: L,
+    /// The listener wants no more.
+    satisfied: bool,
     passed: u64,
     mono: Vec<f32>,
     /// Samples that are ready to be passed on.
@@ -164,6 +213,11 @@ struct Sink<L> {
 }
 
 impl<L: Listener> Sink<L> {
+    fn new(listener: L) -> Sink<L> {
+        let (mono, ready) = (Vec::new(), Vec::new());
+        Sink { listener, satisfied: false, passed: 0, mono, ready, converter: None, source: None }
+    }
+
     fn push(&mut self, rate: u32, channels: usize, interleaved: &[f32]) -> Result<(), Error> {
         if channels == 0 || interleaved.is_empty() {
             return Ok(());
@@ -189,10 +243,12 @@ impl<L: Listener> Sink<L> {
 
     fn pass_on(&mut self) -> Result<(), Error> {
         self.passed += self.ready.len() as u64;
-        if self.passed > MAX_SECONDS * u64::from(SAMPLE_RATE) {
+        if self.passed > self.listener.limit() {
             return Err(Error::TooLong);
         }
-        self.listener.hear(&self.ready);
+        if !self.satisfied {
+            self.satisfied = self.listener.hear(&self.ready).is_break();
+        }
         self.ready.clear();
         Ok(())
     }

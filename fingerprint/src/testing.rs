@@ -51,3 +51,29 @@ pub fn music(seed: u64, seconds: f64) -> Vec<f32> {
     }
     samples
 }
+
+/// A WAV file of 16-bit or (bits = 32) float samples, interleaved.
+pub fn wav(rate: u32, channels: u16, bits: u16, samples: &[f32]) -> Vec<u8> {
+    let float = bits == 32;
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|&s| {
+            if float { s.to_le_bytes().to_vec() } else { ((s * 32_767.0) as i16).to_le_bytes().to_vec() }
+        })
+        .collect();
+    let block = channels * bits / 8;
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + data.len() as u32).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16u32.to_le_bytes());
+    bytes.extend(if float { 3u16 } else { 1 }.to_le_bytes());
+    bytes.extend(channels.to_le_bytes());
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((rate * u32::from(block)).to_le_bytes());
+    bytes.extend(block.to_le_bytes());
+    bytes.extend(bits.to_le_bytes());
+    bytes.extend(b"data");
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes.extend(data);
+    bytes
+}
