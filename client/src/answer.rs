@@ -1,6 +1,6 @@
 //! What is asked, what is answered, and what it cost.
 
-use fingerprint::{Candidate, Track, Verdict, Vote};
+use fingerprint::{Candidate, Match, Track, Verdict, Vote};
 
 /// A recording to be named, as `fingerprint::query_candidates` sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,7 @@ pub struct Question {
 
 /// What the vote says of a [`Question`], and how it came about.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Answer {
     /// The vote.
     pub verdict: Verdict,
@@ -31,6 +32,14 @@ pub struct Answer {
     pub bytes: Bytes,
     /// Time by stage.
     pub milliseconds: Stages,
+}
+
+impl Answer {
+    /// The match and its track, where there is one.
+    pub fn best(&self) -> Option<(&Match, &Track)> {
+        // The best match is the first candidate, where it is above the threshold.
+        self.verdict.best.as_ref().zip(self.tracks.first())
+    }
 }
 
 /// Bytes of frames, headers included; QUIC adds about 3%.
@@ -60,6 +69,7 @@ impl Bytes {
 
 /// The stages of one query, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Stage {
     /// Connecting, fetching what was not held, deriving the masks; next to nothing after the first query.
     Setup,

@@ -155,6 +155,9 @@ pub enum Error {
     /// The server's settings changed after the recording was fingerprinted.
     #[error("the server's fingerprint settings have changed; fingerprint the recording again")]
     SettingsChanged,
+    /// The recording cannot be decoded or fingerprinted.
+    #[error("the recording cannot be used: {0}")]
+    Recording(#[from] fingerprint::Error),
     /// The server's catalogue is none.
     #[error("the server's catalogue is unusable: {0}")]
     Catalogue(#[from] fingerprint::CatalogueError),

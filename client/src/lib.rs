@@ -2,19 +2,25 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use client::{Cache, Client, ClientConfig, Question, Trust};
+//! use client::{Cache, Client, ClientConfig, Trust};
 //!
 //! let trust = Trust::FirstUse("known_servers".into());
 //! let mut client = Client::connect("example.org:4433", ClientConfig::new(trust, Cache::in_memory())).await?;
-//! let settings = client.settings().await?;
-//! let recording = fingerprint::decode_file("heard.wav".as_ref())?;
-//! let candidates = fingerprint::query_candidates(&recording.samples, &settings)?;
-//! let seconds = recording.samples.len() as f64 / f64::from(fingerprint::SAMPLE_RATE);
-//! let answer = client.identify(Question { candidates, seconds }, 3).await?;
-//! println!("{:?}", answer.verdict.best);
+//! let answer = client.identify_bytes(std::fs::read("heard.m4a")?, Some("m4a"), 1).await?;
+//! match answer.best() {
+//!     Some((found, track)) => println!("{}, from {:.1} s on", track.title, found.offset_seconds),
+//!     None => println!("no match"),
+//! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Client::identify_file`] and [`Client::identify_recording`] do the same from a file, and from samples. Who
+//! fingerprints by other means asks in three steps: [`Client::settings`], then `fingerprint::query_candidates` under
+//! these settings, then [`Client::identify`], or [`Client::identify_watched`] to be told of each stage.
+//!
+//! Everything runs on tokio; what computes or waits for the disk leaves its threads alone. One client is one
+//! connection and one query at a time. After an error that [`Error::is_of_connection`], connect again.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -23,6 +29,7 @@
 //! | `cache`, `sync` | what a client must hold before it asks |
 //! | `identify`, `answer` | the query itself |
 //! | `models` | a server's linear models: recordings to scores |
+//! | `recording` | the same from a file, bytes or samples |
 
 #![forbid(unsafe_code)]
 
@@ -35,6 +42,7 @@ mod identify;
 mod key;
 mod known_servers;
 mod models;
+mod recording;
 mod sync;
 mod tls;
 mod transport;
