@@ -11,14 +11,19 @@ mod files;
 mod interrupt;
 mod library;
 mod memory;
+mod monitor;
 mod output;
+mod picture;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use cli::Command;
-use commands::{check, completions, config, demo, identity, index, man, model, query, serve, token, tracks};
+use commands::{
+    check, completions, config, demo, identity, index, inspect, man, model, monitor as monitor_command,
+    query, serve, token, tracks,
+};
 
 /// As grep: 0 found, 1 not found, 2 error.
 const ERROR: u8 = 2;
@@ -42,6 +47,8 @@ fn run() -> Result<ExitCode> {
         Command::Index(args) => index::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Monitor(args) => monitor_command::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::List(args) => tracks::list(&args),
         Command::Remove(args) => tracks::remove(&args),
         Command::Stats(args) => tracks::stats(&args),

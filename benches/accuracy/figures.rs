@@ -49,7 +49,7 @@ pub fn draw(folder: &Path, clips: &[Clip], settings: &Settings) -> Result<()> {
 fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
     let peaks = constellation(&clip.samples)?;
     let seconds = |frame: u32| f64::from(frame) * FRAME_SECONDS;
-    let root = SVGBackend::new(file, SIZE).into_drawing_area();
+    let root = svg(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption("peaks of a track (dots) and the pairs kept as postings (lines)", ("sans-serif", 18))
@@ -128,7 +128,7 @@ fn offsets(file: &Path, title: &str, asked: &[Candidate], postings: &[Landmark])
             }
         }
     }
-    let root = SVGBackend::new(file, (SIZE.0, 260)).into_drawing_area();
+    let root = svg(file, (SIZE.0, 260)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 18))
@@ -160,7 +160,7 @@ fn whole(value: &f64) -> String {
 /// Recall over what it costs: one line for every condition, points as (cost, percent).
 pub fn curves(file: &Path, title: &str, cost: &str, lines: &[(String, Vec<(f64, f64)>)]) -> Result<()> {
     let most = lines.iter().flat_map(|line| &line.1).map(|point| point.0).fold(1.0, f64::max);
-    let root = SVGBackend::new(file, SIZE).into_drawing_area();
+    let root = svg(file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .caption(title, ("sans-serif", 18))
@@ -191,4 +191,11 @@ pub fn curves(file: &Path, title: &str, cost: &str, lines: &[(String, Vec<(f64, 
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+/// A sheet. plotters measures text by a font that it was given, though SVG holds none.
+fn svg(file: &Path, size: (u32, u32)) -> SVGBackend<'_> {
+    let font = include_bytes!("../../assets/Roboto-Regular.ttf");
+    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error shows when text is set
+    SVGBackend::new(file, size)
 }

@@ -48,7 +48,7 @@ pub fn draw(report: &Report, folder: &Path, transform_ms: f64) -> Result<()> {
         .collect::<Result<_>>()?;
     std::fs::create_dir_all(folder)?;
     let file = folder.join("scale.svg");
-    let root = SVGBackend::new(&file, SIZE).into_drawing_area();
+    let root = svg(&file, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     for (area, panel) in root.split_evenly((2, 3)).iter().zip(panels()) {
         draw_panel(area, &panel, &report.rows, &curve)?;
@@ -181,4 +181,11 @@ fn draw_panel(
         .label_font(("sans-serif", 12))
         .draw()?;
     Ok(())
+}
+
+/// A sheet. plotters measures text by a font that it was given, though SVG holds none.
+fn svg(file: &Path, size: (u32, u32)) -> SVGBackend<'_> {
+    let font = include_bytes!("../../assets/Roboto-Regular.ttf");
+    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error shows when text is set
+    SVGBackend::new(file, size)
 }

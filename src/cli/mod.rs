@@ -1,7 +1,9 @@
 //! The command line, as clap sees it.
 
 mod file;
+pub mod inspect;
 pub mod model;
+pub mod monitor;
 mod operator;
 mod parse;
 mod serve;
@@ -11,7 +13,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+pub use inspect::InspectArgs;
 use model::ModelCommand;
+pub use monitor::MonitorArgs;
 
 pub use file::{Files, check, paths, user_file};
 pub use operator::{CompletionsArgs, ConfigCommand, ConfigInitArgs, ConfigShowArgs, ManArgs};
@@ -58,6 +62,12 @@ Examples:
 
 Exit code: 0 if every recording was named, 1 if some has no match, 2 after an error.")]
     Query(QueryArgs),
+    /// Tell what was played when, in a long recording or a stream
+    #[command(after_help = monitor::HELP)]
+    Monitor(MonitorArgs),
+    /// Show what the fingerprint sees in a recording, and how the vote decides
+    #[command(after_help = inspect::HELP)]
+    Inspect(InspectArgs),
     /// List the tracks of the database
     #[command(after_help = "Example: psi-shazam list --json")]
     List(DatabaseArgs),
@@ -135,6 +145,18 @@ pub struct QueryArgs {
     /// Recordings; `-` reads one from standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    /// How many candidates to list
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub top: u16,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// Whom to ask, beside the local database.
+#[derive(Args, Clone)]
+pub struct WhomArgs {
     /// The server to ask; without it the local database answers, by the same protocol
     #[arg(long, value_name = "HOST:PORT", env = "PSI_SHAZAM_SERVER", value_parser = server_name)]
     pub server: Option<String>,
@@ -151,11 +173,6 @@ pub struct QueryArgs {
     /// Keep nothing of the server on disk; then it cannot tell by it that somebody comes back
     #[arg(long, requires = "server")]
     pub no_cache: bool,
-    /// How many candidates to list
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub top: u16,
-    #[command(flatten)]
-    pub database: DatabaseArgs,
 }
 
 #[derive(Args)]

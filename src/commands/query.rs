@@ -14,17 +14,18 @@ use fingerprint::Recording;
 use rayon::prelude::*;
 use server::{Config, Daemon};
 
-use crate::cli::{self, QueryArgs};
+use crate::cli::{self, QueryArgs, WhomArgs};
 use crate::commands::token;
 use crate::library::Library;
+use crate::output::stages::{self, Stages};
 use crate::output::{self, FileAnswer, FileError};
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
 const STDIN_CAP: u64 = 1 << 30;
 /// Files decoded before they are asked about; a minute of each is kept, 2 MB.
 const FILES_AT_A_TIME: usize = 64;
-/// More than is ever recorded to name a song; what comes after is not asked about.
-const QUERY_SECONDS: usize = 60;
+/// More than is ever recorded to name a song; what comes after is not asked about, nor decoded.
+pub const QUERY_SECONDS: usize = 60;
 
 pub fn run(args: &QueryArgs) -> Result<ExitCode> {
     tokio::runtime::Runtime::new()?.block_on(query_all(args))
@@ -32,21 +33,21 @@ pub fn run(args: &QueryArgs) -> Result<ExitCode> {
 
 /// Connects to the server that was named, to the daemon that has the local database open, or to one
 /// that is started here for this query; all speak the same protocol.
-async fn connect(args: &QueryArgs) -> Result<(Client, Option<Daemon>)> {
-    if let Some(server) = &args.server {
+pub async fn connect(whom: &WhomArgs, db: &Option<PathBuf>) -> Result<(Client, Option<Daemon>)> {
+    if let Some(server) = &whom.server {
         let folders = cli::user_folders()?;
-        let trust = match args.server_key {
+        let trust = match whom.server_key {
             Some(key) => Trust::Pinned(key),
             None => Trust::FirstUse(folders.data_dir().join("known_servers")),
         };
-        let cache = match args.no_cache {
+        let cache = match whom.no_cache {
             true => Cache::in_memory(),
             false => Cache::in_folder(folders.cache_dir()),
         };
-        let config = ClientConfig { token: token::given(args)?, ..ClientConfig::new(trust, cache) };
+        let config = ClientConfig { token: token::given(whom)?, ..ClientConfig::new(trust, cache) };
         return Ok((Client::connect(server, config).await?, None));
     }
-    let folder = cli::database_folder(&args.database.db)?;
+    let folder = cli::database_folder(db)?;
     let database = match tokio::task::spawn_blocking(move || Library::open(&folder, false)).await?? {
         Library::Local(database) => database,
         Library::Daemon(daemon) => {
@@ -92,20 +93,31 @@ pub async fn connect_local(address: SocketAddr, trust: Trust, token: AccessToken
 async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
     let (mut unmatched, mut failed) = (false, false);
     let mut connection = None;
+    let watched = stages::are_watched() && !args.database.json;
     for files in args.files.chunks(FILES_AT_A_TIME) {
         let files = files.to_vec();
+        let stages = if watched { Stages::watched(args.files.len() == 1) } else { Stages::hidden() };
+        stages.begin("listening");
         let heard = tokio::task::spawn_blocking(move || files.into_par_iter().map(hear).collect::<Vec<_>>());
-        for (file, recording) in heard.await? {
-            let answer = match recording {
-                Ok(recording) => ask(&mut connection, args, &file, recording).await?,
-                Err(error) => Err(error),
+        let heard = heard.await?;
+        stages.finish();
+        for (file, recording) in heard {
+            let stages = match watched {
+                true => begin(&file, args.files.len() == 1),
+                false => Stages::hidden(),
             };
-            match answer {
+            let answer = match recording {
+                Ok(recording) => ask(&mut connection, args, &file, recording, &stages).await,
+                Err(error) => Ok(Err(error)),
+            };
+            stages.finish();
+            match answer? {
                 Ok(answer) => {
                     unmatched |= answer.best.is_none();
-                    match args.database.json {
-                        true => output::print_json(&answer)?,
-                        false => output::print_answer(&answer, args.top.into())?,
+                    match (args.database.json, watched) {
+                        (true, _) => output::print_json(&answer)?,
+                        (_, true) => output::show_answer(&answer, args.top.into())?,
+                        _ => output::print_answer(&answer, args.top.into())?,
                     }
                 }
                 Err(error) => {
@@ -124,6 +136,16 @@ async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(if failed { 2 } else { u8::from(unmatched) }))
 }
 
+/// Names the file in a terminal, under which its stages follow.
+fn begin(file: &Path, lines: bool) -> Stages {
+    let name = match file == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => output::plain(&file.display().to_string()),
+    };
+    println!("{name}");
+    Stages::watched(lines)
+}
+
 /// Asks about one file. A connection that breaks is made anew, once, whatever was asked: the server may have been
 /// started again. Without a connection nothing goes on.
 async fn ask(
@@ -131,13 +153,16 @@ async fn ask(
     args: &QueryArgs,
     file: &Path,
     heard: Heard,
+    stages: &Stages,
 ) -> Result<Result<FileAnswer>> {
     let fresh = connection.is_none();
+    stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.recording.seconds()));
+    stages.begin("connecting");
     let (client, _) = match &mut *connection {
         Some(connection) => connection,
-        none => none.insert(connect(args).await?),
+        none => none.insert(connect(&args.whom, &args.database.db).await?),
     };
-    let answer = identify(client, file, heard.clone(), args.top.into()).await;
+    let answer = identify_watched(client, file, heard.clone(), args.top.into(), stages).await;
     let broke = |error: &anyhow::Error| {
         error.downcast_ref::<client::Error>().is_some_and(client::Error::is_of_connection)
     };
@@ -147,8 +172,8 @@ async fn ask(
             if fresh {
                 return Ok(Err(error));
             }
-            let (client, _) = connection.insert(connect(args).await?);
-            Ok(identify(client, file, heard, args.top.into()).await)
+            let (client, _) = connection.insert(connect(&args.whom, &args.database.db).await?);
+            Ok(identify_watched(client, file, heard, args.top.into(), stages).await)
         }
         answer => Ok(answer),
     }
@@ -170,21 +195,31 @@ pub struct Heard {
     decode: f64,
 }
 
-/// Decodes a file, and keeps what is asked about.
+/// Decodes what is asked about of a file, and reads no further.
 pub fn hear(file: PathBuf) -> (PathBuf, Result<Heard>) {
     let start = Instant::now();
-    let heard = decode(&file).map(|mut recording| {
-        recording.samples.truncate(QUERY_SECONDS * fingerprint::SAMPLE_RATE as usize);
-        recording.samples.shrink_to_fit();
-        Heard { recording: Arc::new(recording), decode: start.elapsed().as_secs_f64() * 1e3 }
+    let heard = decode(&file, 0.0, QUERY_SECONDS as f64).map(|recording| Heard {
+        recording: Arc::new(recording),
+        decode: start.elapsed().as_secs_f64() * 1e3,
     });
     (file, heard)
 }
 
 /// Names one recording.
 pub async fn identify(client: &mut Client, file: &Path, heard: Heard, top: usize) -> Result<FileAnswer> {
+    identify_watched(client, file, heard, top, &Stages::hidden()).await
+}
+
+async fn identify_watched(
+    client: &mut Client,
+    file: &Path,
+    heard: Heard,
+    top: usize,
+    stages: &Stages,
+) -> Result<FileAnswer> {
     let settings = client.settings().await?;
     let Heard { recording, decode } = heard;
+    stages.begin("looking for peaks");
     let start = Instant::now();
     let question = tokio::task::spawn_blocking(move || -> Result<Question> {
         let candidates = fingerprint::query_candidates(&recording.samples, &settings)?;
@@ -193,13 +228,15 @@ pub async fn identify(client: &mut Client, file: &Path, heard: Heard, top: usize
     let question = question.await??;
     let fingerprint = start.elapsed().as_secs_f64() * 1e3;
     let found = question.candidates.len();
-    let answer = client.identify(question, top).await?;
+    stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
+    let answer = client.identify_watched(question, top, &mut |passed| stages.watch(passed)).await?;
     Ok(FileAnswer::new(file.display().to_string(), &answer, found, decode, fingerprint))
 }
 
-fn decode(file: &Path) -> Result<Recording> {
+/// Decodes so many seconds of a file, or of standard input where it is `-`.
+pub fn decode(file: &Path, from: f64, seconds: f64) -> Result<Recording> {
     if file != Path::new("-") {
-        return Ok(fingerprint::decode_file(file)?);
+        return Ok(fingerprint::decode_excerpt(file, from, seconds)?);
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(STDIN_CAP + 1).read_to_end(&mut bytes)?;
@@ -208,5 +245,5 @@ fn decode(file: &Path) -> Result<Recording> {
         "more than {} on standard input",
         output::size(STDIN_CAP)
     );
-    Ok(fingerprint::decode_bytes(bytes, None)?)
+    Ok(fingerprint::decode_excerpt_of_bytes(bytes, None, from, seconds)?)
 }

@@ -12,7 +12,7 @@ use client::AccessToken;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::cli::{self, DatabaseArgs, NamedTokenArgs, QueryArgs, TokenCommand};
+use crate::cli::{self, DatabaseArgs, NamedTokenArgs, TokenCommand, WhomArgs};
 use crate::library::Library;
 use crate::output::{self, plain};
 
@@ -74,7 +74,7 @@ fn revoke(args: &NamedTokenArgs) -> Result<ExitCode> {
 }
 
 /// The token that a query was given, if any: as an argument, by the environment, or in a file.
-pub fn given(args: &QueryArgs) -> Result<Option<AccessToken>> {
+pub fn given(args: &WhomArgs) -> Result<Option<AccessToken>> {
     let parse = |text: &str| -> Result<AccessToken> { Ok(text.parse::<AccessToken>()?) };
     match (&args.token, &args.token_file) {
         (Some(text), _) => Ok(Some(parse(text).context("--token or PSI_SHAZAM_TOKEN")?)),

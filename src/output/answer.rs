@@ -1,12 +1,8 @@
-//! Answers for people and for machines.
-
-use std::io::{self, Write};
+//! The answer to a query, as `--json` prints it.
 
 use client::{Answer, Bytes};
 use fingerprint::{Match, Track};
 use serde::Serialize;
-
-use crate::advice;
 
 /// Time of the stages of one query, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -124,134 +120,9 @@ fn tenth(milliseconds: f64) -> f64 {
     (milliseconds * 10.0).round() / 10.0
 }
 
-/// One object on one line.
-pub fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    io::stdout().lock().write_all(&line)?;
-    Ok(())
-}
-
-/// The answer as a person reads it.
-pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", plain(&answer.file))?;
-    match &answer.best {
-        Some(best) => {
-            writeln!(out, "  {}", name(best))?;
-            let place = position(best.offset_seconds);
-            writeln!(out, "  starts at {place}   score {:.0}   {}", best.score, certainty(best.confidence))?;
-        }
-        None => writeln!(out, "  no match")?,
-    }
-    if top > 1 {
-        for (rank, candidate) in answer.candidates.iter().enumerate() {
-            let place = position(candidate.offset_seconds);
-            writeln!(out, "  {:2}. {:6.0}  {place}  {}", rank + 1, candidate.score, name(candidate))?;
-        }
-    }
-    let bytes = answer.bytes;
-    let (sent, received) = (size(bytes.sent), size(bytes.received));
-    write!(out, "  {} hashes asked, {sent} sent, {received} received", answer.hashes.asked)?;
-    if bytes.setup_received > 0 {
-        write!(out, " ({} once for the catalogue and hints)", size(bytes.setup_received))?;
-    }
-    let ms = answer.milliseconds;
-    writeln!(
-        out,
-        "\n  {:.0} ms: decode {:.0}, fingerprint {:.0}, OPRF {:.0}, encrypt {:.0}, server {:.0}, decrypt {:.0}, vote {:.0}",
-        ms.total, ms.decode, ms.fingerprint, ms.oprf, ms.encrypt, ms.server, ms.decrypt, ms.vote
-    )
-}
-
-/// "Title — Artist".
-pub fn name(found: &JsonMatch) -> String {
-    let (title, artist) = (plain(&found.title), plain(&found.artist));
-    if artist.is_empty() { title } else { format!("{title} — {artist}") }
-}
-
-/// An error with its causes and what to do about it, fit for a terminal. Some messages end in their cause: that is not
-/// said twice.
-pub fn explain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.ends_with(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    if let Some(advice) = advice::of(error) {
-        text = format!("{text}{}{advice}", if text.contains('\n') { "\n" } else { "; " });
-    }
-    let lines: Vec<String> = text.lines().map(plain).collect();
-    lines.join("\n")
-}
-
-/// A text that somebody else chose (a title, a file name), without what would steer a terminal.
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// The chance that something else scores as much, in words.
-pub fn certainty(confidence: f64) -> String {
-    let chance = 1.0 - confidence;
-    if chance < 1e-6 {
-        "certain (chance of an accident below 1 in a million)".into()
-    } else {
-        format!("chance of an accident 1 in {:.0}", 1.0 / chance)
-    }
-}
-
-/// Minutes, seconds and hundredths.
-pub fn position(seconds: f64) -> String {
-    let sign = if seconds < 0.0 { "-" } else { "" };
-    let hundredths = (seconds.abs() * 100.0).round() as u64;
-    format!("{sign}{}:{:02}.{:02}", hundredths / 6000, hundredths / 100 % 60, hundredths % 100)
-}
-
-/// A length of sound.
-pub fn hours(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    format!("{}:{:02}:{:02} of audio", whole / 3600, whole / 60 % 60, whole % 60)
-}
-
-/// Bytes in a readable unit.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.2} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hostile_title_cannot_steer_the_terminal() {
-        assert_eq!(plain("a\x1b[2Jb\u{9b}1m"), "a\u{fffd}[2Jb\u{fffd}1m");
-    }
-
-    #[test]
-    fn an_error_tells_each_cause_once_and_steers_nothing() {
-        let missing = || std::io::Error::other("no \x1b[2J such file");
-        let error =
-            anyhow::Error::new(missing()).context("cannot read a: no \x1b[2J such file").context("stopped");
-        assert_eq!(explain(&error), "stopped: cannot read a: no \u{fffd}[2J such file");
-        assert_eq!(explain(&anyhow::anyhow!("two\nlines")), "two\nlines");
-    }
-
-    #[test]
-    fn positions_and_sizes_read_well() {
-        assert_eq!(position(61.239), "1:01.24");
-        assert_eq!(position(-0.05), "-0:00.05");
-        assert_eq!(position(59.999), "1:00.00");
-        assert_eq!(hours(3_661.4), "1:01:01 of audio");
-        assert_eq!([size(999), size(1_500), size(2_340_000)], ["999 B", "2 kB", "2.34 MB"]);
-    }
 
     #[test]
     fn json_has_the_contracts_fields() {

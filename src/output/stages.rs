@@ -1,0 +1,95 @@
+//! The stages of a query as they pass, for people who watch.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use client::{Passed, Stage};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::paint::{DIM, GOOD, Paint};
+use super::size;
+
+/// Draws stages on standard error: a line for each that has passed, and what is being done.
+pub struct Stages {
+    bar: ProgressBar,
+    /// Whether passed stages leave a line.
+    lines: bool,
+    paint: Paint,
+}
+
+impl Stages {
+    /// Draws nothing.
+    pub fn hidden() -> Stages {
+        Stages { bar: ProgressBar::hidden(), lines: false, paint: Paint::of(&io::stderr()) }
+    }
+
+    /// Draws, with `lines` that stay where one recording is asked about.
+    pub fn watched(lines: bool) -> Stages {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("  {spinner:.cyan} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.enable_steady_tick(Duration::from_millis(80));
+        Stages { bar, lines, paint: Paint::of(&io::stderr()) }
+    }
+
+    /// Something begins.
+    pub fn begin(&self, what: impl Into<String>) {
+        self.bar.set_message(what.into());
+    }
+
+    /// Something that is no stage of the protocol has passed.
+    pub fn passed(&self, what: &str, milliseconds: f64, detail: &str) {
+        if self.lines {
+            let tick = self.paint.with(GOOD, "✓");
+            let detail = self.paint.with(DIM, detail);
+            let line = format!("  {tick} {what:<12} {milliseconds:>7.0} ms   {detail}");
+            self.bar.println(line.trim_end());
+        }
+    }
+
+    /// A stage of the protocol has passed; the next one begins.
+    pub fn watch(&self, passed: Passed) {
+        let bytes = match passed.sent + passed.received {
+            0 => String::new(),
+            _ => format!("{} up, {} down", size(passed.sent), size(passed.received)),
+        };
+        let nothing_fetched = passed.stage == Stage::Setup && passed.received == 0;
+        if !nothing_fetched {
+            self.passed(name(passed.stage), passed.milliseconds, &bytes);
+        }
+        self.begin(doing_after(passed.stage));
+    }
+
+    /// Takes away what is being done.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Whether somebody sees both the stages and the answer.
+pub fn are_watched() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
+fn name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Setup => "catalogue",
+        Stage::Oprf => "OPRF",
+        Stage::Encrypt => "encrypt",
+        Stage::Server => "server",
+        Stage::Decrypt => "decrypt",
+        Stage::Vote => "vote",
+        _ => "stage",
+    }
+}
+
+/// What follows a stage.
+fn doing_after(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Setup => "blinding the hashes, for the server to mark without seeing them",
+        Stage::Oprf => "encrypting what is asked",
+        Stage::Encrypt => "the server computes on encrypted numbers",
+        Stage::Server => "decrypting its answer",
+        _ => "voting",
+    }
+}
