@@ -63,7 +63,7 @@ impl Teller {
             let line = match self.form {
                 Form::Text => text(&event),
                 Form::Json => Some(serde_json::to_string(&rounded(event))?),
-                Form::Sheet => Some(sheet(&event, self.entries)).flatten(),
+                Form::Sheet => sheet(&event, self.entries),
             };
             if let Some(line) = line {
                 self.bar.suspend(|| writeln!(io::stdout().lock(), "{line}"))?;
