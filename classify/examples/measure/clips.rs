@@ -1,0 +1,39 @@
+//! The recordings of a folder.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use rayon::prelude::*;
+
+/// One decoded file.
+pub struct Clip {
+    /// Name of its folder.
+    pub folder: String,
+    /// Its name up to the last `_`: clips of one song, or of one speaker, share it.
+    pub group: String,
+    /// Mono samples at 8 kHz.
+    pub samples: Vec<f32>,
+}
+
+/// All sound files of a folder and its sub-folders, by path.
+pub fn read(folder: &Path) -> anyhow::Result<Vec<Clip>> {
+    let mut paths = Vec::new();
+    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            paths.push(entry.into_path());
+        }
+    }
+    ensure!(!paths.is_empty(), "{} has no files", folder.display());
+    paths.par_iter().map(|path| clip(path).with_context(|| path.display().to_string())).collect()
+}
+
+fn clip(path: &Path) -> anyhow::Result<Clip> {
+    let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let stem = text(path.file_stem());
+    Ok(Clip {
+        folder: text(path.parent().and_then(Path::file_name)),
+        group: stem.rsplit_once('_').map_or(stem.as_str(), |(group, _)| group).to_owned(),
+        samples: fingerprint::decode_file(path)?.samples,
+    })
+}

@@ -1,0 +1,142 @@
+//! Every recording a class of its own: named through noise, and from its other half.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use classify::{Example, Kind, Model, Report, add_noise, examples_of_track, train};
+use rayon::prelude::*;
+
+use crate::clips::{self, Clip};
+
+/// Standard deviations of the noise that is added; full scale is 1.
+const NOISE: [f32; 3] = [0.0, 0.01, 0.02];
+/// Seeds of the noise: far from those of training, which count from 0.
+const SEED: u64 = 1 << 40;
+/// Draws of one clip per song.
+const DRAWS: usize = 10;
+/// Samples in a second.
+const RATE: usize = 8_000;
+
+pub fn measure(folder: &Path, split: Option<usize>, classes: Option<usize>) -> anyhow::Result<()> {
+    let mut clips = clips::read(folder)?;
+    if let Some(seconds) = split {
+        clips = clips.iter().flat_map(|clip| pieces(clip, seconds * RATE)).collect();
+    }
+    clips.truncate(classes.unwrap_or(usize::MAX));
+    let start = Instant::now();
+    let examples: Vec<Vec<Example>> =
+        clips.par_iter().map(|clip| examples_of_track(&clip.samples, 0)).collect::<Result<_, _>>()?;
+    let vectors: usize = examples.iter().map(Vec::len).sum();
+    println!("{} classes, {vectors} vectors, {:.0} s", clips.len(), start.elapsed().as_secs_f64());
+
+    let all: Vec<usize> = (0..clips.len()).collect();
+    let start = Instant::now();
+    let (model, report) = fit(&examples, &all)?;
+    println!("trained and cross-validated in {:.0} s", start.elapsed().as_secs_f64());
+    sizes(&model);
+    halves("halves, every clip a class", &report);
+    for deviation in NOISE {
+        noisy(&model, &clips, deviation)?;
+    }
+    songs(&clips, &examples, &report)
+}
+
+fn pieces(clip: &Clip, length: usize) -> Vec<Clip> {
+    let piece = |samples: &[f32]| Clip {
+        folder: clip.folder.clone(),
+        group: clip.group.clone(),
+        samples: samples.to_vec(),
+    };
+    clip.samples.chunks_exact(length).map(piece).collect()
+}
+
+/// A model of the chosen recordings.
+fn fit(examples: &[Vec<Example>], chosen: &[usize]) -> anyhow::Result<(Model, Report)> {
+    let numbered = |(class, &clip): (usize, &usize)| {
+        examples[clip].iter().map(move |example| Example { class, ..example.clone() })
+    };
+    let examples: Vec<Example> = chosen.iter().enumerate().flat_map(numbered).collect();
+    let labels = chosen.iter().map(|clip| format!("clip {clip}")).collect();
+    Ok(train("tracks", Kind::Tracks, labels, &examples)?)
+}
+
+fn sizes(model: &Model) {
+    let (public, secret) = (model.public(), model.secret());
+    println!("public part {} bytes, secret part {} bytes", public.encode().len(), secret.encode().len());
+}
+
+/// Fold 1 trains on the first half and tests on the second; fold 0 the other way round.
+fn halves(title: &str, report: &Report) {
+    let (forth, back) = (report.folds[1], report.folds[0]);
+    println!(
+        "{title}: trained on the first, tested on the last: top-1 {:.1}% top-3 {:.1}%;",
+        100.0 * forth.0,
+        100.0 * forth.1
+    );
+    println!("  the other way round: {:.1}% {:.1}%", 100.0 * back.0, 100.0 * back.1);
+    println!(
+        "  both: before quantisation {:.2}%, after {:.2}%, same answer {:.2}%, calibration error {:.3}, false accepts {:.1}%, false rejects {:.1}%",
+        100.0 * report.clear,
+        100.0 * report.quantised,
+        100.0 * report.same,
+        report.calibration_error,
+        100.0 * report.false_accepts,
+        100.0 * report.false_rejects
+    );
+}
+
+fn noisy(model: &Model, clips: &[Clip], deviation: f32) -> anyhow::Result<()> {
+    let places: Vec<(usize, bool)> = clips
+        .par_iter()
+        .enumerate()
+        .map(|(class, clip)| {
+            let heard = add_noise(&clip.samples, deviation, SEED + class as u64);
+            let question = model.public().question(&heard)?;
+            let verdict = model.public().verdict(&model.secret().scores(&question)?)?;
+            let place = verdict.ranked.iter().position(|ranked| ranked.class == class);
+            Ok((place.unwrap_or(usize::MAX), verdict.accepted))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let share = |holds: &dyn Fn(&(usize, bool)) -> bool| {
+        100.0 * places.iter().filter(|place| holds(place)).count() as f64 / places.len() as f64
+    };
+    println!(
+        "whole clips with noise of {deviation}: top-1 {:.2}%, top-3 {:.2}%, not \"none of these\" {:.2}%",
+        share(&|place| place.0 == 0),
+        share(&|place| place.0 < 3),
+        share(&|place| place.1)
+    );
+    Ok(())
+}
+
+/// The songs that the clips were cut from: how often the answer is another clip of the right song, and what remains
+/// of the difficulty where no two classes are of one song.
+fn songs(clips: &[Clip], examples: &[Vec<Example>], report: &Report) -> anyhow::Result<()> {
+    let right: u32 = report
+        .confusion
+        .iter()
+        .filter(|((class, answer), _)| clips[*class].group == clips[*answer].group)
+        .map(|(_, count)| count)
+        .sum();
+    println!(
+        "halves: a clip of the right song in {:.1}%",
+        100.0 * f64::from(right) / report.recordings as f64
+    );
+    let mut of_song: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    clips.iter().enumerate().for_each(|(index, clip)| of_song.entry(&clip.group).or_default().push(index));
+    let mut sum = (0.0, 0.0);
+    for draw in 0..DRAWS {
+        let chosen: Vec<usize> = of_song.values().map(|clips| clips[draw * clips.len() / DRAWS]).collect();
+        let (_, report) = fit(examples, &chosen)?;
+        sum = (sum.0 + report.folds[1].0, sum.1 + report.folds[1].1);
+    }
+    let mean = |sum: f64| 100.0 * sum / DRAWS as f64;
+    println!(
+        "halves, one clip of each of {} songs, mean of {DRAWS} draws: top-1 {:.1}%, top-3 {:.1}%",
+        of_song.len(),
+        mean(sum.0),
+        mean(sum.1)
+    );
+    Ok(())
+}

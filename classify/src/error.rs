@@ -1,0 +1,104 @@
+//! What can be wrong with a recording, a training set or a model.
+
+use crate::params::MIN_SECONDS;
+
+/// Why a recording has no features.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeatureError {
+    /// Shorter than [`MIN_SECONDS`].
+    #[error("the recording is too short: {seconds:.2} s, at least {MIN_SECONDS} s are needed")]
+    TooShort {
+        /// Its length in seconds.
+        seconds: f64,
+    },
+    /// Nothing but silence, or one constant value.
+    #[error("the recording is silent")]
+    Silent,
+    /// A sample is no number.
+    #[error("the recording has a sample that is no number")]
+    NotFinite,
+}
+
+/// Why something is no model, or does not fit one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The bytes are of another version, or there are none.
+    #[error("model format of version {found:?}, expected {expected}", expected = crate::limits::FORMAT_VERSION)]
+    Format {
+        /// The first byte.
+        found: Option<u8>,
+    },
+    /// The bytes are cut short, malformed, or followed by others.
+    #[error("malformed model")]
+    Malformed,
+    /// Trained for features of another version.
+    #[error(
+        "the model wants features of version {found}, this program computes version {}",
+        crate::params::FEATURES_VERSION
+    )]
+    FeaturesVersion {
+        /// The model's version.
+        found: u16,
+    },
+    /// The name is empty, too long, or has a control character.
+    #[error("a model's name has 1 to {} bytes and no control characters", crate::limits::MAX_NAME)]
+    Name,
+    /// A label is empty, too long, or has a control character.
+    #[error("a class's label has 1 to {} bytes and no control characters", crate::limits::MAX_LABEL)]
+    Label,
+    /// Two classes have the same label.
+    #[error("two classes are called {0:?}")]
+    Duplicate(String),
+    /// No class has this label.
+    #[error("no class is called {0:?}")]
+    Unknown(String),
+    /// More classes than allowed.
+    #[error("{0} classes, at most {most} are allowed", most = crate::limits::MAX_CLASSES)]
+    TooMany(usize),
+    /// A list has another length than it must have.
+    #[error("{what}: {found} where {expected} are expected")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// A number is not finite or out of its range.
+    #[error("{0} is out of range")]
+    Range(&'static str),
+    /// The public and the secret part are of different models.
+    #[error("the public and the secret part do not belong together")]
+    Mismatch,
+}
+
+/// Why there is nothing to train on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// Too few classes.
+    #[error("there are {0} classes, at least 2 are needed")]
+    Classes(usize),
+    /// A class has too few recordings.
+    #[error("class {label:?} has {found} recordings, at least {needed} are needed")]
+    Recordings {
+        /// The class.
+        label: String,
+        /// Recordings in it that could be used.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+    },
+    /// All recordings are of one group, so that none can be tested by the others.
+    #[error("all recordings are of one group: nothing is left to test with")]
+    Groups(usize),
+    /// The classes do not differ, or the recordings within them don't.
+    #[error("the recordings are too much alike to learn from")]
+    Alike,
+    /// The model cannot be made or extended.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}

@@ -1,0 +1,224 @@
+//! How good a model is, by recordings that training did not see; and what its scores mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use crate::error::TrainError;
+use crate::params::LIMIT_DEVIATIONS;
+use crate::public::Calibration;
+use crate::standard::LARGEST;
+use crate::train::{Example, Head};
+
+/// Most trials whose scores are all kept for the calibration.
+const KEPT: usize = 1_000;
+/// Share of unknown recordings that the threshold may let through.
+const FALSE_ACCEPTS: f64 = 0.05;
+/// Bins of confidence for the calibration error.
+const CONFIDENCE_BINS: usize = 10;
+
+/// How often recordings of one class were taken for another: (true class, answer) to count; absent pairs are 0.
+pub type Confusion = BTreeMap<(usize, usize), u32>;
+
+/// What a cross-validation found. Shares are of `recordings`, 0 to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Recordings that were tested, each by a model that saw none of its group.
+    pub recordings: usize,
+    /// Share named right by the model before quantisation.
+    pub clear: f64,
+    /// Share named right by the integer scores.
+    pub quantised: f64,
+    /// Share with the right class among the three best integer scores.
+    pub top3: f64,
+    /// Share on which both give the same answer.
+    pub same: f64,
+    /// (`quantised`, `top3`) of every fold, in the order of the folds. For tracks, fold 0 trains on the second half
+    /// of every recording and tests on the first, fold 1 the other way round.
+    pub folds: Vec<(f64, f64)>,
+    /// Mean difference between stated probability and share of right answers.
+    pub calibration_error: f64,
+    /// Share whose best score reaches the threshold though their class was taken away.
+    pub false_accepts: f64,
+    /// Share whose best score does not reach the threshold though their class is there.
+    pub false_rejects: f64,
+    /// Answers of the integer scores.
+    pub confusion: Confusion,
+}
+
+/// One tested recording. Scores are in real units, as folds have different steps.
+#[derive(Debug, Clone)]
+pub(crate) struct Trial {
+    fold: usize,
+    class: usize,
+    clear: usize,
+    answer: usize,
+    /// Classes that score better than the true one.
+    better: usize,
+    best: f32,
+    /// The best score of another class than the true one.
+    best_other: f32,
+    /// All scores, of some trials.
+    scores: Option<Vec<f32>>,
+}
+
+/// Value of one unit of an integer score.
+pub(crate) fn unit(head: &Head) -> f32 {
+    head.secret.step() * LIMIT_DEVIATIONS / f32::from(LARGEST)
+}
+
+/// Tests every example that was asked and has a group by a model that saw none of that group, nor of the others of
+/// its fold.
+pub(crate) fn cross_validate(
+    examples: &[Example],
+    classes: usize,
+    folds: usize,
+) -> Result<Vec<Trial>, TrainError> {
+    let groups: BTreeSet<u32> = examples.iter().filter_map(|example| example.group).collect();
+    let folds = folds.min(groups.len());
+    if folds < 2 {
+        return Err(TrainError::Groups(folds));
+    }
+    let fold_of: BTreeMap<u32, usize> =
+        groups.into_iter().enumerate().map(|(index, group)| (group, index % folds)).collect();
+    let fold = |example: &Example| example.group.map(|group| fold_of[&group]);
+    let tested = examples.iter().filter(|example| example.asked && example.group.is_some()).count();
+    let stride = tested.div_ceil(KEPT).max(1);
+    let mut trials = Vec::with_capacity(tested);
+    for held_out in 0..folds {
+        let seen: Vec<&Example> =
+            examples.iter().filter(|example| fold(example).is_some_and(|fold| fold != held_out)).collect();
+        let asked: Vec<&Example> =
+            examples.iter().filter(|example| example.asked && fold(example) == Some(held_out)).collect();
+        let head = Head::train(&seen, classes)?;
+        trials.par_extend(
+            asked
+                .par_iter()
+                .enumerate()
+                .map(|(index, example)| trial(&head, example, held_out, index % stride == 0)),
+        );
+    }
+    Ok(trials)
+}
+
+fn trial(head: &Head, example: &Example, fold: usize, keep: bool) -> Trial {
+    let vector = head.standard.apply(&example.features);
+    let clear =
+        head.directions.iter().map(|direction| direction.iter().zip(&vector).map(|(a, b)| a * b).sum());
+    let clear = best(clear, |_| true).0;
+    let scores = head.secret.scores(&head.standard.quantise(&example.features)).expect("as many features");
+    let unit = unit(head);
+    let scores: Vec<f32> = scores.into_iter().map(|score| score as f32 * unit).collect();
+    let (answer, top) = best(scores.iter().copied(), |_| true);
+    let best_other = best(scores.iter().copied(), |class| class != example.class).1;
+    let own = scores[example.class];
+    let better =
+        scores.iter().enumerate().filter(|&(class, &score)| class != example.class && score > own).count();
+    Trial {
+        fold,
+        class: example.class,
+        clear,
+        answer,
+        better,
+        best: top,
+        best_other,
+        scores: keep.then_some(scores),
+    }
+}
+
+/// The first class with the greatest score among those allowed.
+fn best(scores: impl Iterator<Item = f32>, allowed: impl Fn(usize) -> bool) -> (usize, f32) {
+    let first = (0, f32::NEG_INFINITY);
+    scores
+        .enumerate()
+        .filter(|&(class, _)| allowed(class))
+        .fold(first, |best, next| if next.1 > best.1 { next } else { best })
+}
+
+/// The calibration for scores of this unit, and the report.
+pub(crate) fn calibrate(trials: &[Trial], unit: f32) -> (Calibration, Report) {
+    let share = |holds: &dyn Fn(&Trial) -> bool, among: &dyn Fn(&Trial) -> bool| {
+        let among: Vec<&Trial> = trials.iter().filter(|trial| among(trial)).collect();
+        among.iter().filter(|trial| holds(trial)).count() as f64 / among.len().max(1) as f64
+    };
+    let all = |_: &Trial| true;
+    let right = |trial: &Trial| trial.answer == trial.class;
+    let among_three = |trial: &Trial| trial.better < 3;
+    let threshold = (f64::from(threshold(trials)) / f64::from(unit)).ceil() as i32;
+    let accepted = |score: f32| f64::from(score) / f64::from(unit) >= f64::from(threshold);
+    let slope = slope(trials);
+    let folds = trials.iter().map(|trial| trial.fold + 1).max().unwrap_or(0);
+    let mut confusion = Confusion::new();
+    trials.iter().for_each(|trial| *confusion.entry((trial.class, trial.answer)).or_default() += 1);
+    let report = Report {
+        recordings: trials.len(),
+        clear: share(&|trial| trial.clear == trial.class, &all),
+        quantised: share(&right, &all),
+        top3: share(&among_three, &all),
+        same: share(&|trial| trial.clear == trial.answer, &all),
+        folds: (0..folds)
+            .map(|fold| {
+                let inside = |trial: &Trial| trial.fold == fold;
+                (share(&right, &inside), share(&among_three, &inside))
+            })
+            .collect(),
+        calibration_error: calibration_error(trials, slope),
+        false_accepts: share(&|trial| accepted(trial.best_other), &all),
+        false_rejects: share(&|trial| !accepted(trial.best), &all),
+        confusion,
+    };
+    let calibration = Calibration {
+        slope: slope * unit,
+        threshold,
+        false_accepts: report.false_accepts as f32,
+        false_rejects: report.false_rejects as f32,
+    };
+    (calibration, report)
+}
+
+/// The score that a share of [`FALSE_ACCEPTS`] of the recordings reaches once its class is taken away.
+fn threshold(trials: &[Trial]) -> f32 {
+    let mut others: Vec<f32> = trials.iter().map(|trial| trial.best_other).collect();
+    others.sort_by(f32::total_cmp);
+    let place = ((1.0 - FALSE_ACCEPTS) * others.len() as f64).ceil() as usize;
+    // Just above the last score that must not pass.
+    others.get(place.saturating_sub(1)).map_or(0.0, |score| score.next_up())
+}
+
+/// The slope (inverse temperature) under which the softmax gives the true classes the greatest likelihood: golden
+/// section search over its logarithm, as the likelihood has one maximum.
+fn slope(trials: &[Trial]) -> f32 {
+    let loss = |log_slope: f64| -> f64 {
+        let kept = trials.iter().filter_map(|trial| Some((trial, trial.scores.as_ref()?)));
+        kept.map(|(trial, scores)| -probabilities(scores, log_slope.exp())[trial.class].max(1e-30).ln()).sum()
+    };
+    let (mut low, mut high) = (1e-4f64.ln(), 1e4f64.ln());
+    let ratio = (5f64.sqrt() - 1.0) / 2.0;
+    for _ in 0..40 {
+        let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
+        if loss(left) < loss(right) { high = right } else { low = left }
+    }
+    ((low + high) / 2.0).exp() as f32
+}
+
+fn probabilities(scores: &[f32], slope: f64) -> Vec<f64> {
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let odds: Vec<f64> = scores.iter().map(|&score| (slope * f64::from(score - top)).exp()).collect();
+    let total: f64 = odds.iter().sum();
+    odds.into_iter().map(|odds| odds / total).collect()
+}
+
+/// Expected calibration error: over bins of stated probability, |right answers − stated|, weighted by count.
+fn calibration_error(trials: &[Trial], slope: f32) -> f64 {
+    let mut bins = [(0.0, 0.0); CONFIDENCE_BINS];
+    let mut count = 0usize;
+    for trial in trials {
+        let Some(scores) = &trial.scores else { continue };
+        let stated = probabilities(scores, f64::from(slope))[trial.answer];
+        let bin = &mut bins[((stated * CONFIDENCE_BINS as f64) as usize).min(CONFIDENCE_BINS - 1)];
+        bin.0 += stated;
+        bin.1 += f64::from(u8::from(trial.answer == trial.class));
+        count += 1;
+    }
+    bins.iter().map(|(stated, right)| f64::abs(stated - right)).sum::<f64>() / count.max(1) as f64
+}

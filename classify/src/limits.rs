@@ -1,0 +1,13 @@
+//! What a model may be at most.
+
+/// Version of the encoding of both parts, their first byte.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// Most classes in one model.
+pub const MAX_CLASSES: usize = 1 << 20;
+
+/// Most bytes in a model's name.
+pub const MAX_NAME: usize = 64;
+
+/// Most bytes in a class's label; what Linux allows for a path.
+pub const MAX_LABEL: usize = 4_096;

@@ -1,0 +1,223 @@
+//! The part of a model that clients hold: how to ask, and how to read the answer.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::describe::describe;
+use crate::encoding::{decode, encode};
+use crate::error::{FeatureError, ModelError};
+use crate::frames::Frames;
+use crate::limits::*;
+use crate::params::FEATURES_VERSION;
+use crate::standard::{FEATURES, Standard};
+
+/// What the classes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Groups of recordings: genres, speakers, machines.
+    Groups,
+    /// Single recordings, each a class of its own.
+    Tracks,
+}
+
+/// What a score means; fitted to recordings that training did not see.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Log-odds per unit of score: probabilities are the softmax of `slope * score`.
+    pub slope: f32,
+    /// The best score must reach this, or the answer is "none of these".
+    pub threshold: i32,
+    /// Share of recordings of unknown classes that reach the threshold all the same (0 to 1), as measured.
+    pub false_accepts: f32,
+    /// Share of recordings of known classes whose best score stays below it (0 to 1), as measured.
+    pub false_rejects: f32,
+}
+
+/// The public part of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Public {
+    name: String,
+    kind: Kind,
+    features_version: u16,
+    standard: Standard,
+    labels: Vec<String>,
+    calibration: Calibration,
+}
+
+/// One class in an answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranked {
+    /// Number of the class: its place in [`Public::labels`].
+    pub class: usize,
+    /// Its exact score.
+    pub score: i32,
+    /// Its probability, given that the recording is of one of the classes.
+    pub probability: f32,
+}
+
+/// The classes of one recording, best first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// All classes by falling score; ties by number.
+    pub ranked: Vec<Ranked>,
+    /// Whether the best score reaches the threshold; otherwise the recording is "none of these".
+    pub accepted: bool,
+}
+
+impl Public {
+    /// Puts a public part together.
+    ///
+    /// # Errors
+    /// Any [`ModelError`] but `Format`, `Malformed` and `Mismatch`.
+    pub fn new(
+        name: String,
+        kind: Kind,
+        standard: Standard,
+        labels: Vec<String>,
+        calibration: Calibration,
+    ) -> Result<Public, ModelError> {
+        Public { name, kind, features_version: FEATURES_VERSION, standard, labels, calibration }.checked()
+    }
+
+    fn checked(self) -> Result<Public, ModelError> {
+        if self.features_version != FEATURES_VERSION {
+            return Err(ModelError::FeaturesVersion { found: self.features_version });
+        }
+        if !is_text(&self.name, MAX_NAME) {
+            return Err(ModelError::Name);
+        }
+        self.standard.check()?;
+        self.calibration.check()?;
+        if self.labels.len() > MAX_CLASSES {
+            return Err(ModelError::TooMany(self.labels.len()));
+        }
+        let mut seen = HashSet::with_capacity(self.labels.len());
+        for label in &self.labels {
+            check_label(label)?;
+            if !seen.insert(label) {
+                return Err(ModelError::Duplicate(label.clone()));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The model's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its classes are.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Labels of the classes, in the order of their scores.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Features in a question.
+    pub fn features(&self) -> usize {
+        FEATURES
+    }
+
+    /// What its scores mean.
+    pub fn calibration(&self) -> Calibration {
+        self.calibration
+    }
+
+    /// The question about a recording (mono samples at 8 kHz): [`FEATURES`] numbers of at most 127.
+    ///
+    /// # Errors
+    /// Any [`FeatureError`].
+    pub fn question(&self, samples: &[f32]) -> Result<Vec<i8>, FeatureError> {
+        Ok(self.standard.quantise(&describe(Frames::analyse(samples)?.whole())))
+    }
+
+    /// Reads the scores of all classes. They may come from anywhere.
+    ///
+    /// # Errors
+    /// [`ModelError::Count`] unless there is one score per class.
+    pub fn verdict(&self, scores: &[i32]) -> Result<Verdict, ModelError> {
+        let (found, expected) = (scores.len(), self.labels.len());
+        if found != expected {
+            return Err(ModelError::Count { what: "scores", found, expected });
+        }
+        let probabilities = self.calibration.probabilities(scores);
+        let mut ranked: Vec<Ranked> = scores
+            .iter()
+            .zip(probabilities)
+            .enumerate()
+            .map(|(class, (&score, probability))| Ranked { class, score, probability })
+            .collect();
+        ranked.sort_by_key(|ranked| (std::cmp::Reverse(ranked.score), ranked.class));
+        let accepted = ranked.first().is_some_and(|best| best.score >= self.calibration.threshold);
+        Ok(Verdict { ranked, accepted })
+    }
+
+    /// A version byte and the fields in postcard's encoding.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// Reads what [`Public::encode`] wrote; the bytes may come from anywhere.
+    ///
+    /// # Errors
+    /// Any [`ModelError`] but `Mismatch`.
+    pub fn decode(bytes: &[u8]) -> Result<Public, ModelError> {
+        decode::<Public>(bytes)?.checked()
+    }
+
+    pub(crate) fn push_label(&mut self, label: String) -> Result<(), ModelError> {
+        check_label(&label)?;
+        if self.labels.contains(&label) {
+            return Err(ModelError::Duplicate(label));
+        }
+        if self.labels.len() == MAX_CLASSES {
+            return Err(ModelError::TooMany(MAX_CLASSES + 1));
+        }
+        self.labels.push(label);
+        Ok(())
+    }
+
+    pub(crate) fn remove_label(&mut self, label: &str) -> Result<usize, ModelError> {
+        let class = self.labels.iter().position(|known| known == label);
+        let class = class.ok_or_else(|| ModelError::Unknown(label.to_owned()))?;
+        self.labels.remove(class);
+        Ok(class)
+    }
+
+    pub(crate) fn standard(&self) -> &Standard {
+        &self.standard
+    }
+}
+
+impl Calibration {
+    /// Softmax of the scores under the slope.
+    pub fn probabilities(&self, scores: &[i32]) -> Vec<f32> {
+        let best = scores.iter().copied().max().unwrap_or(0);
+        let odds = |score: i32| (f64::from(self.slope) * (f64::from(score) - f64::from(best))).exp();
+        let total: f64 = scores.iter().map(|&score| odds(score)).sum();
+        scores.iter().map(|&score| (odds(score) / total) as f32).collect()
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        let share = 0.0..=1.0;
+        if !(self.slope.is_finite() && self.slope >= 0.0) {
+            return Err(ModelError::Range("slope"));
+        }
+        if !share.contains(&self.false_accepts) || !share.contains(&self.false_rejects) {
+            return Err(ModelError::Range("rate"));
+        }
+        Ok(())
+    }
+}
+
+fn check_label(label: &str) -> Result<(), ModelError> {
+    if is_text(label, MAX_LABEL) { Ok(()) } else { Err(ModelError::Label) }
+}
+
+fn is_text(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && !text.chars().any(char::is_control)
+}

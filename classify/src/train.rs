@@ -1,0 +1,137 @@
+//! Recordings to examples, examples to a model.
+
+use nalgebra::DVector;
+use rayon::prelude::*;
+
+use crate::augment::{add_noise, training_noise};
+use crate::describe::describe;
+use crate::error::{FeatureError, TrainError};
+use crate::evaluate::{Report, calibrate, cross_validate, unit};
+use crate::frames::Frames;
+use crate::lda::{Spread, class_means};
+use crate::model::Model;
+use crate::public::{Kind, Public};
+use crate::secret::Secret;
+use crate::standard::Standard;
+
+/// Length of the windows that training cuts out of a recording besides the whole, in seconds.
+const WINDOW_SECONDS: f64 = 5.0;
+/// Most windows of one stretch.
+const MAX_WINDOWS: usize = 12;
+/// Folds of a cross-validation over groups.
+const FOLDS: usize = 5;
+
+/// One vector to learn from or to be tested with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// Number of its class.
+    pub class: usize,
+    /// What must not be on both sides of a test: a speaker, a song; for [`Kind::Tracks`] the half of the recording.
+    /// Without one it is used for the final model only.
+    pub group: Option<u32>,
+    /// Whether it looks like a question (and not like a window or a noisy copy made for training).
+    pub asked: bool,
+    /// Its raw features.
+    pub features: Vec<f32>,
+}
+
+/// Examples of one recording of a group: the whole, windows of it, and noisy copies.
+///
+/// # Errors
+/// Any [`FeatureError`].
+pub fn examples_of_group(samples: &[f32], class: usize, group: u32) -> Result<Vec<Example>, FeatureError> {
+    let frames = Frames::analyse(samples)?;
+    let example = |asked, features| Example { class, group: Some(group), asked, features };
+    let mut examples = vec![example(true, describe(frames.whole()))];
+    examples.extend(windows(&frames, 0.0, frames.seconds(), 1).map(|features| example(false, features)));
+    for (level, seed) in training_noise(u64::from(group)) {
+        let noisy = Frames::analyse(&add_noise(samples, level, seed))?;
+        examples.push(example(false, describe(noisy.whole())));
+    }
+    Ok(examples)
+}
+
+/// Examples of a recording that is a class of its own: its two halves (each a group), windows, and noisy copies.
+///
+/// # Errors
+/// Any [`FeatureError`].
+pub fn examples_of_track(samples: &[f32], class: usize) -> Result<Vec<Example>, FeatureError> {
+    let frames = Frames::analyse(samples)?;
+    let example = |group, asked, features| Example { class, group, asked, features };
+    let mut examples = vec![example(None, true, describe(frames.whole()))];
+    let half = frames.seconds() / 2.0;
+    let noisy: Vec<Frames> = training_noise(class as u64)
+        .map(|(level, seed)| Frames::analyse(&add_noise(samples, level, seed)))
+        .collect::<Result<_, _>>()?;
+    for (group, start) in [(0, 0.0), (1, half)] {
+        examples.push(example(Some(group), true, describe(frames.stretch(start, half))));
+        examples
+            .extend(windows(&frames, start, half, 2).map(|features| example(Some(group), false, features)));
+        let copies = noisy.iter().map(|noisy| describe(noisy.stretch(start, half)));
+        examples.extend(copies.map(|features| example(Some(group), false, features)));
+    }
+    examples.extend(noisy.iter().map(|noisy| example(None, false, describe(noisy.whole()))));
+    Ok(examples)
+}
+
+/// Raw features of evenly spaced windows of a stretch that is longer than they are; `overlap` of them cover any place.
+fn windows(frames: &Frames, start: f64, length: f64, overlap: usize) -> impl Iterator<Item = Vec<f32>> {
+    let count = ((length / WINDOW_SECONDS).ceil() as usize * overlap).clamp(2, MAX_WINDOWS);
+    let count = if length > 1.1 * WINDOW_SECONDS { count } else { 0 };
+    let step = (length - WINDOW_SECONDS) / count.saturating_sub(1).max(1) as f64;
+    (0..count).map(move |window| describe(frames.stretch(start + step * window as f64, WINDOW_SECONDS)))
+}
+
+/// Trains a model on the examples of `labels.len()` classes and measures it.
+///
+/// # Errors
+/// Any [`TrainError`].
+pub fn train(
+    name: &str,
+    kind: Kind,
+    labels: Vec<String>,
+    examples: &[Example],
+) -> Result<(Model, Report), TrainError> {
+    if labels.len() < 2 {
+        return Err(TrainError::Classes(labels.len()));
+    }
+    let needed = if kind == Kind::Tracks { 1 } else { 2 };
+    for (class, label) in labels.iter().enumerate() {
+        let found = examples.iter().filter(|example| example.class == class && example.asked).count();
+        if found < needed {
+            return Err(TrainError::Recordings { label: label.clone(), found, needed });
+        }
+    }
+    let all: Vec<&Example> = examples.iter().collect();
+    let head = Head::train(&all, labels.len())?;
+    let trials = cross_validate(examples, labels.len(), FOLDS)?;
+    let (calibration, report) = calibrate(&trials, unit(&head));
+    let public = Public::new(name.to_owned(), kind, head.standard, labels, calibration)?;
+    Ok((Model::new(public, head.secret)?, report))
+}
+
+/// What a fold trains: the model without names.
+pub(crate) struct Head {
+    pub(crate) standard: Standard,
+    pub(crate) secret: Secret,
+    /// The weights before quantisation, class after class.
+    pub(crate) directions: Vec<Vec<f32>>,
+}
+
+impl Head {
+    pub(crate) fn train(examples: &[&Example], classes: usize) -> Result<Head, TrainError> {
+        let raw: Vec<&[f32]> = examples.iter().map(|example| example.features.as_slice()).collect();
+        let standard = Standard::measure(&raw);
+        let vectors: Vec<Vec<f32>> = raw.par_iter().map(|raw| standard.apply(raw)).collect();
+        let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+        let class_of: Vec<usize> = examples.iter().map(|example| example.class).collect();
+        let spread = Spread::new(&vectors, &class_of, classes).ok_or(TrainError::Alike)?;
+        let means: Vec<DVector<f64>> = class_means(&vectors, &class_of, classes)
+            .into_iter()
+            .map(|mean| mean.unwrap_or_else(|| spread.centre()))
+            .collect();
+        let directions: Vec<Vec<f32>> = means.par_iter().map(|mean| spread.direction(mean)).collect();
+        let secret = Secret::new(spread, &directions)?;
+        Ok(Head { standard, secret, directions })
+    }
+}
