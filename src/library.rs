@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use db::{Added, Database, EncodeReport, ModelSummary, NewTrack, Stats, StoredToken, StoredTrack};
+use db::{Added, Database, EncodeReport, ModelSummary, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use fingerprint::Settings;
 use server::admin::{AdminClient, Description};
 
@@ -170,6 +170,25 @@ impl Library {
         match self {
             Library::Local(database) => Ok(database.remove_token(name)?),
             Library::Daemon(client) => Ok(client.remove_token(name)?),
+        }
+    }
+
+    /// Keeps a model in the place of the one of its name, if there is one.
+    pub fn put_model(&self, model: NewModel) -> Result<()> {
+        match self {
+            Library::Local(database) => Ok(database.put_model(model)?),
+            Library::Daemon(client) => Ok(client.put_model(model)?),
+        }
+    }
+
+    /// The model of this name.
+    pub fn model(&self, name: &str) -> Result<Option<NewModel>> {
+        match self {
+            Library::Local(database) => {
+                let mut sound = database.models()?.sound.into_iter();
+                Ok(sound.find(|stored| stored.model.name == name).map(|stored| stored.model))
+            }
+            Library::Daemon(client) => Ok(client.model(name)?),
         }
     }
 

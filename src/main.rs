@@ -21,8 +21,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use cli::Command;
 use commands::{
-    check, completions, config, demo, identity, index, inspect, man, model, monitor as monitor_command,
-    query, serve, token, tracks,
+    check, classify, completions, config, demo, identity, index, inspect, man, model,
+    monitor as monitor_command, query, serve, token, tracks, train,
 };
 
 /// As grep: 0 found, 1 not found, 2 error.
@@ -57,6 +57,8 @@ fn run() -> Result<ExitCode> {
         Command::Identity(args) => identity::run(&args),
         Command::Token(command) => token::run(&command),
         Command::Model(command) => model::run(&command),
+        Command::Train(args) => train::run(&args),
+        Command::Classify(args) => classify::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Config(command) => config::run(&command, cli.config.as_deref(), &files),
         Command::Completions(args) => completions::run(&args),

@@ -8,6 +8,7 @@ mod operator;
 mod parse;
 mod serve;
 mod settings;
+pub mod sound;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 pub use inspect::InspectArgs;
 use model::ModelCommand;
 pub use monitor::MonitorArgs;
+use sound::{ClassifyArgs, TrainArgs};
 
 pub use file::{Files, check, paths, user_file};
 pub use operator::{CompletionsArgs, ConfigCommand, ConfigInitArgs, ConfigShowArgs, ManArgs};
@@ -95,6 +97,12 @@ Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must
     /// List or remove the models that `classify` asks
     #[command(subcommand, after_help = "Example: psi-shazam model list")]
     Model(ModelCommand),
+    /// Learn from recordings what classes of them sound like
+    #[command(after_help = sound::TRAIN_HELP)]
+    Train(TrainArgs),
+    /// Tell what recordings sound like, by a model of a server that does not hear them
+    #[command(after_help = sound::CLASSIFY_HELP)]
+    Classify(ClassifyArgs),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
@@ -147,6 +155,10 @@ pub struct QueryArgs {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub whom: WhomArgs,
+    /// Also ask this model, of `train --tracks`; its answer is shown where there is no match, as a weaker one. Both are
+    /// asked always, so that the server does not see which was needed
+    #[arg(long, value_name = "MODEL")]
+    pub also_by_sound: Option<String>,
     /// How many candidates to list
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub top: u16,

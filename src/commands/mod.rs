@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod check;
+pub mod classify;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -14,3 +15,4 @@ pub mod query;
 pub mod serve;
 pub mod token;
 pub mod tracks;
+pub mod train;

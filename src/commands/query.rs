@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use server::{Config, Daemon};
 
 use crate::cli::{self, QueryArgs, WhomArgs};
-use crate::commands::token;
+use crate::commands::{classify, token};
 use crate::library::Library;
 use crate::output::stages::{self, Stages};
 use crate::output::{self, FileAnswer, FileError};
@@ -162,7 +162,7 @@ async fn ask(
         Some(connection) => connection,
         none => none.insert(connect(&args.whom, &args.database.db).await?),
     };
-    let answer = identify_watched(client, file, heard.clone(), args.top.into(), stages).await;
+    let answer = both(client, args, file, heard.clone(), stages).await;
     let broke = |error: &anyhow::Error| {
         error.downcast_ref::<client::Error>().is_some_and(client::Error::is_of_connection)
     };
@@ -173,10 +173,30 @@ async fn ask(
                 return Ok(Err(error));
             }
             let (client, _) = connection.insert(connect(&args.whom, &args.database.db).await?);
-            Ok(identify_watched(client, file, heard, args.top.into(), stages).await)
+            Ok(both(client, args, file, heard, stages).await)
         }
         answer => Ok(answer),
     }
+}
+
+/// The match, and what a model says of the sound, where one is to be asked: always both, whatever the first one was.
+async fn both(
+    client: &mut Client,
+    args: &QueryArgs,
+    file: &Path,
+    heard: Heard,
+    stages: &Stages,
+) -> Result<FileAnswer> {
+    let recording = heard.recording.clone();
+    let mut answer = identify_watched(client, file, heard, args.top.into(), stages).await?;
+    if let Some(model) = &args.also_by_sound {
+        stages.begin("asking a model about the sound");
+        let sound = classify::ask(client, model, &recording, 1, classify::of_tracks).await?;
+        let ms = sound.milliseconds;
+        stages.passed("sound", ms.features + ms.encrypt + ms.server + ms.decrypt, &sound.model);
+        answer.by_sound = Some(sound);
+    }
+    Ok(answer)
 }
 
 fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {

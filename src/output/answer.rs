@@ -4,6 +4,8 @@ use client::{Answer, Bytes};
 use fingerprint::{Match, Track};
 use serde::Serialize;
 
+use crate::commands::classify::SoundAnswer;
+
 /// Time of the stages of one query, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Milliseconds {
@@ -79,6 +81,9 @@ pub struct FileAnswer {
     pub hashes: Hashes,
     pub bytes: JsonBytes,
     pub milliseconds: Milliseconds,
+    /// What a model of tracks says, where it was asked, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_sound: Option<SoundAnswer>,
 }
 
 impl FileAnswer {
@@ -105,6 +110,7 @@ impl FileAnswer {
                 vote: tenth(stages.vote),
                 total: tenth(decode + fingerprint + private),
             },
+            by_sound: None,
         }
     }
 }
@@ -116,7 +122,8 @@ pub struct FileError {
     pub error: String,
 }
 
-fn tenth(milliseconds: f64) -> f64 {
+/// Rounded to a tenth.
+pub fn tenth(milliseconds: f64) -> f64 {
     (milliseconds * 10.0).round() / 10.0
 }
 
@@ -142,6 +149,7 @@ mod tests {
             hashes: Hashes { found: 2, asked: 1 },
             bytes: JsonBytes { sent: 1, received: 2, setup_received: 3 },
             milliseconds: Milliseconds::default(),
+            by_sound: None,
         };
         let json = serde_json::to_value(&answer).unwrap();
         assert!(json["match"].is_null());

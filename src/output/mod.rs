@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::advice;
 
-pub use answer::{FileAnswer, FileError, JsonMatch};
+pub use answer::{FileAnswer, FileError, JsonBytes, JsonMatch, tenth};
 pub use told::{print_answer, show_answer};
 
 /// One object on one line.

@@ -15,7 +15,12 @@ pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
             let place = position(best.offset_seconds);
             writeln!(out, "  starts at {place}   score {:.0}   {}", best.score, certainty(best.confidence))?;
         }
-        None => writeln!(out, "  no match")?,
+        None => {
+            writeln!(out, "  no match")?;
+            if let Some(guess) = guess(answer) {
+                writeln!(out, "  {guess}")?;
+            }
+        }
     }
     if top > 1 {
         for (rank, candidate) in answer.candidates.iter().enumerate() {
@@ -35,6 +40,18 @@ pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
         "\n  {:.0} ms: decode {:.0}, fingerprint {:.0}, OPRF {:.0}, encrypt {:.0}, server {:.0}, decrypt {:.0}, vote {:.0}",
         ms.total, ms.decode, ms.fingerprint, ms.oprf, ms.encrypt, ms.server, ms.decrypt, ms.vote
     )
+}
+
+/// What the sound alone says, which is less.
+fn guess(answer: &FileAnswer) -> Option<String> {
+    let sound = answer.by_sound.as_ref()?;
+    let best = sound.classes.first().filter(|_| !sound.none_of_these);
+    Some(match best {
+        Some(best) => {
+            format!("by its sound perhaps {} ({:.0}%)", plain(&best.label), 100.0 * best.probability)
+        }
+        None => "nor does it sound like a track of the model".to_owned(),
+    })
 }
 
 /// The answer in a terminal, after its stages.
@@ -63,6 +80,9 @@ pub fn show_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
                     fingerprint::THRESHOLD
                 )?,
                 None => writeln!(out, "    Nothing there has anything in common with it.")?,
+            }
+            if let Some(guess) = guess(answer) {
+                writeln!(out, "    {guess}")?;
             }
         }
     }

@@ -9,6 +9,7 @@
 
 mod canvas;
 mod colour;
+pub mod confusion;
 mod margins;
 mod spectrogram;
 mod voting;

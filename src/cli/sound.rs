@@ -1,0 +1,61 @@
+//! Arguments of `train` and `classify`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{DatabaseArgs, WhomArgs};
+
+pub const TRAIN_HELP: &str = "\
+Examples:
+  psi-shazam train ./genres --model genres             genres/jazz/a.mp3, genres/rock/b.mp3, ...: a class for each folder
+  psi-shazam train ./voices --model voices             voices/anna/tuesday/1.wav: recordings of one folder below a
+                                                       class are tested together, never by each other
+  psi-shazam train ./songs --model songs --tracks      every file is a class of its own
+  psi-shazam train ./more --model genres --add         further classes; the others stay as they are
+
+What is told of the model is measured: every recording is classified by a model that did not learn from it.";
+
+pub const CLASSIFY_HELP: &str = "\
+Examples:
+  psi-shazam classify heard.m4a --model genres                              by the local database's model
+  psi-shazam classify *.wav --model voices --server voices.example --json
+
+Exit code: 0 if every recording is of a class, 1 if some is of none, 2 after an error.";
+
+#[derive(Args)]
+pub struct TrainArgs {
+    /// A folder with a folder for each class; with --tracks, of files
+    pub folder: PathBuf,
+    /// What the model is called; one of this name is replaced
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+    /// Every file is a class of its own, also known by parts that were not heard in training
+    #[arg(long)]
+    pub tracks: bool,
+    /// Add classes to the model that is there; those that it has stay as they are
+    #[arg(long)]
+    pub add: bool,
+    /// Draw which classes are taken for which into this file (PNG)
+    #[arg(long, value_name = "FILE", conflicts_with = "add")]
+    pub confusion: Option<PathBuf>,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+#[derive(Args)]
+pub struct ClassifyArgs {
+    /// Recordings; `-` reads one from standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The model to ask
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+    /// How many classes to list
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub top: u16,
+    #[command(flatten)]
+    pub whom: WhomArgs,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
