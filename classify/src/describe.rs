@@ -179,3 +179,73 @@ fn modulation(mel: &DMatrix<f32>, out: &mut Vec<f32>) {
         out.extend(powers.iter().map(|power| (power * scale + 1e-4).ln()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Frames;
+    use crate::testing::{librosa, tune};
+
+    fn described(samples: &[f32]) -> Vec<f32> {
+        describe(Frames::analyse(samples).unwrap().whole())
+    }
+
+    /// The features of one family.
+    fn family<'a>(features: &'a [f32], name: &str) -> &'a [f32] {
+        let index = FAMILIES.iter().position(|family| family.0 == name).unwrap();
+        let start: usize = FAMILIES[..index].iter().map(|family| family.1).sum();
+        &features[start..start + FAMILIES[index].1]
+    }
+
+    #[test]
+    fn cepstra_are_librosas() {
+        let vectors = librosa(include_str!("../vectors/mel_spectrogram.txt"));
+        for (powers, theirs) in vectors[..3].iter().zip(&vectors[3..]) {
+            let levels = DMatrix::from_iterator(MEL_BANDS, 1, powers.iter().map(|power| (power + 1e-6).ln()));
+            for (ours, theirs) in mfcc(&levels).iter().zip(theirs) {
+                assert!((ours - theirs).abs() < 2e-3, "{ours} {theirs}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_length_gives_as_many_finite_numbers() {
+        let samples = tune(220.0, 3.0, 9.0, 1);
+        for length in [8_000, 8_001, 12_345, 40_000, 72_000] {
+            let features = described(&samples[..length]);
+            assert_eq!(features.len(), RAW_FEATURES);
+            assert!(features.iter().all(|feature| feature.is_finite()), "{length} samples");
+        }
+        let frames = Frames::analyse(&samples).unwrap();
+        let one = describe(frames.stretch(5.0, 0.0));
+        assert!(one.len() == RAW_FEATURES && one.iter().all(|feature| feature.is_finite()));
+    }
+
+    #[test]
+    fn the_level_does_not_matter() {
+        let loud = tune(330.0, 2.0, 5.0, 3);
+        let quiet: Vec<f32> = loud.iter().map(|sample| sample * 0.01).collect();
+        for (loud, quiet) in described(&loud).iter().zip(described(&quiet)) {
+            assert!((loud - quiet).abs() < 1e-2, "{loud} {quiet}");
+        }
+    }
+
+    #[test]
+    fn beats_are_in_their_modulation_band() {
+        // 4 beats a second are 16.4 bins of 1 / 4.1 s: the band from 15 to 19.
+        let features = described(&tune(500.0, 4.0, 10.0, 1));
+        let low =
+            &family(&features, "modulation")[MODULATION_EDGES.len() - 1..][..MODULATION_EDGES.len() - 1];
+        let loudest = (0..low.len()).max_by(|&a, &b| low[a].total_cmp(&low[b])).unwrap();
+        assert_eq!(MODULATION_EDGES[loudest], 15, "{low:?}");
+    }
+
+    #[test]
+    fn a_note_stands_out_at_its_pitch() {
+        let features = described(&tune(440.0, 0.0, 4.0, 1));
+        let salience = family(&features, "pitch salience");
+        let most = (0..PITCHES).max_by(|&a, &b| salience[a].total_cmp(&salience[b])).unwrap();
+        let octaves = (most as i32 - 2 * PITCHES_PER_OCTAVE as i32).rem_euclid(PITCHES_PER_OCTAVE as i32);
+        assert!([0, 8].contains(&octaves), "pitch {most}"); // the note, or the major third of the chord
+    }
+}

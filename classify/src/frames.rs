@@ -104,8 +104,13 @@ impl Analysis {
         Analysis { window, hop, transform: RealFftPlanner::new().plan_fft_forward(length), bank }
     }
 
-    /// Log-powers of every whole window; of one padded with zeros where the recording is shorter than that.
+    /// Natural logarithms of the powers.
     fn run(&self, samples: &[f32]) -> DMatrix<f32> {
+        self.powers(samples).map(|power| (power + POWER_FLOOR).ln())
+    }
+
+    /// Powers of every whole window; of one padded with zeros where the recording is shorter than that.
+    fn powers(&self, samples: &[f32]) -> DMatrix<f32> {
         let length = self.window.len();
         let count = 1 + samples.len().saturating_sub(length) / self.hop;
         let mut out = DMatrix::zeros(self.bank.len(), count);
@@ -123,8 +128,79 @@ impl Analysis {
                 .expect("lengths come from the transform itself");
             powers.iter_mut().zip(&spectrum).for_each(|(power, bin)| *power = bin.norm_sqr());
             self.bank.apply(&powers, column.as_mut_slice());
-            column.apply(|power| *power = (*power + POWER_FLOOR).ln());
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{librosa, tune};
+
+    #[test]
+    fn the_mel_spectrogram_is_librosas() {
+        let samples: Vec<f32> = (0..1_536)
+            .map(|n| {
+                let t = f64::from(n) / 8_000.0;
+                let tone = |hz: f64, phase: f64| (std::f64::consts::TAU * hz * t + phase).sin();
+                let grain = f64::from(n * 7_919 % 101) / 50.0 - 1.0;
+                (0.5 * tone(440.0, 0.0) + 0.25 * tone(1_500.0, f64::from(n * n) * 1e-4) + 0.01 * grain) as f32
+            })
+            .collect();
+        let analysis = Analysis::new(SHORT_WINDOW, SHORT_HOP, mel_bank(SHORT_WINDOW, MEL_BANDS));
+        let ours = analysis.powers(&samples);
+        assert_eq!(ours.ncols(), 9);
+        let energy = 0.375 * SHORT_WINDOW as f32; // of Hann's window, which librosa does not divide by
+        for (frame, theirs) in
+            [0, 4, 8].into_iter().zip(librosa(include_str!("../vectors/mel_spectrogram.txt")))
+        {
+            for (ours, theirs) in ours.column(frame).iter().zip(theirs) {
+                let ours = ours * energy;
+                assert!((ours - theirs).abs() < 1e-3 * theirs.abs() + 1e-6, "frame {frame}: {ours} {theirs}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_features_without_sound() {
+        assert_eq!(Frames::analyse(&[0.0; 16_000]), Err(FeatureError::Silent));
+        assert_eq!(Frames::analyse(&[0.7; 16_000]), Err(FeatureError::Silent));
+        assert_eq!(Frames::analyse(&[]), Err(FeatureError::TooShort { seconds: 0.0 }));
+        assert_eq!(
+            Frames::analyse(&[0.5; 7_999]),
+            Err(FeatureError::TooShort { seconds: 7_999.0 / 8_000.0 })
+        );
+        let mut samples = tune(300.0, 2.0, 2.0, 1);
+        samples[77] = f32::NAN;
+        assert_eq!(Frames::analyse(&samples), Err(FeatureError::NotFinite));
+        samples[77] = f32::MAX;
+        assert!(Frames::analyse(&samples).is_ok());
+    }
+
+    #[test]
+    fn a_tone_is_in_its_bands() {
+        let frames = Frames::analyse(&tune(440.0, 0.0, 3.0, 1)).unwrap();
+        assert_eq!(frames.pitch.column_mean().imax(), 2 * PITCHES_PER_OCTAVE);
+        let band = frames.mel.column_mean().imax() as f64;
+        let expected =
+            crate::mel::hz_to_mel(440.0) / crate::mel::hz_to_mel(NYQUIST_HZ) * (MEL_BANDS + 1) as f64 - 1.0;
+        assert!((band - expected).abs() <= 1.0, "{band} {expected}");
+    }
+
+    #[test]
+    fn a_stretch_stays_inside() {
+        let frames = Frames::analyse(&tune(440.0, 2.0, 10.0, 1)).unwrap();
+        assert!((frames.seconds() - 10.0).abs() < 0.1);
+        let stretch = frames.stretch(4.0, 2.0);
+        assert_eq!((stretch.mel.ncols(), stretch.pitch.ncols()), (125, 16));
+        let past = frames.stretch(50.0, 2.0);
+        assert_eq!((past.mel.ncols(), past.pitch.ncols()), (1, 1));
+    }
+
+    #[test]
+    fn only_the_first_minute_counts() {
+        let long = tune(440.0, 2.0, 70.0, 1);
+        assert_eq!(Frames::analyse(&long).unwrap(), Frames::analyse(&long[..480_000]).unwrap());
     }
 }

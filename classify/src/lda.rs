@@ -129,3 +129,38 @@ pub(crate) fn class_means(
     }
     sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / count as f64)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directions_are_those_of_the_definition() {
+        // Two classes of three points in the plane, by hand: W = sum of squares about the means / (6 - 2).
+        let points: [[f32; 2]; 6] =
+            [[1.0, 0.0], [3.0, 1.0], [2.0, 2.0], [-2.0, -1.0], [-1.0, 1.0], [-3.0, -3.0]];
+        let vectors: Vec<&[f32]> = points.iter().map(|point| point.as_slice()).collect();
+        let class_of = [0, 0, 0, 1, 1, 1];
+        let spread = Spread::new(&vectors, &class_of, 2).unwrap();
+        let (a, b) = (SHRINKAGE, 1.0 - SHRINKAGE);
+        let within = [[4.0 / 4.0, 5.0 / 4.0], [5.0 / 4.0, 10.0 / 4.0]];
+        let scale = (within[0][0] + within[1][1]) / 2.0;
+        let w = [
+            [b * within[0][0] + a * scale, b * within[0][1]],
+            [b * within[1][0], b * within[1][1] + a * scale],
+        ];
+        let (m, determinant) = ([2.0, 1.0], w[0][0] * w[1][1] - w[0][1] * w[1][0]);
+        let raw = [
+            (w[1][1] * m[0] - w[0][1] * m[1]) / determinant,
+            (w[0][0] * m[1] - w[1][0] * m[0]) / determinant,
+        ];
+        let length = f64::sqrt(raw[0] * m[0] + raw[1] * m[1]);
+        let means = class_means(&vectors, &class_of, 2);
+        let direction = spread.direction(means[0].as_ref().unwrap());
+        for (ours, theirs) in direction.iter().zip(raw) {
+            assert!((f64::from(*ours) - theirs / length).abs() < 1e-5, "{ours} {}", theirs / length);
+        }
+        assert!(spread.check(2).is_ok() && spread.check(3).is_err());
+        assert_eq!(spread.direction(&spread.centre()), [0.0, 0.0]);
+    }
+}

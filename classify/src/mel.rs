@@ -36,3 +36,38 @@ pub fn mel_bank(window: usize, bands: usize) -> Bank {
         })
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{MEL_BANDS, SHORT_WINDOW};
+    use crate::testing::librosa;
+
+    #[test]
+    fn the_scale_is_librosas() {
+        let pairs =
+            [(0.0, 0.0), (440.0, 6.6), (1_000.0, 15.0), (3_000.0, 30.979_401_99), (4_000.0, 35.163_760_31)];
+        for (hz, mel) in pairs {
+            assert!((hz_to_mel(hz) - mel).abs() < 1e-7, "{hz} Hz");
+            assert!((mel_to_hz(mel) - hz).abs() < 1e-5, "{mel} mel");
+        }
+    }
+
+    #[test]
+    fn the_bank_is_librosas() {
+        let (bank, bins) = (mel_bank(SHORT_WINDOW, MEL_BANDS), SHORT_WINDOW / 2 + 1);
+        let vectors = librosa(include_str!("../vectors/mel_bank.txt"));
+        assert_eq!((bank.len(), vectors.len()), (MEL_BANDS, MEL_BANDS));
+        for bin in 0..bins {
+            let mut powers = vec![0.0; bins];
+            powers[bin] = 1.0;
+            let mut ours = vec![0.0; MEL_BANDS];
+            bank.apply(&powers, &mut ours);
+            for (ours, line) in ours.iter().zip(&vectors) {
+                let place = bin.checked_sub(line[0] as usize).map(|offset| offset + 1);
+                let theirs = place.and_then(|place| line.get(place)).copied().unwrap_or(0.0);
+                assert!((ours - theirs).abs() < 1e-8, "bin {bin}: {ours} {theirs}");
+            }
+        }
+    }
+}

@@ -68,3 +68,109 @@ impl Model {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::NOISE_LEVELS;
+    use crate::testing::{track, tune_of, tunes};
+    use crate::{Calibration, FEATURES, Kind, add_noise};
+
+    fn answer(model: &Model, samples: &[f32]) -> String {
+        let question = model.public().question(samples).unwrap();
+        let verdict = model.public().verdict(&model.secret().scores(&question).unwrap()).unwrap();
+        model.public().labels()[verdict.ranked[0].class].clone()
+    }
+
+    #[test]
+    fn names_what_it_was_trained_on_through_noise() {
+        let (model, report) = tunes(5);
+        for number in 0..5 {
+            let heard = add_noise(&tune_of(number), NOISE_LEVELS[1], 1 << 40);
+            assert_eq!(answer(&model, &heard), format!("tune {number}"));
+        }
+        assert_eq!(report.recordings, 10);
+        assert!(report.quantised >= 0.9 && report.same >= 0.9, "{report:?}");
+        assert_eq!(report.confusion.values().sum::<u32>(), 10);
+    }
+
+    #[test]
+    fn a_class_comes_and_goes_and_the_others_stay() {
+        let (before, _) = tunes(4);
+        let mut model = before.clone();
+        model.add_class("another", &track(6)).unwrap();
+        assert_eq!(answer(&model, &tune_of(6)), "another");
+        for class in 0..4 {
+            assert_eq!(model.secret().weights(class), before.secret().weights(class));
+        }
+        assert_eq!(model.secret().weights(5), None);
+        let twice = model.add_class("another", &track(6)).unwrap_err();
+        assert_eq!(twice, TrainError::Model(ModelError::Duplicate("another".to_owned())));
+        assert!(matches!(model.add_class("nothing", &[]), Err(TrainError::Recordings { found: 0, .. })));
+        model.remove_class("tune 1").unwrap();
+        assert_eq!(model.secret().weights(1), before.secret().weights(2));
+        assert_eq!(answer(&model, &tune_of(2)), "tune 2");
+        assert_eq!(answer(&model, &tune_of(6)), "another");
+        assert_eq!(model.remove_class("tune 1"), Err(ModelError::Unknown("tune 1".to_owned())));
+        model.remove_class("another").unwrap();
+        assert_eq!((model.public().labels().len(), model.secret().classes()), (3, 3));
+    }
+
+    #[test]
+    fn five_thousand_classes() {
+        let (mut model, _) = tunes(2);
+        let vectors = track(3);
+        let mut further = vectors[0].clone();
+        for class in 2..5_000usize {
+            // Each away from the tune's features in a direction of its own.
+            for (place, feature) in further.features.iter_mut().enumerate() {
+                let sign =
+                    if (class.wrapping_mul(2_654_435_761) >> (place % 32)) & 1 == 0 { 1.0 } else { -1.0 };
+                *feature = vectors[0].features[place] + sign * 0.1 * ((class * (place + 1)) % 17) as f32;
+            }
+            if class < 40 {
+                model.add_class(&format!("class {class}"), std::slice::from_ref(&further)).unwrap();
+            } else {
+                let copy = model.secret().weights(2 + class % 30).unwrap().to_vec();
+                model.secret.push_weights(&copy);
+                model.public.push_label(format!("class {class}")).unwrap();
+            }
+        }
+        let question = model.public().question(&tune_of(0)).unwrap();
+        let scores = model.secret().scores(&question).unwrap();
+        let verdict = model.public().verdict(&scores).unwrap();
+        assert_eq!((verdict.ranked.len(), verdict.ranked[0].class), (5_000, 0));
+        let sum: f32 = verdict.ranked.iter().map(|ranked| ranked.probability).sum();
+        assert!((sum - 1.0).abs() < 1e-3, "{sum}");
+        let public = Public::decode(&model.public().encode()).unwrap();
+        let secret = Secret::decode(&model.secret().encode()).unwrap();
+        assert_eq!(Model::new(public, secret).unwrap(), model);
+    }
+
+    #[test]
+    fn parts_of_different_models_are_refused() {
+        let ((two, _), (three, _)) = (tunes(2), tunes(3));
+        let (public, _) = two.into_parts();
+        let (_, secret) = three.into_parts();
+        assert_eq!(Model::new(public, secret), Err(ModelError::Mismatch));
+    }
+
+    #[test]
+    fn wrong_names_are_refused() {
+        let (model, _) = tunes(2);
+        let standard = model.public().standard().clone();
+        let calibration = Calibration { slope: 1e-3, threshold: 0, false_accepts: 0.0, false_rejects: 0.0 };
+        let made = |name: &str, labels: &[&str], calibration| {
+            let labels = labels.iter().map(|&label| label.to_owned()).collect();
+            Public::new(name.to_owned(), Kind::Groups, standard.clone(), labels, calibration)
+        };
+        assert!(made("fine", &["a", "b"], calibration).is_ok());
+        assert_eq!(made("", &["a"], calibration), Err(ModelError::Name));
+        assert_eq!(made(&"x".repeat(65), &["a"], calibration), Err(ModelError::Name));
+        assert_eq!(made("x", &["a\u{1b}"], calibration), Err(ModelError::Label));
+        assert_eq!(made("x", &["a", "a"], calibration), Err(ModelError::Duplicate("a".to_owned())));
+        let steep = Calibration { slope: f32::NAN, ..calibration };
+        assert_eq!(made("x", &["a"], steep), Err(ModelError::Range("slope")));
+        assert_eq!(model.public().features(), FEATURES);
+    }
+}

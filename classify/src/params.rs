@@ -26,9 +26,6 @@ pub const LONG_WINDOW: usize = 4_096;
 /// Samples from one long window to the next (128 ms).
 pub const LONG_HOP: usize = 1_024;
 
-/// Short frames per long frame.
-pub const SHORT_PER_LONG: usize = LONG_HOP / SHORT_HOP;
-
 /// Bands of the mel filter bank, from 0 Hz to half the sample rate.
 pub const MEL_BANDS: usize = 64;
 

@@ -101,6 +101,11 @@ impl Secret {
         self.weights.extend(quantise(&self.spread.direction(mean), self.step));
     }
 
+    #[cfg(test)]
+    pub(crate) fn push_weights(&mut self, weights: &[i8]) {
+        self.weights.extend(weights);
+    }
+
     pub(crate) fn remove(&mut self, class: usize) {
         self.weights.drain(class * FEATURES..(class + 1) * FEATURES);
     }
@@ -116,4 +121,88 @@ impl fmt::Debug for Secret {
 fn quantise(direction: &[f32], step: f32) -> impl Iterator<Item = i8> {
     let most = f32::from(LARGEST);
     direction.iter().map(move |weight| (weight / step).round().clamp(-most, most) as i8)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::testing::tunes;
+    use crate::{Model, Public};
+    use proptest::prelude::*;
+
+    static MODEL: LazyLock<Model> = LazyLock::new(|| tunes(3).0);
+
+    #[test]
+    fn the_largest_score_fits_25_bits() {
+        let largest = i64::from(LARGEST) * i64::from(LARGEST) * FEATURES as i64;
+        assert!(largest < 1 << 24, "{largest}");
+        let mut secret = MODEL.secret().clone();
+        secret.push_weights(&[LARGEST; FEATURES]);
+        let score = *secret.scores(&[-LARGEST; FEATURES]).unwrap().last().unwrap();
+        assert_eq!(i64::from(score), -largest);
+    }
+
+    #[test]
+    fn weights_use_their_range() {
+        let largest = MODEL.secret().weights.iter().map(|weight| weight.unsigned_abs()).max().unwrap();
+        assert!((95..=110).contains(&largest), "{largest}");
+        let text = format!("{:?}", MODEL.secret());
+        assert_eq!(text, "Secret { classes: 3, .. }");
+    }
+
+    #[test]
+    fn wrong_lengths_and_versions_are_refused() {
+        let secret = MODEL.secret();
+        let count = ModelError::Count { what: "features", found: 3, expected: FEATURES };
+        assert_eq!(secret.scores(&[1, 2, 3]), Err(count));
+        assert_eq!(Secret::decode(&[]), Err(ModelError::Format { found: None }));
+        assert_eq!(Secret::decode(&[9, 1]), Err(ModelError::Format { found: Some(9) }));
+        let mut bytes = secret.encode();
+        bytes.push(0);
+        assert_eq!(Secret::decode(&bytes), Err(ModelError::Malformed));
+        let public = MODEL.public();
+        assert_eq!(public.verdict(&[1, 2]), Err(ModelError::Count { what: "scores", found: 2, expected: 3 }));
+        let mut odd = secret.clone();
+        odd.weights[5] = i8::MIN;
+        assert_eq!(Secret::decode(&odd.encode()), Err(ModelError::Range("weight")));
+        odd.weights.pop();
+        assert!(matches!(Secret::decode(&odd.encode()), Err(ModelError::Count { what: "weights", .. })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn scores_are_exact(features in prop::collection::vec(-127i8..=127, FEATURES)) {
+            let scores = MODEL.secret().scores(&features).unwrap();
+            for (class, score) in scores.into_iter().enumerate() {
+                let weights = MODEL.secret().weights(class).unwrap();
+                let sum: i64 = (0..FEATURES).map(|at| i64::from(weights[at]) * i64::from(features[at])).sum();
+                prop_assert_eq!(i64::from(score), sum);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = (Secret::decode(&bytes), Public::decode(&bytes));
+            let versioned: Vec<u8> = [1].into_iter().chain(bytes).collect();
+            let _ = (Secret::decode(&versioned), Public::decode(&versioned));
+        }
+
+        #[test]
+        fn damaged_models_never_panic(at in 0usize..12_000, value: u8, scores: [i32; 3]) {
+            let mut bytes = MODEL.public().encode();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            if let Ok(public) = Public::decode(&bytes) {
+                let features = public.standard().quantise(&[1e30; FEATURES]);
+                prop_assert!(features.iter().all(|feature| *feature >= -127));
+                if let Ok(verdict) = public.verdict(&scores) {
+                    prop_assert!(verdict.ranked.iter().all(|ranked| (0.0..=1.0).contains(&ranked.probability)));
+                }
+            }
+        }
+    }
 }

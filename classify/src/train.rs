@@ -135,3 +135,68 @@ impl Head {
         Ok(Head { standard, secret, directions })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RAW_FEATURES;
+    use crate::testing::{tune, tunes};
+
+    fn labels(count: usize) -> Vec<String> {
+        (0..count).map(|class| format!("class {class}")).collect()
+    }
+
+    /// Recordings of a low and of a high kind, each a group.
+    fn kinds() -> Vec<Example> {
+        let recording = |number: usize| {
+            let (class, each) = (number % 2, number / 2);
+            let hz = [160.0, 900.0][class] * 1.1f32.powi(each as i32);
+            examples_of_group(&tune(hz, 1.0 + each as f32, 4.0, number as u64), class, number as u32).unwrap()
+        };
+        (0..8).flat_map(recording).collect()
+    }
+
+    #[test]
+    fn kinds_of_sound_are_told_apart() {
+        let (model, report) = train("kinds", Kind::Groups, labels(2), &kinds()).unwrap();
+        assert_eq!((report.recordings, report.folds.len()), (8, 5));
+        assert!(report.quantised >= 0.85, "{report:?}");
+        let question = model.public().question(&tune(1_050.0, 2.5, 5.0, 99)).unwrap();
+        let verdict = model.public().verdict(&model.secret().scores(&question).unwrap()).unwrap();
+        assert_eq!(verdict.ranked[0].class, 1);
+    }
+
+    #[test]
+    fn what_cannot_be_learnt_is_a_typed_error() {
+        let kinds = kinds();
+        let error =
+            |count, examples: &[Example]| train("x", Kind::Groups, labels(count), examples).unwrap_err();
+        assert_eq!(error(1, &kinds), TrainError::Classes(1));
+        let few = TrainError::Recordings { label: "class 2".to_owned(), found: 0, needed: 2 };
+        assert_eq!(error(3, &kinds), few);
+        let together: Vec<Example> =
+            kinds.iter().map(|example| Example { group: Some(1), ..example.clone() }).collect();
+        assert_eq!(error(2, &together), TrainError::Groups(1));
+        let alike: Vec<Example> = kinds
+            .iter()
+            .map(|example| Example { features: vec![1.0; RAW_FEATURES], ..example.clone() })
+            .collect();
+        assert_eq!(error(2, &alike), TrainError::Alike);
+        assert_eq!(examples_of_group(&[0.0; 16_000], 0, 0), Err(FeatureError::Silent));
+        assert_eq!(examples_of_track(&[0.0; 16_000], 0), Err(FeatureError::Silent));
+    }
+
+    #[test]
+    fn a_track_is_split_into_halves() {
+        let examples = crate::testing::track(0);
+        let asked: Vec<Option<u32>> =
+            examples.iter().filter(|example| example.asked).map(|example| example.group).collect();
+        assert_eq!(asked, [None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn training_is_repeatable() {
+        let ((one, _), (two, _)) = (tunes(3), tunes(3));
+        assert_eq!(one, two);
+    }
+}

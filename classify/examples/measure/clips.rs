@@ -15,8 +15,8 @@ pub struct Clip {
     pub samples: Vec<f32>,
 }
 
-/// All sound files of a folder and its sub-folders, by path.
-pub fn read(folder: &Path) -> anyhow::Result<Vec<Clip>> {
+/// All sound files of a folder and its sub-folders, by path; cut into whole pieces of so many seconds, if any.
+pub fn read(folder: &Path, split: Option<usize>) -> anyhow::Result<Vec<Clip>> {
     let mut paths = Vec::new();
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
         let entry = entry?;
@@ -25,7 +25,24 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<Clip>> {
         }
     }
     ensure!(!paths.is_empty(), "{} has no files", folder.display());
-    paths.par_iter().map(|path| clip(path).with_context(|| path.display().to_string())).collect()
+    let read = |path: &std::path::PathBuf| clip(path).with_context(|| path.display().to_string());
+    let clips = paths.par_iter().map(read).collect::<anyhow::Result<Vec<Clip>>>()?;
+    Ok(match split {
+        Some(seconds) => {
+            clips.iter().flat_map(|clip| pieces(clip, seconds * fingerprint::SAMPLE_RATE as usize)).collect()
+        }
+        None => clips,
+    })
+}
+
+fn pieces(clip: &Clip, length: usize) -> Vec<Clip> {
+    let piece = |samples: &[f32]| Clip {
+        folder: clip.folder.clone(),
+        group: clip.group.clone(),
+        samples: samples.to_vec(),
+    };
+    // A decoder may lose a few samples: the last piece may be a tenth shorter.
+    clip.samples.chunks(length).filter(|samples| samples.len() * 10 >= length * 9).map(piece).collect()
 }
 
 fn clip(path: &Path) -> anyhow::Result<Clip> {

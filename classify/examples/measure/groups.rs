@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use crate::clips;
 
-pub fn measure(folder: &Path, swap: bool) -> anyhow::Result<()> {
-    let mut clips = clips::read(folder)?;
+pub fn measure(folder: &Path, split: Option<usize>, swap: bool) -> anyhow::Result<()> {
+    let mut clips = clips::read(folder, split)?;
     if swap {
         clips.iter_mut().for_each(|clip| std::mem::swap(&mut clip.folder, &mut clip.group));
     }

@@ -2,7 +2,7 @@
 //!
 //! measure tracks DIR [--split SECONDS] [--classes N]   every file (or piece of a file) a class of its own
 //! measure plain DIR                                    the plain features of an older system, on the same halves
-//! measure groups DIR [--swap]                          every sub-folder a class; held-out groups
+//! measure groups DIR [--split SECONDS] [--swap]        every sub-folder a class; held-out groups
 //! measure speech OUT_DIR                               makes the speech clips with espeak-ng
 
 #![forbid(unsafe_code)]
@@ -29,7 +29,9 @@ fn main() -> anyhow::Result<()> {
     match what.as_str() {
         "tracks" => tracks::measure(folder, number("--split")?, number("--classes")?),
         "plain" => plain::measure(folder),
-        "groups" => groups::measure(folder, options.iter().any(|option| option == "--swap")),
+        "groups" => {
+            groups::measure(folder, number("--split")?, options.iter().any(|option| option == "--swap"))
+        }
         "speech" => speech::make(folder),
         other => bail!("no measurement is called {other}"),
     }

@@ -18,7 +18,7 @@ const STEP: f32 = 0.1;
 const DECAY: f32 = 1e-6;
 
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
-    let clips = clips::read(folder)?;
+    let clips = clips::read(folder, None)?;
     let windows: Vec<(Vec<DVector<f32>>, Vec<DVector<f32>>)> = clips
         .par_iter()
         .map(|clip| {

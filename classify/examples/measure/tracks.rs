@@ -15,14 +15,9 @@ const NOISE: [f32; 3] = [0.0, 0.01, 0.02];
 const SEED: u64 = 1 << 40;
 /// Draws of one clip per song.
 const DRAWS: usize = 10;
-/// Samples in a second.
-const RATE: usize = 8_000;
 
 pub fn measure(folder: &Path, split: Option<usize>, classes: Option<usize>) -> anyhow::Result<()> {
-    let mut clips = clips::read(folder)?;
-    if let Some(seconds) = split {
-        clips = clips.iter().flat_map(|clip| pieces(clip, seconds * RATE)).collect();
-    }
+    let mut clips = clips::read(folder, split)?;
     clips.truncate(classes.unwrap_or(usize::MAX));
     let start = Instant::now();
     let examples: Vec<Vec<Example>> =
@@ -40,15 +35,6 @@ pub fn measure(folder: &Path, split: Option<usize>, classes: Option<usize>) -> a
         noisy(&model, &clips, deviation)?;
     }
     songs(&clips, &examples, &report)
-}
-
-fn pieces(clip: &Clip, length: usize) -> Vec<Clip> {
-    let piece = |samples: &[f32]| Clip {
-        folder: clip.folder.clone(),
-        group: clip.group.clone(),
-        samples: samples.to_vec(),
-    };
-    clip.samples.chunks_exact(length).map(piece).collect()
 }
 
 /// A model of the chosen recordings.
