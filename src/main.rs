@@ -11,9 +11,11 @@ mod files;
 mod interrupt;
 mod library;
 mod memory;
+mod microphone;
 mod monitor;
 mod output;
 mod picture;
+mod web;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,8 +23,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use cli::Command;
 use commands::{
-    check, classify, completions, config, demo, identity, index, inspect, man, model,
-    monitor as monitor_command, query, serve, token, tracks, train,
+    check, classify, completions, config, demo, identity, index, inspect, listen, man, model,
+    monitor as monitor_command, query, serve, token, tracks, train, web as web_command,
 };
 
 /// As grep: 0 found, 1 not found, 2 error.
@@ -49,6 +51,8 @@ fn run() -> Result<ExitCode> {
         Command::Query(args) => query::run(&args),
         Command::Monitor(args) => monitor_command::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Listen(args) => listen::run(&args),
+        Command::Web(args) => web_command::run(&args),
         Command::List(args) => tracks::list(&args),
         Command::Remove(args) => tracks::remove(&args),
         Command::Stats(args) => tracks::stats(&args),

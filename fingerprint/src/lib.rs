@@ -65,6 +65,7 @@ pub use pcm::{Recording, decode_bytes, decode_file};
 pub use peaks::Peak;
 pub use query::{Candidate, query_candidates};
 pub use reference::{Reference, reference_file, reference_landmarks};
+pub use resample::ToWorkingRate;
 pub use settings::Settings;
 pub use spectrogram::Spectrogram;
 pub use tags::Tags;

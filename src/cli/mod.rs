@@ -2,6 +2,7 @@
 
 mod file;
 pub mod inspect;
+pub mod listen;
 pub mod model;
 pub mod monitor;
 mod operator;
@@ -9,6 +10,7 @@ mod parse;
 mod serve;
 mod settings;
 pub mod sound;
+pub mod web;
 
 use std::path::PathBuf;
 
@@ -20,10 +22,12 @@ pub use monitor::MonitorArgs;
 use sound::{ClassifyArgs, TrainArgs};
 
 pub use file::{Files, check, paths, user_file};
+pub use listen::ListenArgs;
 pub use operator::{CompletionsArgs, ConfigCommand, ConfigInitArgs, ConfigShowArgs, ManArgs};
 pub use parse::parse;
 pub use serve::{LogFormat, ServeArgs, ShardLayout};
 pub use settings::{Setting, apply, is_flag, settings};
+pub use web::WebArgs;
 
 /// Name a recording without showing it to anyone.
 ///
@@ -70,6 +74,12 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     /// Show what the fingerprint sees in a recording, and how the vote decides
     #[command(after_help = inspect::HELP)]
     Inspect(InspectArgs),
+    /// Record from the microphone, and name what is heard
+    #[command(after_help = listen::HELP)]
+    Listen(ListenArgs),
+    /// Open a page on this machine with one button: record, and name what is heard
+    #[command(after_help = web::HELP)]
+    Web(WebArgs),
     /// List the tracks of the database
     #[command(after_help = "Example: psi-shazam list --json")]
     List(DatabaseArgs),

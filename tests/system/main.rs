@@ -11,6 +11,8 @@ mod index;
 mod inspect;
 mod kills;
 mod library;
+#[cfg(not(feature = "microphone"))]
+mod listen;
 mod load;
 mod monitor;
 mod network;

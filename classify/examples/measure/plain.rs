@@ -8,6 +8,9 @@ use rayon::prelude::*;
 
 use crate::clips;
 
+/// Windows of the first and of the second half of a clip.
+type Halves = (Vec<DVector<f32>>, Vec<DVector<f32>>);
+
 const CEPSTRA: usize = 20;
 /// Short frames (of 16 ms) in 0.5 s.
 const WINDOW: usize = 31;
@@ -19,7 +22,7 @@ const DECAY: f32 = 1e-6;
 
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
     let clips = clips::read(folder, None)?;
-    let windows: Vec<(Vec<DVector<f32>>, Vec<DVector<f32>>)> = clips
+    let windows: Vec<Halves> = clips
         .par_iter()
         .map(|clip| {
             let (first, last) = clip.samples.split_at(clip.samples.len() / 2);

@@ -1,0 +1,62 @@
+//! `psi-shazam listen`: the microphone's ten seconds to a name.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use client::Question;
+use fingerprint::SAMPLE_RATE;
+
+use crate::cli::ListenArgs;
+use crate::commands::query;
+use crate::microphone;
+use crate::output::{self, FileAnswer};
+
+/// Cells of the level that is drawn.
+const BAR: usize = 30;
+/// The quietest level that shows, in dB below full scale.
+const QUIETEST: f32 = -60.0;
+
+pub fn run(args: &ListenArgs) -> Result<ExitCode> {
+    let watched = stderr().is_terminal();
+    let heard = microphone::record(args.seconds.into(), &mut |seconds, decibels| {
+        if watched {
+            draw(seconds, f64::from(args.seconds), decibels);
+        }
+    });
+    if watched {
+        let _ = write!(stderr(), "\r\x1b[K");
+    }
+    let samples = heard?;
+    let answer = tokio::runtime::Runtime::new()?.block_on(ask(args, samples))?;
+    match args.database.json {
+        true => output::print_json(&answer)?,
+        false => output::print_answer(&answer, args.top.into())?,
+    }
+    Ok(ExitCode::from(u8::from(answer.best.is_none())))
+}
+
+/// As `query` asks about a file: connected first, as the server's settings decide what is looked for.
+async fn ask(args: &ListenArgs, samples: Vec<f32>) -> Result<FileAnswer> {
+    let (mut client, daemon) = query::connect(&args.whom, &args.database.db).await?;
+    let settings = client.settings().await?;
+    let start = Instant::now();
+    let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
+    let candidates = fingerprint::query_candidates(&samples, &settings)?;
+    let fingerprint = start.elapsed().as_secs_f64() * 1e3;
+    let found = candidates.len();
+    let answer = client.identify(Question { candidates, seconds }, args.top.into()).await?;
+    client.close().await;
+    if let Some(daemon) = daemon {
+        daemon.stop().await?;
+    }
+    Ok(FileAnswer::new("microphone".to_owned(), &answer, found, 0.0, fingerprint))
+}
+
+/// One line that is drawn over: the seconds, and how loud it is.
+fn draw(seconds: f64, of: f64, decibels: f32) {
+    let filled = ((1.0 - decibels / QUIETEST).clamp(0.0, 1.0) * BAR as f32) as usize;
+    let (full, empty) = ("█".repeat(filled), "·".repeat(BAR - filled));
+    let _ = write!(stderr(), "\r  listening {seconds:4.1} of {of:.0} s  {full}{empty}");
+}

@@ -1,0 +1,65 @@
+//! One page's WebSocket, which may go away at any time.
+
+use axum::body::Bytes;
+use axum::extract::ws::{Message, WebSocket};
+
+use super::message::Event;
+
+/// What the page sent.
+pub enum Heard {
+    /// Samples, or a piece of a file.
+    Bytes(Bytes),
+    /// A text.
+    Text(String),
+    /// The page is not there any more.
+    Gone,
+}
+
+/// The other end. What is told to a page that went away is lost.
+pub struct Page(Option<WebSocket>);
+
+impl Page {
+    /// Of a connection that was just opened.
+    pub fn new(socket: WebSocket) -> Page {
+        Page(Some(socket))
+    }
+
+    /// The next message. Dropping the future loses none.
+    pub async fn hear(&mut self) -> Heard {
+        loop {
+            let Some(socket) = &mut self.0 else { return Heard::Gone };
+            match socket.recv().await {
+                Some(Ok(Message::Binary(bytes))) => return Heard::Bytes(bytes),
+                Some(Ok(Message::Text(text))) => return Heard::Text(text.as_str().to_owned()),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => self.0 = None,
+            }
+        }
+    }
+
+    /// Tells the page something.
+    pub async fn tell(&mut self, event: &Event) {
+        if let Ok(text) = serde_json::to_string(event) {
+            self.send(Message::text(text)).await;
+        }
+    }
+
+    /// Sends the page bytes.
+    pub async fn show(&mut self, bytes: Vec<u8>) {
+        self.send(Message::binary(bytes)).await;
+    }
+
+    /// Says that this was all.
+    pub async fn leave(mut self) {
+        self.tell(&Event::Done).await;
+        self.send(Message::Close(None)).await;
+    }
+
+    async fn send(&mut self, message: Message) {
+        if let Some(socket) = &mut self.0
+            && socket.send(message).await.is_err()
+        {
+            self.0 = None;
+        }
+    }
+}

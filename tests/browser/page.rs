@@ -1,0 +1,129 @@
+//! `psi-shazam web` in its own process, a browser before it, and sounds for its microphone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{DEADLINE, Daemon, User, audio, lines};
+use crate::webdriver::{Browser, Options};
+
+/// A running `psi-shazam web`; killed when dropped.
+pub struct Web {
+    child: Child,
+    /// The page's address, with its key.
+    pub address: String,
+}
+
+impl Web {
+    /// Starts it on a free port, and waits until it serves.
+    pub fn start(user: &User, arguments: &[&str]) -> Web {
+        let mut command = user.command(["web", "--listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        Web::spawn(command)
+    }
+
+    /// In front of a daemon, whose key it is told.
+    pub fn before(user: &User, daemon: &Daemon) -> Web {
+        Web::start(user, &["--server", &daemon.server(), "--server-key", &daemon.key])
+    }
+
+    /// Starts it by this command.
+    pub fn spawn(mut command: Command) -> Web {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = lines(child.stdout.take().unwrap());
+        let line = said.recv_timeout(DEADLINE).expect("an address");
+        let address = line.strip_prefix("open").expect(&line).trim().to_owned();
+        Web { child, address }
+    }
+
+    /// The address without path and key, such as `http://127.0.0.1:8080`.
+    pub fn origin(&self) -> &str {
+        self.address.split_once("/#").unwrap().0
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        self.address.split_once("/#").unwrap().1
+    }
+
+    /// Ends it.
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A browser that has the page open and knows whom it asks.
+pub fn open(web: &Web, options: &Options) -> Option<Browser> {
+    let browser = Browser::start(options)?;
+    browser.open(&web.address);
+    browser.wait("document.body?.dataset.ready === ''");
+    Some(browser)
+}
+
+/// Waits until nothing more will come.
+#[track_caller]
+pub fn finished(browser: &Browser) {
+    browser.wait("document.body.dataset.state === 'idle'");
+}
+
+/// Asks about a file, and waits for the end.
+#[track_caller]
+pub fn ask_about(browser: &Browser, file: &Path) {
+    browser.choose("#file", file);
+    browser.wait("!document.getElementById('answer').hidden || !document.getElementById('problem').hidden");
+    finished(browser);
+}
+
+/// What no page may do: complain, or ask anybody else.
+#[track_caller]
+pub fn assert_quiet(browser: &Browser, web: &Web) {
+    let complaints = browser.complaints();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    assert_asks_nobody_else(browser, web);
+}
+
+/// Every request goes to the program.
+#[track_caller]
+pub fn assert_asks_nobody_else(browser: &Browser, web: &Web) {
+    let requests = browser.requests();
+    assert!(requests.iter().any(|address| address.ends_with("/main.js")), "{requests:?}");
+    let socket = web.origin().replace("http", "ws");
+    for address in requests.iter().filter(|address| !address.starts_with("data:")) {
+        let ours = [web.origin(), &socket].iter().any(|origin| {
+            address.strip_prefix(*origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        assert!(ours, "{address}");
+    }
+}
+
+/// A WAV file for the microphone: some seconds of a recording of the bundled music.
+pub fn sound(user: &User, recording: &str, from: f32, seconds: f32) -> PathBuf {
+    let heard = fingerprint::decode_file(&audio(recording)).unwrap().samples;
+    let at = |seconds: f32| ((seconds * 8_000.0) as usize).min(heard.len());
+    wav(user, "microphone.wav", &heard[at(from)..at(from + seconds)])
+}
+
+/// A WAV file of mono samples at 8 kHz.
+pub fn wav(user: &User, name: &str, samples: &[f32]) -> PathBuf {
+    let data: Vec<u8> = samples.iter().flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes()).collect();
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + data.len() as u32).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16u32.to_le_bytes());
+    bytes.extend([1u16.to_le_bytes(), 1u16.to_le_bytes()].concat());
+    bytes.extend([8_000u32.to_le_bytes(), 16_000u32.to_le_bytes()].concat());
+    bytes.extend([2u16.to_le_bytes(), 16u16.to_le_bytes()].concat());
+    bytes.extend(b"data");
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes.extend(data);
+    let file = user.path(name);
+    fs::write(&file, bytes).unwrap();
+    file
+}

@@ -1,0 +1,274 @@
+//! A real Chromium, driven by its own driver over HTTP (W3C WebDriver), with a microphone that plays a file.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ureq::Agent;
+
+use crate::support::DEADLINE;
+
+/// Key of an element's number in WebDriver.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+const POLL: Duration = Duration::from_millis(25);
+
+/// One browser at a time: two would fight for the cores, and the sound would stutter.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// How a browser is started.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// What its microphone plays, again and again; without it the browser refuses the microphone.
+    pub microphone: Option<&'a Path>,
+    /// Window's width in CSS pixels; 960 if it is 0.
+    pub width: u32,
+    /// Whether the system prefers dark pages.
+    pub dark: bool,
+}
+
+/// A browser with one page; ends when dropped.
+pub struct Browser {
+    driver: Child,
+    agent: Agent,
+    session: String,
+    width: u32,
+    _profile: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Browser {
+    /// Starts one, or says that there is none. Where `PSI_SHAZAM_BROWSER` is `required`, as in CI, that is a failure.
+    pub fn start(options: &Options) -> Option<Browser> {
+        let found = Command::new("chromedriver").arg("--version").output();
+        if found.is_err() {
+            let required = std::env::var("PSI_SHAZAM_BROWSER").is_ok_and(|value| value == "required");
+            assert!(!required, "chromedriver is not installed: apt-get install chromium chromium-driver");
+            eprintln!("skipped: there is no chromedriver (apt-get install chromium chromium-driver)");
+            return None;
+        }
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let profile = TempDir::new().unwrap();
+        let (driver, port) = start_driver();
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
+        let agent: Agent = config.build().into();
+        let base = format!("http://127.0.0.1:{port}/session");
+        let width = if options.width == 0 { 960 } else { options.width };
+        let mut browser = Browser { driver, agent, session: base, width, _profile: profile, _turn: turn };
+        let wanted = capabilities(options, browser._profile.path());
+        let created = browser.post("", &json!({ "capabilities": { "alwaysMatch": wanted } }));
+        browser.session = format!("{}/{}", browser.session, created["sessionId"].as_str().unwrap());
+        browser.resize(900);
+        // Leaves the browser's own first page, and what that asked for.
+        browser.open("about:blank");
+        browser.requests();
+        let scheme = if options.dark { "dark" } else { "light" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        browser.devtools("Emulation.setEmulatedMedia", json!({ "features": features }));
+        Some(browser)
+    }
+
+    /// Opens a page.
+    pub fn open(&self, address: &str) {
+        self.post("/url", &json!({ "url": address }));
+    }
+
+    /// Clicks as a mouse does: on what is visible there.
+    pub fn click(&self, css: &str) {
+        self.post(&format!("/element/{}/click", self.element(css)), &json!({}));
+    }
+
+    /// Chooses a file in an input.
+    pub fn choose(&self, css: &str, file: &Path) {
+        self.post(
+            &format!("/element/{}/value", self.element(css)),
+            &json!({ "text": file.to_str().unwrap() }),
+        );
+    }
+
+    /// Presses keys, one after the other, wherever the focus is.
+    pub fn press(&self, keys: &[char]) {
+        let actions: Vec<Value> = keys
+            .iter()
+            .flat_map(|key| {
+                ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key.to_string() }))
+            })
+            .collect();
+        self.post(
+            "/actions",
+            &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }),
+        );
+    }
+
+    /// Runs a function's body in the page.
+    pub fn run(&self, script: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": script, "args": [] }))
+    }
+
+    /// The text of an element as it is seen; nothing if it is hidden.
+    pub fn text(&self, css: &str) -> String {
+        let text = self.run(&format!("const found = document.querySelector('{css}'); return found?.checkVisibility() ? found.innerText : ''"));
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until an expression is true in the page.
+    #[track_caller]
+    pub fn wait(&self, expression: &str) {
+        let start = Instant::now();
+        while self.run(&format!("return Boolean({expression})")) != json!(true) {
+            let body = || self.run("return document.body.innerText");
+            assert!(start.elapsed() < DEADLINE, "never: {expression}; {}", body());
+            sleep(POLL);
+        }
+    }
+
+    /// Leaves a picture of the whole page among the build's results.
+    pub fn screenshot(&self, name: &str) {
+        self.wait("(document.getElementById('answer')?.getAnimations() ?? []).every((a) => a.playState === 'finished')");
+        let tall = "[document.documentElement, document.querySelector('dialog[open]')].map((e) => e ? e.scrollHeight : 0)";
+        let height = self.run(&format!("return Math.max(...{tall}) + 30")).as_u64().unwrap();
+        self.resize(height.clamp(600, 4_000));
+        let picture = self.devtools("Page.captureScreenshot", json!({ "format": "png" }));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(format!("{name}.png")), base64(picture["data"].as_str().unwrap())).unwrap();
+    }
+
+    /// What the page complained of since this was last asked.
+    pub fn complaints(&self) -> Vec<String> {
+        self.log("browser").iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// All addresses that the browser asked for the page since this was last asked.
+    pub fn requests(&self) -> Vec<String> {
+        let address = |entry: &Value| {
+            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+            let params = &event["message"]["params"];
+            if params["documentURL"].as_str().is_some_and(|page| page.starts_with("chrome://")) {
+                return None;
+            }
+            let address = match event["message"]["method"].as_str()? {
+                "Network.requestWillBeSent" => &params["request"]["url"],
+                "Network.webSocketCreated" => &params["url"],
+                _ => return None,
+            };
+            Some(address.as_str()?.to_owned())
+        };
+        self.log("performance").iter().filter_map(address).collect()
+    }
+
+    /// A command of Chromium's own.
+    pub fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+    }
+
+    /// Makes the window so high.
+    fn resize(&self, height: u64) {
+        let size = json!({ "width": self.width, "height": height, "deviceScaleFactor": 1, "mobile": self.width < 500 });
+        self.devtools("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    fn log(&self, kind: &str) -> Vec<Value> {
+        self.post("/se/log", &json!({ "type": kind })).as_array().unwrap().clone()
+    }
+
+    fn element(&self, css: &str) -> String {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": css }));
+        found[ELEMENT].as_str().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let address = format!("{}{path}", self.session);
+        let request = self.agent.post(&address).header("content-type", "application/json");
+        let mut response = request.send(body.to_string()).unwrap();
+        // A screenshot has some megabytes.
+        let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap();
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert!(response.status().is_success(), "{path}: {answer}");
+        answer["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The browser ends with its session; with its driver alone it would stay.
+        let _ = self.agent.delete(&self.session).call();
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// Starts the driver on a port that it chooses.
+fn start_driver() -> (Child, u16) {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    // A full pipe would stop it.
+    std::thread::spawn(move || lines.for_each(drop));
+    (driver, port.expect("a driver that tells its port"))
+}
+
+fn capabilities(options: &Options, profile: &Path) -> Value {
+    let mut arguments: Vec<String> = [
+        "--headless=new",
+        "--no-sandbox", // CI runs as root, where the sandbox does not start
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        "--use-fake-device-for-media-stream",
+        "--lang=en-GB",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    arguments.push(format!("--user-data-dir={}", profile.display()));
+    match options.microphone {
+        Some(file) => {
+            arguments.push("--use-fake-ui-for-media-stream".to_owned());
+            arguments.push(format!("--use-file-for-fake-audio-capture={}", file.display()));
+        }
+        None => arguments.push("--deny-permission-prompts".to_owned()),
+    }
+    json!({
+        "goog:chromeOptions": { "args": arguments },
+        "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+    })
+}
+
+/// Decodes base64 without line breaks.
+fn base64(text: &str) -> Vec<u8> {
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits: Vec<u8> = text.bytes().take_while(|&byte| byte != b'=').collect();
+    digits
+        .chunks(4)
+        .flat_map(|four| {
+            let bits = four.iter().fold(0u32, |bits, &byte| bits << 6 | u32::from(value(byte)));
+            let bits = bits << (6 * (4 - four.len()));
+            bits.to_be_bytes()[1..four.len()].to_vec()
+        })
+        .collect()
+}
