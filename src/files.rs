@@ -40,15 +40,12 @@ pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<Unreadable>)> {
             found.push(Found { file: path.clone(), shown });
             continue;
         }
-        let root = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
-        let name = root.file_name().map(PathBuf::from).unwrap_or_default();
+        let root = Root::new(path)?;
         for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
             match entry {
                 // Pipes and devices, too: whoever reads the list of skipped files finds them there.
                 Ok(entry) if !entry.file_type().is_dir() && is_audio(entry.path()) => {
-                    let below = entry.path().strip_prefix(path).unwrap_or(entry.path());
-                    let shown = name.join(below).to_string_lossy().into_owned();
-                    found.push(Found { file: entry.into_path(), shown });
+                    found.push(root.found(entry.into_path()));
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -62,7 +59,35 @@ pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<Unreadable>)> {
     Ok((found, unreadable))
 }
 
-fn is_audio(path: &Path) -> bool {
+/// A folder whose files are indexed.
+pub struct Root {
+    folder: PathBuf,
+    name: PathBuf,
+}
+
+impl Root {
+    /// The folder at `path`, which is what its files' paths begin with.
+    pub fn new(path: &Path) -> Result<Root> {
+        let real = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
+        let name = real.file_name().map(PathBuf::from).unwrap_or_default();
+        Ok(Root { folder: path.to_owned(), name })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A file of this folder.
+    pub fn found(&self, file: PathBuf) -> Found {
+        let below = file.strip_prefix(&self.folder).unwrap_or(&file);
+        let shown = self.name.join(below).to_string_lossy().into_owned();
+        Found { file, shown }
+    }
+}
+
+/// Whether a file's ending is that of a format that is decoded.
+pub fn is_audio(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }

@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Starts to listen. Once per process.
+    /// Starts to listen, for a command that adds. Once per process.
     pub fn listen() -> Result<Interrupt> {
         Interrupt::listen_saying("stopping; what was added stays (Ctrl-C again to stop at once)")
     }

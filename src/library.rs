@@ -137,6 +137,14 @@ impl Library {
         }
     }
 
+    /// A track with its postings; `None` if there is none with this number.
+    pub fn track(&self, track: u32) -> Result<Option<NewTrack>> {
+        match self {
+            Library::Local(database) => Ok(database.export(track)?),
+            Library::Daemon(client) => Ok(client.track(track)?),
+        }
+    }
+
     /// Removes tracks; nobody finds them when this returns.
     pub fn remove(&self, tracks: Vec<u32>) -> Result<usize> {
         match self {

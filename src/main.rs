@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod batch;
 mod cli;
 mod commands;
 mod files;
@@ -15,6 +16,8 @@ mod microphone;
 mod monitor;
 mod output;
 mod picture;
+mod playlist;
+mod watch;
 mod web;
 
 use std::io::{IsTerminal, Write};
@@ -23,12 +26,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use cli::Command;
 use commands::{
-    check, classify, completions, config, demo, identity, index, inspect, listen, man, model,
-    monitor as monitor_command, query, serve, token, tracks, train, web as web_command,
+    check, classify, completions, config, demo, duplicates, export, identity, import, index, inspect, listen,
+    man, model, monitor as monitor_command, query, serve, token, tracks, train, web as web_command,
 };
 
 /// As grep: 0 found, 1 not found, 2 error.
-const ERROR: u8 = 2;
+pub(crate) const ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
@@ -57,6 +60,9 @@ fn run() -> Result<ExitCode> {
         Command::Remove(args) => tracks::remove(&args),
         Command::Stats(args) => tracks::stats(&args),
         Command::Compact(args) => tracks::compact(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Duplicates(args) => duplicates::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Identity(args) => identity::run(&args),
         Command::Token(command) => token::run(&command),

@@ -22,3 +22,13 @@ pub fn stored_records(bytes: &[u8]) {
     let _ = schema::decode::<schema::Next>(bytes, "next");
     let _ = schema::decode::<fingerprint::Settings>(bytes, "settings");
 }
+
+/// The body of a track's record.
+pub fn body_of(track: &crate::NewTrack) -> Vec<u8> {
+    crate::export::encode_track(track)
+}
+
+/// An export with these bodies of records, each under a digest that fits.
+pub fn export_of(bodies: &[&[u8]]) -> Vec<u8> {
+    crate::export::forged(bodies).expect("writing to a vector cannot fail")
+}

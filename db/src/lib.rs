@@ -13,6 +13,8 @@
 //! | `check`, `repair` | everything verified; what can be derived made anew |
 //! | `tracks` | tracks and their postings: added, removed, listed |
 //! | `layout` | the file that says which shards are in force |
+//! | `duplicates` | tracks that share audio |
+//! | `export`, `import` | tracks on their way from one database to another |
 //! | `tokens` | access tokens: names and digests |
 //! | `models` | linear models |
 //! | `plan` | how many points a bin holds and how many shards there are: the cost model |
@@ -29,11 +31,14 @@
 
 mod check;
 mod device;
+mod duplicates;
 mod encode;
 mod error;
+mod export;
 mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod import;
 mod keys;
 mod layout;
 mod ledger;
@@ -55,8 +60,11 @@ mod tracks;
 mod whole;
 
 pub use check::{CheckReport, Damage, Remedy, check};
+pub use duplicates::{Duplicate, Relation, Shared, duplicates, groups};
 pub use encode::EncodeReport;
 pub use error::Error;
+pub use export::{EXPORT_VERSION, Exporter};
+pub use import::{ImportError, Importer, fault};
 pub use models::{ModelSummary, NewModel, StoredModel, StoredModels};
 pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;

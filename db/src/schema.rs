@@ -98,7 +98,8 @@ pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
     Some(postings)
 }
 
-fn decode_distance(bytes: &[u8]) -> Option<(u32, &[u8])> {
+/// LEB128 of at most 32 bits, and what follows it.
+pub(crate) fn decode_distance(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(5).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);

@@ -9,6 +9,7 @@
 //! | constellation | `constellation`, `maximum`, `peaks` | salience | ranked peaks |
 //! | landmarks | `hash`, `pairs`, `reference` | pairs of peaks | 32-bit hashes, each with the frame of its anchor |
 //! | question | `query` | a recording | hashes worth asking, strongest first |
+//! | comparison | `overlap` | the landmarks of two tracks | stretches that both have |
 //! | vote | `catalogue`, `votes`, `align`, `confidence` | labels that came back | track, position, score and confidence |
 //! | picture | `anatomy`, `votes` | the same recording, the same labels | what there is to draw of them |
 //!
@@ -35,6 +36,7 @@ mod error;
 mod hash;
 mod maximum;
 mod opus;
+mod overlap;
 mod pairs;
 pub mod params;
 mod partial;
@@ -58,8 +60,9 @@ pub use catalogue::{Catalogue, CatalogueError, Track, TrackId};
 pub use confidence::{THRESHOLD, confidence};
 pub use constellation::{Constellation, constellation};
 pub use error::Error;
-pub use hash::{Hash, Landmark};
-pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, SAMPLE_RATE};
+pub use hash::{FREQUENCY_CELLS, Hash, Landmark};
+pub use overlap::{Indexed, Stretch, stretches};
+pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, RECIPE_VERSION, SAMPLE_RATE};
 pub use partial::{decode_excerpt, decode_excerpt_of_bytes, decode_file_stream, decode_stream};
 pub use pcm::{Recording, decode_bytes, decode_file};
 pub use peaks::Peak;

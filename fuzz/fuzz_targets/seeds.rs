@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use client::ServerKey;
-use fingerprint::Catalogue;
+use db::{Exporter, NewTrack};
+use fingerprint::{Catalogue, Settings};
 use libfuzzer_sys::fuzz_target;
 use psi::oprf::blind;
 use psi::shard::ShardUid;
@@ -50,6 +51,18 @@ fn write_all() {
     let key = ServerKey::from_bytes([7; 32]);
     let file = format!("# mine\n\na.example:4433 {key}\n[::1]:1 {key} # home\n");
     write("known_servers", vec![file.into_bytes(), key.to_string().into_bytes()]);
+    let track = NewTrack {
+        title: "title".to_owned(),
+        artist: "artist".to_owned(),
+        path: "path".to_owned(),
+        content: [7; 32],
+        seconds: 3.2,
+        frames: 100,
+        postings: (0..50).map(|n: u32| (n.wrapping_mul(2_654_435_761), 2 * n)).collect(),
+    };
+    let mut exporter = Exporter::new(Vec::new(), &Settings::default()).expect("a vector");
+    exporter.track(&track).expect("a short track");
+    write("export", vec![exporter.finish().expect("a vector"), db::fuzzing::body_of(&track)]);
     write("admin", (0..11).map(|kind| vec![kind, 1, 2, 3, 4, 5, 6, 7, 8]).collect());
     let session = |kind: u8| vec![1, 0, kind, 40, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 1, 0, kind, 3, 9, 9, 9, 255];
     write("session", (0..7).map(session).collect());

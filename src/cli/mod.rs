@@ -1,5 +1,6 @@
 //! The command line, as clap sees it.
 
+pub mod catalogue;
 mod file;
 pub mod inspect;
 pub mod listen;
@@ -15,6 +16,7 @@ pub mod web;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use catalogue::{DuplicatesArgs, ExportArgs, ImportArgs};
 use clap::{Args, Parser, Subcommand};
 pub use inspect::InspectArgs;
 use model::ModelCommand;
@@ -54,7 +56,12 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Add music to the database
-    #[command(after_help = "Example: psi-shazam index ./fma_small --jobs 2")]
+    #[command(after_help = "\
+Examples:
+  psi-shazam index ./fma_small --jobs 2
+  psi-shazam index ./music --watch              stay, and follow the folder
+  psi-shazam index --playlist party.m3u8
+  find . -name '*.ogg' -print0 | psi-shazam index --files-from -")]
     Index(IndexArgs),
     /// Answer encrypted queries over QUIC
     #[command(after_help = "Example: psi-shazam serve --listen 0.0.0.0:4433")]
@@ -92,6 +99,15 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     /// Lay the shards out anew: frees what removed tracks left, fits today's size
     #[command(after_help = "Examples:\n  psi-shazam compact\n  psi-shazam compact --rotate-key")]
     Compact(CompactArgs),
+    /// Write the fingerprints to a file: a backup, or for another database
+    #[command(after_help = catalogue::EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Add the tracks of exports, without their music
+    #[command(after_help = catalogue::IMPORT_EXAMPLES)]
+    Import(ImportArgs),
+    /// Find recordings that are the same, or share audio
+    #[command(after_help = catalogue::DUPLICATES_EXAMPLES)]
+    Duplicates(DuplicatesArgs),
     /// Verify everything that is stored
     #[command(after_help = "\
 Example: psi-shazam check --repair
@@ -146,8 +162,23 @@ impl Command {
 #[derive(Args)]
 pub struct IndexArgs {
     /// Files and folders; folders are searched through all their levels
-    #[arg(required = true)]
+    #[arg(required_unless_present_any = ["playlist", "files_from"])]
     pub paths: Vec<PathBuf>,
+    /// Add what a playlist names (m3u, m3u8 or pls); its paths are relative to where it lies
+    #[arg(long, value_name = "FILE")]
+    pub playlist: Vec<PathBuf>,
+    /// Add the files that FILE names, one a line, or each ended by a NUL; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Vec<PathBuf>,
+    /// Stay, and add what comes into the folders or changes there, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["playlist", "files_from"])]
+    pub watch: bool,
+    /// Remove tracks whose file is deleted or replaced while it is watched; else they stay
+    #[arg(long, requires = "watch")]
+    pub prune: bool,
+    /// Tell which of the new tracks share audio with others in the database
+    #[arg(long, conflicts_with = "watch")]
+    pub duplicates: bool,
     /// Tracks fingerprinted at a time [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,

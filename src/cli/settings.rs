@@ -13,7 +13,8 @@ use clap::{Arg, ArgAction, Command};
 use super::file::Files;
 
 /// What is done because somebody says so now. A file that says it would do it every time.
-const ACTS: [&str; 4] = ["repair", "rotate", "rotate_key", "print"];
+const ACTS: [&str; 8] =
+    ["repair", "rotate", "rotate_key", "print", "watch", "prune", "playlist", "files_from"];
 const PREFIX: &str = "PSI_SHAZAM_";
 
 /// One option of one command.

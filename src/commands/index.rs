@@ -1,84 +1,56 @@
 //! `psi-shazam index`: files to tracks.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::Sender;
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use db::{Added, EncodeReport, NewTrack};
+use anyhow::{Result, bail};
+use db::{Added, NewTrack};
 use fingerprint::Settings;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
-use serde::Serialize;
-use serde_json::json;
 
+use crate::batch::{self, Outcome, Skipped, Summary, Tell};
 use crate::cli::{self, IndexArgs};
+use crate::commands::duplicates;
 use crate::files::{self, Found, Unreadable};
 use crate::interrupt::Interrupt;
-use crate::library::{Library, Progress};
+use crate::library::Library;
 use crate::output::{self, hours};
+use crate::{playlist, watch};
 
 /// Samples per frame of the time line.
 const FRAME_SAMPLES: u64 = (fingerprint::FRAME_SECONDS * fingerprint::SAMPLE_RATE as f64) as u64;
 
-/// What became of one file.
-enum Outcome {
-    Added { shown: String, seconds: f64 },
-    Known { shown: String },
-    Skipped { file: PathBuf, reason: String },
-}
-
-/// Called with a file and what became of it, when that is on disk.
-pub type Tell<'a> = &'a (dyn Fn(&str, &str) + Sync);
-
-/// Counts of a run.
-#[derive(Debug, Default, Serialize)]
-pub struct Summary {
-    /// Tracks added.
-    pub added: usize,
-    /// Files whose content was there.
-    pub already_there: usize,
-    /// Files that hold no usable sound, with the reason.
-    pub skipped: Vec<Skipped>,
-    /// Length of what was added, in seconds.
-    pub seconds_of_audio: f64,
-    /// Time that the run took, in seconds.
-    pub seconds: f64,
-    /// Whether the run was interrupted.
-    pub interrupted: bool,
-}
-
-/// One file that was left out.
-#[derive(Debug, Serialize)]
-pub struct Skipped {
-    /// The file.
-    pub file: String,
-    /// Why.
-    pub reason: String,
-}
-
 pub fn run(args: &IndexArgs) -> Result<ExitCode> {
     let folder = cli::database_folder(&args.database.db)?;
-    let (found, unreadable) = files::walk(&args.paths)?;
-    let library = Library::open(&folder, true)?;
-    let interrupt = Interrupt::listen()?;
     let threads = args.jobs.map_or(0, usize::from); // 0: rayon takes one per core
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let tell = |file: &str, outcome: &str| {
-        // Who reads this may have seen enough: that does not end the run.
-        let _ = match args.database.json {
-            true => output::print_json(&json!({ "file": file, "outcome": outcome })),
-            false => writeln!(std::io::stdout(), "{outcome}  {}", output::plain(file)).map_err(Into::into),
-        };
-    };
+    let json = args.database.json;
+    let tell = |file: &str, outcome: &str| batch::tell_all(file, outcome, json);
     let tell: Tell = if args.verbose { &tell } else { &|_, _| {} };
+    if args.watch {
+        return pool.install(|| watch::run(args, &folder, tell));
+    }
+    let (mut found, mut unreadable) = files::walk(&args.paths)?;
+    let lists = args.playlist.iter().map(|file| playlist::playlist(file));
+    for list in lists.chain(args.files_from.iter().map(|file| playlist::files_from(file))) {
+        let (listed, missing) = list?;
+        found.extend(listed);
+        unreadable.extend(missing);
+    }
+    let library = Library::open(&folder, true)?;
+    let interrupt = Interrupt::listen()?;
     let summary = pool.install(|| index(&library, &found, unreadable, &interrupt, tell))?;
-    match args.database.json {
+    let alike = match args.duplicates {
+        true => duplicates::of_new(&library, &summary.tracks)?,
+        false => Vec::new(),
+    };
+    match json {
         true => output::print_json(&summary)?,
         false => print_summary(&summary, &folder.display().to_string())?,
     }
+    duplicates::tell_of_new(&library, &alike, json)?;
     if summary.interrupted { Ok(ExitCode::from(130)) } else { Ok(ExitCode::SUCCESS) }
 }
 
@@ -92,90 +64,27 @@ pub fn index(
 ) -> Result<Summary> {
     let start = Instant::now();
     let settings = library.settings()?;
-    let bar = progress_bar(found.len() as u64);
-    let (outcomes, results) = channel();
+    let bar = batch::bar(
+        Some(found.len() as u64),
+        "{spinner} indexing  {bar:30} {pos}/{len} tracks  {msg}  {per_sec}  {eta} left",
+    );
+    bar.set_message(hours(0.0));
     let mut summary = Summary::default();
     let unreadable = unreadable.into_iter().map(|(file, reason)| Outcome::Skipped { file, reason });
     unreadable.for_each(|skipped| summary.count(skipped, &bar, tell));
-    std::thread::scope(|scope| -> Result<()> {
-        let collector = scope.spawn(|| collect(library, results, &mut summary, &bar, tell));
-        let work = found.par_iter().try_for_each_with(outcomes, |outcomes: &mut Sender<Outcome>, file| {
-            if interrupt.came() {
-                return Ok(());
+    batch::gather(library, &bar, tell, &mut summary, |outcomes| {
+        found.par_iter().try_for_each_with(outcomes, |outcomes: &mut Sender<Outcome>, file| {
+            match interrupt.came() {
+                true => Ok(()),
+                false => batch::send(outcomes, index_file(library, file, &settings)?),
             }
-            let outcome = index_file(library, file, &settings)?;
-            outcomes.send(outcome).ok().context("the database cannot be written")
-        });
-        // What the collector met (a full disk, say) explains why sending to it failed.
-        match collector.join() {
-            Ok(collected) => collected?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-        work
+        })
     })?;
     bar.finish_and_clear();
-    encode(library, Library::encode)?;
+    batch::encode(library, Library::encode)?;
     summary.interrupted = interrupt.came();
     summary.seconds = start.elapsed().as_secs_f64();
     Ok(summary)
-}
-
-/// Makes what was added visible, with a progress bar of its own.
-pub fn encode(
-    library: &Library,
-    how: impl FnOnce(&Library, Progress) -> Result<EncodeReport>,
-) -> Result<EncodeReport> {
-    let bar = ProgressBar::with_draw_target(Some(0), draw_target());
-    bar.set_style(style("{spinner} encoding  {bar:30} {pos}/{len} shards"));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    let report = how(library, &|done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    })?;
-    bar.finish_and_clear();
-    Ok(report)
-}
-
-/// Counts outcomes as soon as they are on disk.
-fn collect(
-    library: &Library,
-    results: Receiver<Outcome>,
-    summary: &mut Summary,
-    bar: &ProgressBar,
-    tell: Tell,
-) -> Result<()> {
-    while let Ok(first) = results.recv() {
-        let outcomes: Vec<Outcome> = std::iter::once(first).chain(results.try_iter()).collect();
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Added { .. })) {
-            library.flush()?;
-        }
-        outcomes.into_iter().for_each(|outcome| summary.count(outcome, bar, tell));
-    }
-    Ok(())
-}
-
-impl Summary {
-    fn count(&mut self, outcome: Outcome, bar: &ProgressBar, tell: Tell) {
-        match outcome {
-            Outcome::Added { shown, seconds } => {
-                self.added += 1;
-                self.seconds_of_audio += seconds;
-                bar.suspend(|| tell(&shown, "added"));
-            }
-            Outcome::Known { shown } => {
-                self.already_there += 1;
-                bar.suspend(|| tell(&shown, "known"));
-            }
-            Outcome::Skipped { file, reason } => {
-                let file = file.display().to_string();
-                let (shown, why) = (output::plain(&file), output::plain(&reason));
-                bar.suspend(|| eprintln!("skipped {shown}: {why}"));
-                self.skipped.push(Skipped { file, reason });
-            }
-        }
-        bar.inc(1);
-        bar.set_message(hours(self.seconds_of_audio));
-    }
 }
 
 /// One file to a track. A file that cannot be used is skipped; only the database can fail.
@@ -192,7 +101,7 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
     };
     if let Some(track) = library.find(content)? {
         library.moved(track, &found.shown)?;
-        return Ok(Outcome::Known { shown: found.shown.clone() });
+        return Ok(Outcome::Known { file: found.file.clone(), shown: found.shown.clone(), track });
     }
     let reference = match fingerprint::reference_file(&found.file, settings) {
         Ok(reference) => reference,
@@ -209,29 +118,15 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
         frames: u32::try_from(reference.samples.div_ceil(FRAME_SAMPLES)).unwrap_or(u32::MAX),
         postings: reference.landmarks.iter().map(|landmark| (landmark.hash.0, landmark.frame)).collect(),
     };
+    let (file, shown) = (found.file.clone(), found.shown.clone());
     match library.add(track)? {
-        Added::New(_) => Ok(Outcome::Added { shown: found.shown.clone(), seconds }),
-        Added::Known(_) => Ok(Outcome::Known { shown: found.shown.clone() }),
+        Added::New(track) => Ok(Outcome::Added { file, shown, seconds, track }),
+        Added::Known(track) => Ok(Outcome::Known { file, shown, track }),
     }
 }
 
-fn progress_bar(files: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(files), draw_target());
-    bar.set_style(style("{spinner} indexing  {bar:30} {pos}/{len} tracks  {msg}  {per_sec}  {eta} left"));
-    bar.set_message(hours(0.0));
-    bar.enable_steady_tick(Duration::from_millis(120));
-    bar
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn draw_target() -> ProgressDrawTarget {
-    if crate::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
-}
-
-fn print_summary(summary: &Summary, folder: &str) -> Result<()> {
+/// The counts as a person reads them.
+pub fn print_summary(summary: &Summary, folder: &str) -> Result<()> {
     if summary.added + summary.already_there + summary.skipped.len() == 0 {
         bail!(
             "no sound files found; those of folders are known by their endings ({}), one that is named is tried \

@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use db::StoredTrack;
 use serde_json::json;
 
+use crate::batch::encode;
 use crate::cli::{self, CompactArgs, DatabaseArgs, RemoveArgs};
-use crate::commands::index::encode;
 use crate::library::Library;
 use crate::output::{self, hours, plain, position, size};
 

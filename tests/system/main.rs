@@ -1,5 +1,6 @@
 //! The program as its users meet it: its processes, files, sockets and exit codes, on bundled music.
 
+mod catalogue;
 mod classes;
 mod cli;
 mod daemon;

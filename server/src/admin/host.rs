@@ -183,6 +183,7 @@ fn handle(
             }
             AdminRequest::Tokens => AdminResponse::Tokens(database.tokens()?),
             AdminRequest::RemoveToken(name) => AdminResponse::TokenRemoved(hosted.remove_token(&name)?),
+            AdminRequest::Track(track) => AdminResponse::Track(database.export(track)?.map(Box::new)),
             AdminRequest::Stats => AdminResponse::Stats(Box::new(database.stats()?)),
         })
     })();

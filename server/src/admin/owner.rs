@@ -123,6 +123,17 @@ impl AdminClient {
         }
     }
 
+    /// A track with its postings.
+    ///
+    /// # Errors
+    /// Any [`AdminError`].
+    pub fn track(&self, track: u32) -> Result<Option<NewTrack>, AdminError> {
+        match self.call(&AdminRequest::Track(track), &|_, _| {})? {
+            AdminResponse::Track(track) => Ok(track.map(|track| *track)),
+            _ => Err(AdminError::Unexpected),
+        }
+    }
+
     /// Removes tracks.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ fn requests() -> impl Strategy<Value = AdminRequest> {
         prop::collection::vec(any::<u32>(), 0..20).prop_map(AdminRequest::Remove),
         Just(AdminRequest::Stats),
         Just(AdminRequest::RotateKey),
+        any::<u32>().prop_map(AdminRequest::Track),
         Just(AdminRequest::Models),
         "\\PC{0,9}".prop_map(AdminRequest::Model),
         "\\PC{0,9}".prop_map(AdminRequest::RemoveModel),

@@ -37,6 +37,8 @@ pub(super) enum AdminRequest {
     Models,
     Model(String),
     RemoveModel(String),
+    /// A track with its postings.
+    Track(u32),
 }
 
 /// What the daemon answers.
@@ -61,6 +63,8 @@ pub(super) enum AdminResponse {
     Model(Option<Box<NewModel>>),
     /// Whether there was one.
     ModelRemoved(bool),
+    /// `None` if there is none with this number.
+    Track(Option<Box<NewTrack>>),
 }
 
 /// Who the daemon is.

@@ -1,0 +1,248 @@
+//! Pairs of tracks with many landmarks that agree at a constant offset: a sort and a merge of all postings.
+//!
+//! Postings are sorted by hash; two of one hash in different tracks are a vote for (tracks, offset); votes are
+//! sorted in their turn, and what comes often is a hint. Both sorts are bounded: large catalogues keep only a share of
+//! the hashes, the same in every track; common hashes, which say little and vote much, are left out; and
+//! votes are gathered for some tracks at a time.
+
+use std::ops::Range;
+
+use fingerprint::Landmark;
+use rayon::slice::ParallelSliceMut;
+
+use crate::StoredTrack;
+
+/// Most postings that are sorted, at eight bytes each.
+const MOST_POSTINGS: u64 = 32 << 20;
+/// Most votes that are sorted at a time, at eight bytes each.
+const MOST_VOTES: u64 = 32 << 20;
+/// Most votes in all: about two minutes.
+const MOST_VOTES_IN_ALL: u64 = 1 << 30;
+/// Postings of a hash above which it is never compared.
+const COMMON: usize = 256;
+/// Votes that make a hint: unrelated music reaches three or four.
+const LEAST_VOTES: usize = 6;
+/// Offsets that are counted together, as tracks are cut between frames.
+const WINDOW: u64 = 3;
+/// Hints that a unit may give.
+const MOST_HINTS: usize = 64;
+/// Frames of a unit: 8.7 minutes. Votes are counted by unit, so that no number of them is large.
+const UNIT_FRAMES: u32 = 1 << 14;
+/// Longest track that is compared, in frames: 9 hours, more than is ever indexed.
+const LONGEST: u32 = 1 << 20;
+
+/// Bits of a vote: unit 16, other track 26, offset 22.
+const OFFSET_BITS: u32 = 22;
+const TRACK_BITS: u32 = 26;
+const UNITS_AT_A_TIME: usize = 1 << 16;
+
+/// Two tracks that may share audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hint {
+    /// Indices of the tracks, ascending.
+    pub tracks: [u32; 2],
+    /// Frame of the second less frame of the first.
+    pub shift: i64,
+}
+
+/// One posting of a hash that several have.
+#[derive(Clone, Copy)]
+struct Place {
+    track: u32,
+    frame: u32,
+}
+
+/// All hints, by tracks.
+pub(super) fn hints<E>(
+    tracks: &[StoredTrack],
+    fresh: Option<&dyn Fn(u32) -> bool>,
+    landmarks: &mut impl FnMut(u32) -> Result<Option<Vec<Landmark>>, E>,
+) -> Result<Vec<Hint>, E> {
+    let is_fresh: Vec<bool> = tracks.iter().map(|track| fresh.is_none_or(|fresh| fresh(track.id))).collect();
+    let sorted = postings(tracks, &is_fresh, landmarks)?;
+    let common = common(&sorted);
+    let usable = |group: &&[u64]| (2..=common).contains(&group.len());
+    let groups: Vec<&[u64]> = sorted.chunk_by(|a, b| a >> 32 == b >> 32).filter(usable).collect();
+    let timeline = Timeline::of(tracks);
+    let mut hints = Vec::new();
+    for units in rounds(&timeline, &groups) {
+        let mut votes = votes(&timeline, &groups, &is_fresh, &units);
+        votes.par_sort_unstable();
+        for of_unit in
+            votes.chunk_by(|a, b| a >> (OFFSET_BITS + TRACK_BITS) == b >> (OFFSET_BITS + TRACK_BITS))
+        {
+            let unit = units.start + (of_unit[0] >> (OFFSET_BITS + TRACK_BITS)) as usize;
+            hints.extend(
+                heavy(of_unit).into_iter().map(|(track, shift)| hint(timeline.track_of(unit), track, shift)),
+            );
+        }
+    }
+    hints.sort_unstable();
+    hints.dedup();
+    Ok(hints)
+}
+
+/// Postings as hash and label, by hash. Without those of hashes that no fresh track has.
+fn postings<E>(
+    tracks: &[StoredTrack],
+    is_fresh: &[bool],
+    landmarks: &mut impl FnMut(u32) -> Result<Option<Vec<Landmark>>, E>,
+) -> Result<Vec<u64>, E> {
+    let all: u64 = tracks.iter().map(|track| u64::from(track.postings)).sum();
+    let kept = u64::from(u32::MAX).min((u64::from(u32::MAX) + 1).saturating_mul(MOST_POSTINGS) / all.max(1));
+    let chosen = |hash: u32| u64::from(scramble(hash)) <= kept;
+    let mut found = Vec::new();
+    let mut wanted: Vec<u32> = Vec::new();
+    let everything = is_fresh.iter().all(|&fresh| fresh);
+    for round in [true, false] {
+        for (track, _) in
+            tracks.iter().zip(is_fresh).filter(|(track, fresh)| **fresh == round && track.frames < LONGEST)
+        {
+            let landmarks = landmarks(track.id)?.unwrap_or_default();
+            let inside = landmarks.iter().filter(|l| chosen(l.hash.0) && l.frame < track.frames);
+            let asked = inside.filter(|l| round || wanted.binary_search(&l.hash.0).is_ok());
+            found.extend(asked.map(|l| u64::from(l.hash.0) << 32 | u64::from(track.start + l.frame)));
+        }
+        if round && !everything {
+            wanted = found.iter().map(|posting| (posting >> 32) as u32).collect();
+            wanted.sort_unstable();
+            wanted.dedup();
+        }
+    }
+    found.par_sort_unstable();
+    Ok(found)
+}
+
+/// Spreads hashes evenly: which ones are kept must not depend on pitch (Murmur3's finalizer).
+fn scramble(hash: u32) -> u32 {
+    let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+    let hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+    hash ^ (hash >> 16)
+}
+
+/// The greatest number of postings that a hash may have, so that there are not too many votes.
+fn common(sorted: &[u64]) -> usize {
+    let mut votes = vec![0u64; COMMON + 1];
+    for group in sorted.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() <= COMMON) {
+        votes[group.len()] += (group.len() * (group.len() - 1) / 2) as u64;
+    }
+    let mut sum = 0;
+    let fits = |&votes: &&u64| {
+        sum += votes;
+        sum <= MOST_VOTES_IN_ALL
+    };
+    votes.iter().take_while(fits).count().saturating_sub(1)
+}
+
+/// Where tracks and their units lie.
+struct Timeline {
+    /// First frame of every track.
+    starts: Vec<u32>,
+    /// Number of its first unit.
+    units: Vec<usize>,
+    count: usize,
+}
+
+impl Timeline {
+    fn of(tracks: &[StoredTrack]) -> Timeline {
+        let mut count = 0;
+        let units = tracks.iter().map(|track| {
+            let first = count;
+            count += (track.frames / UNIT_FRAMES) as usize + 1;
+            first
+        });
+        let units = units.collect();
+        Timeline { starts: tracks.iter().map(|track| track.start).collect(), units, count }
+    }
+
+    fn place(&self, posting: u64) -> Place {
+        let label = posting as u32;
+        let track = self.starts.partition_point(|&start| start <= label) - 1;
+        Place { track: track as u32, frame: label - self.starts[track] }
+    }
+
+    fn unit_of(&self, place: Place) -> usize {
+        self.units[place.track as usize] + (place.frame / UNIT_FRAMES) as usize
+    }
+
+    fn track_of(&self, unit: usize) -> u32 {
+        (self.units.partition_point(|&first| first <= unit) - 1) as u32
+    }
+}
+
+/// Units that vote together.
+fn rounds(timeline: &Timeline, groups: &[&[u64]]) -> Vec<Range<usize>> {
+    let mut votes = vec![0u64; timeline.count];
+    for group in groups {
+        for (at, &posting) in group.iter().enumerate() {
+            votes[timeline.unit_of(timeline.place(posting))] += (group.len() - 1 - at) as u64;
+        }
+    }
+    let (mut rounds, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (unit, votes) in votes.into_iter().enumerate() {
+        if unit > start && (sum + votes > MOST_VOTES || unit - start == UNITS_AT_A_TIME) {
+            rounds.push(start..unit);
+            (start, sum) = (unit, 0);
+        }
+        sum += votes;
+    }
+    rounds.push(start..timeline.count);
+    rounds
+}
+
+/// The votes of some units: unit, other track and offset in one number each.
+fn votes(timeline: &Timeline, groups: &[&[u64]], is_fresh: &[bool], units: &Range<usize>) -> Vec<u64> {
+    let mut votes = Vec::new();
+    let mut places: Vec<(Place, usize)> = Vec::new();
+    for group in groups {
+        places.clear();
+        places.extend(group.iter().map(|&posting| {
+            let place = timeline.place(posting);
+            (place, timeline.unit_of(place))
+        }));
+        for (at, (first, unit)) in places.iter().enumerate().filter(|(_, (_, unit))| units.contains(unit)) {
+            for (second, _) in &places[at + 1..] {
+                let fresh = is_fresh[first.track as usize] || is_fresh[second.track as usize];
+                if first.track != second.track && fresh {
+                    let shift = u64::from(second.frame + LONGEST - first.frame);
+                    let unit = (unit - units.start) as u64;
+                    votes.push((unit << TRACK_BITS | u64::from(second.track)) << OFFSET_BITS | shift);
+                }
+            }
+        }
+    }
+    votes
+}
+
+/// The heaviest offsets among the sorted votes of a unit: other track and shift.
+fn heavy(votes: &[u64]) -> Vec<(u32, i64)> {
+    let mut found: Vec<(usize, u64)> = Vec::new();
+    let mut past = 0;
+    for (first, &vote) in votes.iter().enumerate() {
+        while past < votes.len() && votes[past] < vote + WINDOW {
+            past += 1;
+        }
+        if past - first < LEAST_VOTES {
+            continue;
+        }
+        let middle = votes[first + (past - first) / 2];
+        match found.last_mut() {
+            Some(last) if middle < last.1 + WINDOW => *last = (*last).max((past - first, middle)),
+            _ => found.push((past - first, middle)),
+        }
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    let part = |vote: u64| {
+        let track = (vote >> OFFSET_BITS) & ((1 << TRACK_BITS) - 1);
+        (track as u32, (vote & ((1 << OFFSET_BITS) - 1)) as i64 - i64::from(LONGEST))
+    };
+    found.into_iter().take(MOST_HINTS).map(|(_, vote)| part(vote)).collect()
+}
+
+/// A hint with the lower track first.
+fn hint(first: u32, second: u32, shift: i64) -> Hint {
+    match first < second {
+        true => Hint { tracks: [first, second], shift },
+        false => Hint { tracks: [second, first], shift: -shift },
+    }
+}

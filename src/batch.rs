@@ -1,0 +1,187 @@
+//! Tracks on their way into the database: what became of each, counted when it is on disk.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use db::EncodeReport;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::library::{Library, Progress};
+use crate::output::{self, hours};
+
+/// What became of one file.
+pub enum Outcome {
+    /// It is a new track.
+    Added {
+        /// Where it is.
+        file: PathBuf,
+        /// Its path, as the catalogue has it.
+        shown: String,
+        /// Its length.
+        seconds: f64,
+        /// Its number.
+        track: u32,
+    },
+    /// Its content was there.
+    Known {
+        /// Where it is.
+        file: PathBuf,
+        /// Its path, as the catalogue has it.
+        shown: String,
+        /// The number of the track.
+        track: u32,
+    },
+    /// It cannot be used.
+    Skipped {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Called with a file and what became of it, when that is on disk.
+pub type Tell<'a> = &'a (dyn Fn(&str, &str) + Sync);
+
+/// Counts of a run.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// Tracks added.
+    pub added: usize,
+    /// Files whose content was there.
+    pub already_there: usize,
+    /// Files that hold no usable sound, with the reason.
+    pub skipped: Vec<Skipped>,
+    /// Length of what was added, in seconds.
+    pub seconds_of_audio: f64,
+    /// Time that the run took, in seconds.
+    pub seconds: f64,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+    /// Numbers of the tracks added.
+    #[serde(skip)]
+    pub tracks: Vec<u32>,
+    /// The track of every file that has one.
+    #[serde(skip)]
+    pub files: Vec<(PathBuf, u32)>,
+}
+
+/// One file that was left out.
+#[derive(Debug, Serialize)]
+pub struct Skipped {
+    /// The file.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Runs `work`, which sends what becomes of each file, and counts. What is counted as added is on disk. The rest of what
+/// `work` meets is its error.
+pub fn gather(
+    library: &Library,
+    bar: &ProgressBar,
+    tell: Tell,
+    summary: &mut Summary,
+    work: impl FnOnce(Sender<Outcome>) -> Result<()>,
+) -> Result<()> {
+    let (outcomes, results) = channel();
+    std::thread::scope(|scope| {
+        let collector = scope.spawn(|| collect(library, results, summary, bar, tell));
+        let worked = work(outcomes);
+        // What the collector met (a full disk, say) explains why sending to it failed.
+        match collector.join() {
+            Ok(collected) => collected?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        worked
+    })
+}
+
+/// Sends what became of a file.
+pub fn send(outcomes: &Sender<Outcome>, outcome: Outcome) -> Result<()> {
+    outcomes.send(outcome).ok().context("the database cannot be written")
+}
+
+/// Counts outcomes as soon as they are on disk.
+fn collect(
+    library: &Library,
+    results: Receiver<Outcome>,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+    tell: Tell,
+) -> Result<()> {
+    while let Ok(first) = results.recv() {
+        let outcomes: Vec<Outcome> = std::iter::once(first).chain(results.try_iter()).collect();
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Added { .. })) {
+            library.flush()?;
+        }
+        outcomes.into_iter().for_each(|outcome| summary.count(outcome, bar, tell));
+    }
+    Ok(())
+}
+
+impl Summary {
+    /// Counts what is on disk.
+    pub fn count(&mut self, outcome: Outcome, bar: &ProgressBar, tell: Tell) {
+        match outcome {
+            Outcome::Added { file, shown, seconds, track } => {
+                self.added += 1;
+                self.seconds_of_audio += seconds;
+                self.tracks.push(track);
+                self.files.push((file, track));
+                bar.suspend(|| tell(&shown, "added"));
+            }
+            Outcome::Known { file, shown, track } => {
+                self.already_there += 1;
+                self.files.push((file, track));
+                bar.suspend(|| tell(&shown, "known"));
+            }
+            Outcome::Skipped { file, reason } => {
+                let file = file.display().to_string();
+                let (shown, why) = (output::plain(&file), output::plain(&reason));
+                bar.suspend(|| eprintln!("skipped {shown}: {why}"));
+                self.skipped.push(Skipped { file, reason });
+            }
+        }
+        bar.inc(1);
+        bar.set_message(hours(self.seconds_of_audio));
+    }
+}
+
+/// Tells of every file on standard output.
+pub fn tell_all(file: &str, outcome: &str, json: bool) {
+    // Who reads this may have seen enough: that does not end the run.
+    let _ = match json {
+        true => output::print_json(&json!({ "file": file, "outcome": outcome })),
+        false => writeln!(std::io::stdout(), "{outcome}  {}", output::plain(file)).map_err(Into::into),
+    };
+}
+
+/// Makes what was added visible, with a progress bar of its own.
+pub fn encode(
+    library: &Library,
+    how: impl FnOnce(&Library, Progress) -> Result<EncodeReport>,
+) -> Result<EncodeReport> {
+    let bar = bar(Some(0), "{spinner} encoding  {bar:30} {pos}/{len} shards");
+    let report = how(library, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// A progress bar, where somebody watches.
+pub fn bar(length: Option<u64>, template: &str) -> ProgressBar {
+    let target =
+        if crate::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(length, target);
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}

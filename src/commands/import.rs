@@ -1,0 +1,156 @@
+//! `psi-shazam import`: tracks of another database, without their files.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use db::{Added, Importer, NewTrack};
+use rayon::iter::{ParallelBridge, ParallelIterator};
+use serde::Serialize;
+
+use crate::batch::{self, Outcome, Summary, Tell};
+use crate::cli;
+use crate::cli::catalogue::ImportArgs;
+use crate::interrupt::Interrupt;
+use crate::library::Library;
+use crate::output::{self, hours, plain};
+
+type Input = Box<dyn Read + Send>;
+
+/// What became of one export.
+#[derive(Serialize)]
+struct Report<'a> {
+    file: String,
+    #[serde(flatten)]
+    summary: &'a Summary,
+    /// Why the rest of it was not read.
+    error: Option<String>,
+}
+
+pub fn run(args: &ImportArgs) -> Result<ExitCode> {
+    let folder = cli::database_folder(&args.database.db)?;
+    // A file that is none must not leave a new database behind.
+    let first = open(&args.files[0])?;
+    let library = Library::open(&folder, true)?;
+    let interrupt = Interrupt::listen()?;
+    let json = args.database.json;
+    let tell = |file: &str, outcome: &str| batch::tell_all(file, outcome, json);
+    let tell: Tell = if args.verbose { &tell } else { &|_, _| {} };
+    let mut opened = Some(first);
+    let mut failed = false;
+    for file in &args.files {
+        let start = Instant::now();
+        let mut summary = Summary::default();
+        let read = opened.take().map_or_else(|| open(file), Ok);
+        let result = read.and_then(|input| import(&library, input, &interrupt, tell, &mut summary));
+        // What came before the damage is there, and is to be found.
+        let result = batch::encode(&library, Library::encode).and(result);
+        summary.seconds = start.elapsed().as_secs_f64();
+        summary.interrupted = interrupt.came();
+        let error = result.err().map(|error| output::explain(&error));
+        failed |= error.is_some();
+        let report = Report { file: file.display().to_string(), summary: &summary, error };
+        match json {
+            true => output::print_json(&report)?,
+            false => print(&report)?,
+        }
+        if summary.interrupted {
+            return Ok(ExitCode::from(130));
+        }
+    }
+    Ok(if failed { ExitCode::from(crate::ERROR) } else { ExitCode::SUCCESS })
+}
+
+fn open(file: &Path) -> Result<Importer<Input>> {
+    let input: Input = match file == Path::new("-") {
+        true => Box::new(io::stdin()),
+        false => {
+            let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Box::new(BufReader::new(opened))
+        }
+    };
+    Importer::new(input).with_context(|| format!("cannot import {}", file.display()))
+}
+
+/// Adds the tracks of one export. Read one after the other, added side by side: the OPRF of their hashes is the work.
+fn import(
+    library: &Library,
+    mut input: Importer<Input>,
+    interrupt: &Interrupt,
+    tell: Tell,
+    summary: &mut Summary,
+) -> Result<()> {
+    let ours = library.settings()?;
+    if *input.settings() != ours {
+        bail!(
+            "its tracks were fingerprinted with other settings ({}) than those of this database ({}); \
+             import it into a database of its own, or index the music again",
+            describe(input.settings()),
+            describe(&ours)
+        );
+    }
+    let bar = batch::bar(None, "{spinner} importing  {pos} tracks  {msg}  {per_sec}");
+    bar.set_message(hours(0.0));
+    let mut end = Ok(());
+    let tracks = std::iter::from_fn(|| match input.track() {
+        _ if interrupt.came() => None,
+        Ok(track) => track,
+        Err(error) => {
+            end = Err(error);
+            None
+        }
+    });
+    batch::gather(library, &bar, tell, summary, |outcomes| {
+        tracks.par_bridge().try_for_each_with(outcomes, |outcomes: &mut Sender<Outcome>, track| {
+            batch::send(outcomes, add(library, track)?)
+        })
+    })?;
+    bar.finish_and_clear();
+    Ok(end?)
+}
+
+/// One track. What is there keeps its path: it may be that of a file here.
+fn add(library: &Library, track: NewTrack) -> Result<Outcome> {
+    let shown = track.path.clone();
+    let file = PathBuf::from(&shown);
+    if let Some(reason) = db::fault(&track) {
+        return Ok(Outcome::Skipped { file, reason: reason.to_owned() });
+    }
+    if let Some(track) = library.find(track.content)? {
+        return Ok(Outcome::Known { file, shown, track });
+    }
+    let seconds = track.seconds;
+    match library.add(track)? {
+        Added::New(track) => Ok(Outcome::Added { file, shown, seconds, track }),
+        Added::Known(track) => Ok(Outcome::Known { file, shown, track }),
+    }
+}
+
+fn describe(settings: &fingerprint::Settings) -> String {
+    format!(
+        "{} peaks a second, {} targets, steps of {} Hz and {} ms",
+        settings.peaks_per_second, settings.fan_out, settings.frequency_step_hz, settings.time_step_ms
+    )
+}
+
+fn print(report: &Report) -> Result<()> {
+    let Report { file, summary, error } = report;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", plain(file))?;
+    writeln!(out, "added          {} tracks, {}", summary.added, hours(summary.seconds_of_audio))?;
+    writeln!(out, "already there  {}", summary.already_there)?;
+    writeln!(out, "refused        {}", summary.skipped.len())?;
+    writeln!(out, "took           {:.1} s", summary.seconds)?;
+    if summary.interrupted {
+        writeln!(out, "interrupted: run the same command again to go on")?;
+    }
+    out.flush()?;
+    if let Some(error) = error {
+        eprintln!("psi-shazam: {error}");
+    }
+    Ok(())
+}
