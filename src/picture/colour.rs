@@ -42,9 +42,10 @@ const MAGMA: [[u8; 3]; 11] = [
 /// Shades in use: few enough for a small file, more than an eye tells apart beside each other.
 const SHADES: f32 = 64.0;
 
-/// The colour of a level from 0 (dark) to 1 (bright); what lies outside takes the nearest.
+/// The colour of a level from 0 (dark) to 1 (bright); what lies outside takes the nearest, and no number is dark.
 pub fn magma(level: f32) -> [u8; 3] {
-    let shade = (level.clamp(0.0, 1.0) * SHADES).round() / SHADES;
+    let level = if level.is_nan() { 0.0 } else { level.clamp(0.0, 1.0) };
+    let shade = (level * SHADES).round() / SHADES;
     let place = shade * (MAGMA.len() - 1) as f32;
     let below = (place as usize).min(MAGMA.len() - 2);
     let between = place - below as f32;
