@@ -137,34 +137,27 @@ fn best(scores: impl Iterator<Item = f32>, allowed: impl Fn(usize) -> bool) -> (
 
 /// The calibration for scores of this unit, and the report.
 pub(crate) fn calibrate(trials: &[Trial], unit: f32) -> (Calibration, Report) {
-    let share = |holds: &dyn Fn(&Trial) -> bool, among: &dyn Fn(&Trial) -> bool| {
-        let among: Vec<&Trial> = trials.iter().filter(|trial| among(trial)).collect();
-        among.iter().filter(|trial| holds(trial)).count() as f64 / among.len().max(1) as f64
-    };
-    let all = |_: &Trial| true;
-    let right = |trial: &Trial| trial.answer == trial.class;
-    let among_three = |trial: &Trial| trial.better < 3;
     let threshold = (f64::from(threshold(trials)) / f64::from(unit)).ceil() as i32;
     let accepted = |score: f32| f64::from(score) / f64::from(unit) >= f64::from(threshold);
     let slope = slope(trials);
     let folds = trials.iter().map(|trial| trial.fold + 1).max().unwrap_or(0);
+    let of_fold =
+        |fold: usize| -> Vec<Trial> { trials.iter().filter(|trial| trial.fold == fold).cloned().collect() };
     let mut confusion = Confusion::new();
     trials.iter().for_each(|trial| *confusion.entry((trial.class, trial.answer)).or_default() += 1);
     let report = Report {
         recordings: trials.len(),
-        clear: share(&|trial| trial.clear == trial.class, &all),
-        quantised: share(&right, &all),
-        top3: share(&among_three, &all),
-        same: share(&|trial| trial.clear == trial.answer, &all),
+        clear: share(trials, |trial| trial.clear == trial.class),
+        quantised: share(trials, Trial::right),
+        top3: share(trials, Trial::among_three),
+        same: share(trials, |trial| trial.clear == trial.answer),
         folds: (0..folds)
-            .map(|fold| {
-                let inside = |trial: &Trial| trial.fold == fold;
-                (share(&right, &inside), share(&among_three, &inside))
-            })
+            .map(of_fold)
+            .map(|fold| (share(&fold, Trial::right), share(&fold, Trial::among_three)))
             .collect(),
         calibration_error: calibration_error(trials, slope),
-        false_accepts: share(&|trial| accepted(trial.best_other), &all),
-        false_rejects: share(&|trial| !accepted(trial.best), &all),
+        false_accepts: share(trials, |trial| accepted(trial.best_other)),
+        false_rejects: share(trials, |trial| !accepted(trial.best)),
         confusion,
     };
     let calibration = Calibration {
@@ -174,6 +167,21 @@ pub(crate) fn calibrate(trials: &[Trial], unit: f32) -> (Calibration, Report) {
         false_rejects: report.false_rejects as f32,
     };
     (calibration, report)
+}
+
+impl Trial {
+    fn right(&self) -> bool {
+        self.answer == self.class
+    }
+
+    fn among_three(&self) -> bool {
+        self.better < 3
+    }
+}
+
+/// Share of the trials for which something holds.
+fn share(trials: &[Trial], holds: impl Fn(&Trial) -> bool) -> f64 {
+    trials.iter().filter(|trial| holds(trial)).count() as f64 / trials.len().max(1) as f64
 }
 
 /// The score that a share of [`FALSE_ACCEPTS`] of the recordings reaches once its class is taken away.
@@ -221,4 +229,51 @@ fn calibration_error(trials: &[Trial], slope: f32) -> f64 {
         count += 1;
     }
     bins.iter().map(|(stated, right)| f64::abs(stated - right)).sum::<f64>() / count.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Trials of three classes whose scores are the logarithms of the true odds, times `scale`.
+    fn trials(scale: f32) -> Vec<Trial> {
+        let odds = [6.0f32, 3.0, 1.0];
+        let trial = |number: usize| {
+            let first = number % 3;
+            let scores: Vec<f32> = (0..3).map(|class| odds[(class + 3 - first) % 3].ln() * scale).collect();
+            // Of ten recordings with these scores six are of the first class, three of the next, one of the last.
+            let class = (first + [0, 0, 0, 0, 0, 0, 1, 1, 1, 2][number / 3 % 10]) % 3;
+            let (answer, top) = best(scores.iter().copied(), |_| true);
+            let best_other = best(scores.iter().copied(), |other| other != class).1;
+            let better = scores.iter().filter(|&&score| score > scores[class]).count();
+            let fold = number % 2;
+            Trial { fold, class, clear: first, answer, better, best: top, best_other, scores: Some(scores) }
+        };
+        (0..300).map(trial).collect()
+    }
+
+    #[test]
+    fn the_slope_finds_the_odds() {
+        for scale in [1.0, 0.02, 50.0] {
+            let (calibration, report) = calibrate(&trials(scale), 0.001 * scale);
+            assert!((calibration.slope / 0.001 - 1.0).abs() < 0.02, "{scale}: {}", calibration.slope);
+            assert!(report.calibration_error < 0.01, "{}", report.calibration_error);
+            assert!((report.quantised - 0.6).abs() < 1e-9 && (report.clear - 0.6).abs() < 1e-9);
+            assert_eq!((report.top3, report.same, report.folds.len()), (1.0, 1.0, 2));
+            assert_eq!(report.confusion.values().sum::<u32>(), 300);
+        }
+    }
+
+    #[test]
+    fn the_threshold_keeps_its_share() {
+        let mut trials = trials(1.0);
+        for (number, trial) in trials.iter_mut().enumerate() {
+            trial.best_other = number as f32;
+            trial.best = number as f32 + 100.0;
+        }
+        let (calibration, report) = calibrate(&trials, 0.5);
+        assert_eq!(calibration.threshold, 569); // the first unit above 284 in units of a half
+        assert!((report.false_accepts - 0.05).abs() < 1e-9, "{}", report.false_accepts);
+        assert!((report.false_rejects - 185.0 / 300.0).abs() < 1e-9, "{}", report.false_rejects);
+    }
 }

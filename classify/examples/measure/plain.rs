@@ -29,7 +29,29 @@ pub fn measure(folder: &Path) -> anyhow::Result<()> {
             Ok((sums(first)?, sums(last)?))
         })
         .collect::<anyhow::Result<_>>()?;
-    let classes = clips.len();
+    let (standard, data, class_of) = training(&windows);
+    let weights = fit(&data, &class_of, clips.len());
+    let places: Vec<usize> = windows
+        .par_iter()
+        .enumerate()
+        .map(|(class, (_, last))| place(class, last, &weights, &standard))
+        .collect();
+    let share = |below: usize| {
+        100.0 * places.iter().filter(|&&place| place < below).count() as f64 / places.len() as f64
+    };
+    let (windows, top1, top3) = (class_of.len(), share(1), share(3));
+    println!(
+        "plain features, {} classes, {windows} windows: top-1 {top1:.1}%, top-3 {top3:.1}%",
+        clips.len()
+    );
+    Ok(())
+}
+
+/// Mean and spread of every feature.
+type Standard = (DVector<f32>, DVector<f32>);
+
+/// The standardised windows of all first halves, one a column, and the class of each.
+fn training(windows: &[(Vec<DVector<f32>>, Vec<DVector<f32>>)]) -> (Standard, DMatrix<f32>, Vec<usize>) {
     let (mut columns, mut class_of) = (Vec::new(), Vec::new());
     for (class, (first, _)) in windows.iter().enumerate() {
         columns.extend(first.iter().cloned());
@@ -38,35 +60,22 @@ pub fn measure(folder: &Path) -> anyhow::Result<()> {
     let mut data = DMatrix::from_columns(&columns);
     let mean = data.column_mean();
     data.column_iter_mut().for_each(|mut column| column -= &mean);
-    let spread =
-        DVector::from_iterator(CEPSTRA, data.row_iter().map(|row| row.norm() / (row.len() as f32).sqrt()));
+    let spread = data.row_iter().map(|row| row.norm() / (row.len() as f32).sqrt());
+    let spread = DVector::from_iterator(CEPSTRA, spread);
     data.column_iter_mut().for_each(|mut column| column.component_div_assign(&spread));
-    let weights = fit(&data, &class_of, classes);
-    let test: Vec<(bool, bool)> = windows
-        .par_iter()
-        .enumerate()
-        .map(|(class, (_, last))| {
-            let mut votes = vec![0u32; classes];
-            for window in last {
-                let input = (window - &mean).component_div(&spread).push(1.0);
-                votes[(&weights * input).imax()] += 1;
-            }
-            let better = votes
-                .iter()
-                .enumerate()
-                .filter(|&(other, &count)| count > votes[class] || count == votes[class] && other < class);
-            let better = better.count();
-            (better == 0, better < 3)
-        })
-        .collect();
-    let share = |hits: usize| 100.0 * hits as f64 / classes as f64;
-    println!(
-        "plain features, {classes} classes, {} windows: top-1 {:.1}%, top-3 {:.1}%",
-        class_of.len(),
-        share(test.iter().filter(|hit| hit.0).count()),
-        share(test.iter().filter(|hit| hit.1).count())
-    );
-    Ok(())
+    ((mean, spread), data, class_of)
+}
+
+/// How many classes get more votes of the windows than the right one; among equals the first wins.
+fn place(class: usize, windows: &[DVector<f32>], weights: &DMatrix<f32>, (mean, spread): &Standard) -> usize {
+    let mut votes = vec![0u32; weights.nrows()];
+    for window in windows {
+        let input = (window - mean).component_div(spread).push(1.0);
+        votes[(weights * input).imax()] += 1;
+    }
+    let better =
+        |&(other, &count): &(usize, &u32)| count > votes[class] || count == votes[class] && other < class;
+    votes.iter().enumerate().filter(better).count()
 }
 
 /// The sums of 20 MFCC over every 0.5 s.
