@@ -20,6 +20,9 @@ const STEP: f32 = 0.1;
 /// Weight of the squared norm of the weights, per window: next to nothing (scikit-learn's C = 1 is 1 over the windows).
 const DECAY: f32 = 1e-6;
 
+/// The windows of the first and of the second half of one recording.
+type Halves = (Vec<DVector<f32>>, Vec<DVector<f32>>);
+
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
     let clips = clips::read(folder, None)?;
     let windows: Vec<Halves> = clips
@@ -51,7 +54,7 @@ pub fn measure(folder: &Path) -> anyhow::Result<()> {
 type Standard = (DVector<f32>, DVector<f32>);
 
 /// The standardised windows of all first halves, one a column, and the class of each.
-fn training(windows: &[(Vec<DVector<f32>>, Vec<DVector<f32>>)]) -> (Standard, DMatrix<f32>, Vec<usize>) {
+fn training(windows: &[Halves]) -> (Standard, DMatrix<f32>, Vec<usize>) {
     let (mut columns, mut class_of) = (Vec::new(), Vec::new());
     for (class, (first, _)) in windows.iter().enumerate() {
         columns.extend(first.iter().cloned());
