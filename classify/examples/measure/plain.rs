@@ -20,9 +20,6 @@ const STEP: f32 = 0.1;
 /// Weight of the squared norm of the weights, per window: next to nothing (scikit-learn's C = 1 is 1 over the windows).
 const DECAY: f32 = 1e-6;
 
-/// The windows of the first and of the second half of one recording.
-type Halves = (Vec<DVector<f32>>, Vec<DVector<f32>>);
-
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
     let clips = clips::read(folder, None)?;
     let windows: Vec<Halves> = clips
