@@ -193,18 +193,23 @@ fn threshold(trials: &[Trial]) -> f32 {
     others.get(place.saturating_sub(1)).map_or(0.0, |score| score.next_up())
 }
 
-/// The slope (inverse temperature) under which the softmax gives the true classes the greatest likelihood: golden
-/// section search over its logarithm, as the likelihood has one maximum.
+/// The slope (inverse temperature) under which the stated probabilities of the answers are right on average: their
+/// mean rises with the slope, so bisection finds it. (The slope of greatest likelihood states far too little where
+/// a few of many classes are hopeless: mean error 0.22 on 707 tracks.)
 fn slope(trials: &[Trial]) -> f32 {
-    let loss = |log_slope: f64| -> f64 {
-        let kept = trials.iter().filter_map(|trial| Some((trial, trial.scores.as_ref()?)));
-        kept.map(|(trial, scores)| -probabilities(scores, log_slope.exp())[trial.class].max(1e-30).ln()).sum()
+    let kept: Vec<(&Trial, &[f32])> =
+        trials.iter().filter_map(|trial| Some((trial, trial.scores.as_deref()?))).collect();
+    let right = kept.iter().filter(|(trial, _)| trial.right()).count() as f64;
+    // Half a recording on either side, so that a model that is always right is not infinitely sure.
+    let share = (right + 0.5) / (kept.len() as f64 + 1.0);
+    let stated = |slope: f64| {
+        kept.iter().map(|(trial, scores)| probabilities(scores, slope)[trial.answer]).sum::<f64>()
+            / kept.len() as f64
     };
     let (mut low, mut high) = (1e-4f64.ln(), 1e4f64.ln());
-    let ratio = (5f64.sqrt() - 1.0) / 2.0;
-    for _ in 0..40 {
-        let (left, right) = (high - ratio * (high - low), low + ratio * (high - low));
-        if loss(left) < loss(right) { high = right } else { low = left }
+    for _ in 0..30 {
+        let middle = (low + high) / 2.0;
+        if stated(middle.exp()) < share { low = middle } else { high = middle }
     }
     ((low + high) / 2.0).exp() as f32
 }
