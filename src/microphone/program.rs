@@ -110,13 +110,17 @@ fn listen(mut child: Child, seconds: u32, progress: Progress) -> Result<Result<V
             break false;
         }
     };
+    // A program that it started in turn ends by this, too; its complaints would be waited for in vain.
+    drop(stdout);
     let _ = child.kill();
+    child.wait()?;
+    if enough {
+        return intake.finish().map(Ok);
+    }
     let mut complaint = String::new();
     let _ = stderr.read_to_string(&mut complaint);
-    child.wait()?;
-    match enough {
-        true => intake.finish().map(Ok),
-        false if complaint.trim().is_empty() => Ok(Err("it ended before there was enough".to_owned())),
+    match complaint.trim().is_empty() {
+        true => Ok(Err("it ended before there was enough".to_owned())),
         false => Ok(Err(complaint)),
     }
 }

@@ -83,6 +83,7 @@ impl From<&client::Error> for Problem {
             E::TokenWanted => Problem::TokenWanted,
             E::TokenRefused => Problem::TokenRefused,
             E::Busy(refusal) => Problem::Busy { seconds: f64::from(refusal.retry_after_ms) / 1e3 },
+            E::Recording(error) => Problem::from(error),
             error if error.is_of_connection() => Problem::Broken { reason },
             _ => Problem::Other { reason },
         }

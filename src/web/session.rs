@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
-use fingerprint::{SAMPLE_RATE, Settings};
+use fingerprint::Settings;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use super::App;
@@ -123,14 +123,13 @@ async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Proble
     }
     let (extension, start) =
         (Path::new(&name).extension().map(|e| e.to_string_lossy().into_owned()), Instant::now());
-    let decoded =
-        tokio::task::spawn_blocking(move || fingerprint::decode_bytes(bytes, extension.as_deref())).await;
-    let mut samples = match decoded {
+    let decode =
+        move || fingerprint::decode_excerpt_of_bytes(bytes, extension.as_deref(), 0.0, QUERY_SECONDS as f64);
+    let samples = match tokio::task::spawn_blocking(decode).await {
         Ok(Ok(recording)) => recording.samples,
         Ok(Err(error)) => return Err(Problem::from(&error)),
         Err(error) => return Err(Problem::Other { reason: error.to_string() }),
     };
-    samples.truncate(QUERY_SECONDS * SAMPLE_RATE as usize);
     let decode = start.elapsed().as_secs_f64() * 1e3;
     let Asker { rounds, mut events, settings } = Asker::start(app);
     draw(page, &mut Picture::default(), samples.clone(), settings.get()).await;

@@ -15,6 +15,10 @@ const ESCAPE: char = '\u{e00c}';
 /// No finding that a person would meet as a serious obstacle.
 #[track_caller]
 fn assert_accessible(browser: &Browser, what: &str) {
+    // What is still fading in has less contrast than it will have.
+    browser.wait(
+        "document.getAnimations().every((it) => it.playState !== 'running' || it.effect.getTiming().iterations === Infinity)",
+    );
     browser.run(AXE);
     browser.run("window.found = null; axe.run().then((all) => { window.found = all; })");
     browser.wait("window.found");

@@ -1,6 +1,7 @@
 //! What the microphone and files hear, through the real daemon to the answer.
 
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::page::{Web, ask_about, assert_quiet, finished, open, sound};
 use crate::support::{Daemon, User, audio};
@@ -114,9 +115,8 @@ fn who_stops_after_the_answer_shows_nothing_by_it() {
     // Gone altogether, as if the tab was closed: the program keeps to the timetable.
     browser.open("about:blank");
     drop(browser);
-    let start = Instant::now();
-    std::thread::sleep(std::time::Duration::from_secs(8));
-    assert!(start.elapsed().as_secs() >= 8);
+    // Longer than the rest of the timetable.
+    sleep(Duration::from_secs(8));
     assert_eq!(questions(daemon), 3);
 }
 

@@ -37,6 +37,14 @@ fn counts(report: &Value) -> (u64, u64, usize) {
     (number("added"), number("already_there"), report["skipped"].as_array().unwrap().len())
 }
 
+/// All tracks by their paths; numbers are given in the order in which tracks come.
+fn listed(user: &User) -> Vec<Value> {
+    let mut tracks = user.list();
+    tracks.iter_mut().for_each(|track| drop(track.as_object_mut().unwrap().remove("track_id")));
+    tracks.sort_by_key(|track| track["path"].to_string());
+    tracks
+}
+
 #[test]
 fn a_backup_taken_from_a_daemon_answers_as_the_original_does() {
     let (user, other) = (User::with_catalogue(), User::new());
@@ -49,11 +57,11 @@ fn a_backup_taken_from_a_daemon_answers_as_the_original_does() {
     let report = import(&other, &user.path("backup.psz"));
     assert_eq!(counts(&report), (8, 0, 0));
     assert_eq!(report["seconds_of_audio"], exported["seconds_of_audio"]);
-    assert_eq!(other.list(), user.list());
+    assert_eq!(listed(&other), listed(&user));
     let after = answers(&other);
     // Scores differ a little where the cost model leaves out other postings; tracks and offsets do not.
     for (before, after) in before.iter().zip(&after) {
-        for field in ["track_id", "title", "path", "offset_seconds"] {
+        for field in ["title", "path", "offset_seconds"] {
             assert_eq!(before[1][field], after[1][field], "{before} {after}");
         }
     }

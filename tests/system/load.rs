@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use client::{Cache, Client, ClientConfig, Question, Trust};
+use psi::wire::RefusalCode;
 use tokio::task::JoinSet;
 
 use crate::support::{Daemon, User, audio, copy_catalogue, expected};
@@ -61,7 +62,13 @@ async fn work(mut client: Client, known: Arc<Vec<Known>>, turns: Arc<AtomicUsize
             return answered;
         }
         let Known { question, answer } = &known[turn % known.len()];
-        let found = client.identify(question.clone(), 1).await.unwrap();
+        let found = loop {
+            match client.identify(question.clone(), 1).await {
+                // It gives up where everything changes faster than it asks, which a busy machine brings about.
+                Err(client::Error::Refused(refusal)) if refusal.code == RefusalCode::Stale => {}
+                found => break found.unwrap(),
+            }
+        };
         match (&found.verdict.best, answer) {
             (None, None) => {}
             (Some(best), Some((path, offset))) => {

@@ -100,6 +100,7 @@ class Run {
     // A later question has heard more; but one that finds nothing does not take an answer back.
     if (best && (!this.best || best.score >= this.best.score)) {
       const first = !this.best;
+      if (first) element("answer").dataset.round = event.round;
       this.best = best;
       showAnswer(event, this.spectrogram.peaks, this.seconds ?? 1);
       document.title = `${best.title || best.path} · psi-shazam`;
