@@ -26,7 +26,7 @@ pub enum LatticeSet {
 /// dual-hybrid, in bits; both figures are for classical computers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Lattice {
-    /// Ring degree N of Z[X]/(X^N+1), and slots per ciphertext.
+    /// Ring degree N of `Z[X]/(X^N+1)`, and slots per ciphertext.
     pub degree: usize,
     /// Prime modulus q ≡ 1 (mod 2N) and (mod t), so that Δ = (q−1)/t is exact.
     pub modulus: u64,
