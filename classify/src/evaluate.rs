@@ -8,7 +8,7 @@ use crate::error::TrainError;
 use crate::params::LIMIT_DEVIATIONS;
 use crate::public::Calibration;
 use crate::standard::LARGEST;
-use crate::train::{Example, Head};
+use crate::train::{Example, Head, score};
 
 /// Most trials whose scores are all kept for the calibration.
 const KEPT: usize = 1_000;
@@ -46,7 +46,7 @@ pub struct Report {
     pub confusion: Confusion,
 }
 
-/// One tested recording. Scores are in real units, as folds have different steps.
+/// One tested recording. Scores are shares of the fold's typical score.
 #[derive(Debug, Clone)]
 pub(crate) struct Trial {
     fold: usize,
@@ -62,9 +62,9 @@ pub(crate) struct Trial {
     scores: Option<Vec<f32>>,
 }
 
-/// Value of one unit of an integer score.
+/// Value of one unit of an integer score, as a share of the model's typical score.
 pub(crate) fn unit(head: &Head) -> f32 {
-    head.secret.step() * LIMIT_DEVIATIONS / f32::from(LARGEST)
+    head.secret.step() * LIMIT_DEVIATIONS / f32::from(LARGEST) / head.typical
 }
 
 /// Tests every example that was asked and has a group by a model that saw none of that group, nor of the others of
@@ -103,9 +103,7 @@ pub(crate) fn cross_validate(
 
 fn trial(head: &Head, example: &Example, fold: usize, keep: bool) -> Trial {
     let vector = head.standard.apply(&example.features);
-    let clear =
-        head.directions.iter().map(|direction| direction.iter().zip(&vector).map(|(a, b)| a * b).sum());
-    let clear = best(clear, |_| true).0;
+    let clear = best(head.directions.iter().map(|weights| score(weights, &vector)), |_| true).0;
     let scores = head.secret.scores(&head.standard.quantise(&example.features)).expect("as many features");
     let unit = unit(head);
     let scores: Vec<f32> = scores.into_iter().map(|score| score as f32 * unit).collect();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::describe::describe;
+use crate::describe::{RAW_FEATURES, describe};
 use crate::encoding::{decode, encode};
 use crate::error::{FeatureError, ModelError};
 use crate::frames::Frames;
@@ -133,6 +133,18 @@ impl Public {
     /// Any [`FeatureError`].
     pub fn question(&self, samples: &[f32]) -> Result<Vec<i8>, FeatureError> {
         Ok(self.standard.quantise(&describe(Frames::analyse(samples)?.whole())))
+    }
+
+    /// The question about raw features, as [`crate::describe`] computes them.
+    ///
+    /// # Errors
+    /// [`ModelError::Count`] unless there are [`crate::RAW_FEATURES`] of them.
+    pub fn question_of(&self, raw: &[f32]) -> Result<Vec<i8>, ModelError> {
+        let (found, expected) = (raw.len(), RAW_FEATURES);
+        if found != expected {
+            return Err(ModelError::Count { what: "features", found, expected });
+        }
+        Ok(self.standard.quantise(raw))
     }
 
     /// Reads the scores of all classes. They may come from anywhere.

@@ -18,6 +18,8 @@ use crate::standard::Standard;
 const WINDOW_SECONDS: f64 = 5.0;
 /// Most windows of one stretch.
 const MAX_WINDOWS: usize = 12;
+/// Vectors whose scores are looked at to learn how large scores are.
+const TYPICAL: usize = 500;
 /// Folds of a cross-validation over groups.
 const FOLDS: usize = 5;
 
@@ -116,6 +118,9 @@ pub(crate) struct Head {
     pub(crate) secret: Secret,
     /// The weights before quantisation, class after class.
     pub(crate) directions: Vec<Vec<f32>>,
+    /// Root mean square of the scores before quantisation, over the training set and all classes. It depends on how
+    /// much of a recording was seen, so that scores of different models compare only as shares of it.
+    pub(crate) typical: f32,
 }
 
 impl Head {
@@ -132,8 +137,24 @@ impl Head {
             .collect();
         let directions: Vec<Vec<f32>> = means.par_iter().map(|mean| spread.direction(mean)).collect();
         let secret = Secret::new(spread, &directions)?;
-        Ok(Head { standard, secret, directions })
+        let typical = typical(&vectors, &directions);
+        Ok(Head { standard, secret, directions, typical })
     }
+}
+
+/// Root mean square of the scores of at most [`TYPICAL`] vectors, evenly taken; never 0.
+fn typical(vectors: &[&[f32]], directions: &[Vec<f32>]) -> f32 {
+    let stride = vectors.len().div_ceil(TYPICAL).max(1);
+    let some: Vec<&[f32]> = vectors.iter().copied().step_by(stride).collect();
+    let square =
+        |vector: &&[f32]| directions.iter().map(|weights| score(weights, vector).powi(2)).sum::<f32>();
+    let sum: f32 = some.par_iter().map(square).collect::<Vec<_>>().into_iter().sum();
+    (sum / (some.len() * directions.len()).max(1) as f32).sqrt().max(f32::MIN_POSITIVE)
+}
+
+/// A score before quantisation.
+pub(crate) fn score(weights: &[f32], vector: &[f32]) -> f32 {
+    weights.iter().zip(vector).map(|(weight, value)| weight * value).sum()
 }
 
 #[cfg(test)]
