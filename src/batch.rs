@@ -66,9 +66,9 @@ pub struct Summary {
     /// Numbers of the tracks added.
     #[serde(skip)]
     pub tracks: Vec<u32>,
-    /// The track of every file that has one.
+    /// The track of every file that has one, where somebody wants to know.
     #[serde(skip)]
-    pub files: Vec<(PathBuf, u32)>,
+    pub files: Option<Vec<(PathBuf, u32)>>,
 }
 
 /// One file that was left out.
@@ -133,12 +133,12 @@ impl Summary {
                 self.added += 1;
                 self.seconds_of_audio += seconds;
                 self.tracks.push(track);
-                self.files.push((file, track));
+                self.keep(file, track);
                 bar.suspend(|| tell(&shown, "added"));
             }
             Outcome::Known { file, shown, track } => {
                 self.already_there += 1;
-                self.files.push((file, track));
+                self.keep(file, track);
                 bar.suspend(|| tell(&shown, "known"));
             }
             Outcome::Skipped { file, reason } => {
@@ -150,6 +150,14 @@ impl Summary {
         }
         bar.inc(1);
         bar.set_message(hours(self.seconds_of_audio));
+    }
+}
+
+impl Summary {
+    fn keep(&mut self, file: PathBuf, track: u32) {
+        if let Some(files) = &mut self.files {
+            files.push((file, track));
+        }
     }
 }
 

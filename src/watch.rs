@@ -51,8 +51,7 @@ pub fn run(args: &IndexArgs, database: &Path, tell: Tell) -> Result<ExitCode> {
     let (sender, notices) = channel();
     let mut watcher = notify::recommended_watcher(sender).context("cannot watch folders here")?;
     for root in &roots {
-        let cannot = || format!("cannot watch {}", root.folder().display());
-        watcher.watch(root.folder(), RecursiveMode::Recursive).with_context(cannot)?;
+        watcher.watch(root.folder(), RecursiveMode::Recursive).map_err(|error| cannot_watch(root, error))?;
     }
     // Watched first, searched then: what comes in between is met twice and not missed.
     let mut watched = Watched::new(roots);
@@ -64,7 +63,7 @@ pub fn run(args: &IndexArgs, database: &Path, tell: Tell) -> Result<ExitCode> {
     };
     match json {
         true => output::print_json(&summary)?,
-        false if summary.files.is_empty() && summary.skipped.is_empty() => {}
+        false if summary.added + summary.already_there + summary.skipped.len() == 0 => {}
         false => print_summary(&summary, &database.display().to_string())?,
     }
     watched.remember(&summary);
@@ -80,6 +79,17 @@ pub fn run(args: &IndexArgs, database: &Path, tell: Tell) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn cannot_watch(root: &Root, error: notify::Error) -> anyhow::Error {
+    let advice = match error.kind {
+        notify::ErrorKind::MaxFilesWatch => {
+            "; raise fs.inotify.max_user_watches (sysctl), or watch fewer folders"
+        }
+        _ => "",
+    };
+    let folder = root.folder().display().to_string();
+    anyhow::Error::new(error).context(format!("cannot watch {folder}{advice}"))
 }
 
 fn folder(path: &Path) -> Result<Root> {
@@ -174,7 +184,7 @@ impl Watched {
 
     /// Notes which track is in which file. One that was in it before may be nowhere now.
     fn remember(&mut self, summary: &Summary) {
-        for (file, track) in &summary.files {
+        for (file, track) in summary.files.iter().flatten() {
             let Some(stamp) = stamp(file) else { continue };
             match self.indexed.insert(file.clone(), (*track, stamp)) {
                 Some((before, _)) if before != *track => {

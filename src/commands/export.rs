@@ -32,11 +32,16 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::listen_saying("stopping; the export will not be whole")?;
     let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
     let written = match file {
+        // A pipe or a device is written to, and not replaced.
+        Some(file) if std::fs::metadata(file).is_ok_and(|there| !there.is_file()) => {
+            let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
+            to_stream(&library, out, &interrupt)?
+        }
         Some(file) => to_file(&library, file, &interrupt)?,
         None if io::stdout().is_terminal() => {
             bail!("an export is nothing to look at; name a file, or send it on: psi-shazam export - | …")
         }
-        None => to_stream(&library, &interrupt)?,
+        None => to_stream(&library, io::stdout().lock(), &interrupt)?,
     };
     let Some(written) = written else { return Ok(ExitCode::from(130)) };
     // Standard output is for the export where there is no file.
@@ -72,8 +77,8 @@ fn to_file(library: &Library, file: &Path, interrupt: &Interrupt) -> Result<Opti
     Ok(Some(written))
 }
 
-fn to_stream(library: &Library, interrupt: &Interrupt) -> Result<Option<Written>> {
-    let out = Counted { out: BufWriter::new(io::stdout().lock()), bytes: 0 };
+fn to_stream(library: &Library, out: impl Write, interrupt: &Interrupt) -> Result<Option<Written>> {
+    let out = Counted { out: BufWriter::new(out), bytes: 0 };
     Ok(write(library, out, interrupt)?.map(|(out, written)| Written { bytes: out.bytes, ..written }))
 }
 

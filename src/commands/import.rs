@@ -19,6 +19,11 @@ use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, hours, plain};
 
+/// Tracks of a file that may be refused; so many are no accident.
+const MOST_REFUSED: usize = 1_000;
+/// Characters that are told of the path of one.
+const SHOWN_CHARACTERS: usize = 200;
+
 type Input = Box<dyn Read + Send>;
 
 /// What became of one export.
@@ -96,9 +101,13 @@ fn import(
     let bar = batch::bar(None, "{spinner} importing  {pos} tracks  {msg}  {per_sec}");
     bar.set_message(hours(0.0));
     let mut end = Ok(());
+    let mut refused = 0;
     let tracks = std::iter::from_fn(|| match input.track() {
-        _ if interrupt.came() => None,
-        Ok(track) => track,
+        _ if interrupt.came() || refused > MOST_REFUSED => None,
+        Ok(track) => {
+            refused += usize::from(track.as_ref().is_some_and(|track| db::fault(track).is_some()));
+            track
+        }
         Err(error) => {
             end = Err(error);
             None
@@ -110,6 +119,9 @@ fn import(
         })
     })?;
     bar.finish_and_clear();
+    if refused > MOST_REFUSED {
+        bail!("more than {MOST_REFUSED} of its tracks cannot be; the rest was not read");
+    }
     Ok(end?)
 }
 
@@ -118,6 +130,8 @@ fn add(library: &Library, track: NewTrack) -> Result<Outcome> {
     let shown = track.path.clone();
     let file = PathBuf::from(&shown);
     if let Some(reason) = db::fault(&track) {
+        // It may be as long as the record.
+        let file = shown.chars().take(SHOWN_CHARACTERS).collect::<String>().into();
         return Ok(Outcome::Skipped { file, reason: reason.to_owned() });
     }
     if let Some(track) = library.find(track.content)? {

@@ -69,7 +69,7 @@ pub fn index(
         "{spinner} indexing  {bar:30} {pos}/{len} tracks  {msg}  {per_sec}  {eta} left",
     );
     bar.set_message(hours(0.0));
-    let mut summary = Summary::default();
+    let mut summary = Summary { files: Some(Vec::new()), ..Summary::default() };
     let unreadable = unreadable.into_iter().map(|(file, reason)| Outcome::Skipped { file, reason });
     unreadable.for_each(|skipped| summary.count(skipped, &bar, tell));
     batch::gather(library, &bar, tell, &mut summary, |outcomes| {
