@@ -1,8 +1,7 @@
 //! A running server: its socket, its connections, its current snapshot.
 
 use std::collections::HashSet;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -10,9 +9,7 @@ use psi::evaluate::{self, MAX_BATCH};
 use psi::oprf::{ELEMENT_BYTES, OprfKey};
 use psi::token::TokenDigest;
 use psi::wire::{Refusal, request_cap};
-use quinn::congestion::CubicConfig;
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, TransportConfig, VarInt};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::{Endpoint, EndpointConfig, Incoming, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -26,17 +23,11 @@ use crate::models::{Model, Models};
 use crate::passes::Passes;
 use crate::refusals::invalid;
 use crate::snapshot::Snapshot;
+use crate::socket::{bind, transport_config};
 use crate::tokens::Tokens;
 use crate::workers::Workers;
 use crate::{Error, session};
 
-/// Bytes of one connection that may be on their way at once: 4 MiB are 40 MB/s at 100 ms.
-const WINDOW: u32 = 4 * 1024 * 1024;
-/// Bytes sent before the first acknowledgement: 32 packets, as large web servers do. The usual ten
-/// would cost an answer of a megabyte two more round trips.
-const FIRST_FLIGHT: u64 = 32 * 1200;
-/// What the socket may hold between two looks at it; the system may grant less.
-const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 /// Above this share of the connections, new clients must first prove their address.
 const PROOF_SHARE: u32 = 4;
 /// Wrong access tokens per minute and client: more than anybody mistypes, and nothing against 2^256.
@@ -365,47 +356,4 @@ async fn greet(shared: Arc<Shared>, incoming: Incoming, _seat: Seat, stop: watch
         Ok(Err(reason)) => tracing::debug!(%peer, ?reason, "no handshake"),
         Err(_) => tracing::debug!(%peer, "the handshake took too long"),
     }
-}
-
-fn transport_config(config: &Config) -> Result<TransportConfig, Error> {
-    let mut cubic = CubicConfig::default();
-    cubic.initial_window(FIRST_FLIGHT);
-    let idle = IdleTimeout::try_from(config.idle_timeout).map_err(|error| Error::Tls(error.to_string()))?;
-    let mut transport = TransportConfig::default();
-    transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(config.max_streams_per_connection))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .datagram_receive_buffer_size(None)
-        .max_idle_timeout(Some(idle))
-        .stream_receive_window(VarInt::from_u32(WINDOW))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(WINDOW.into())
-        .congestion_controller_factory(Arc::new(cubic));
-    Ok(transport)
-}
-
-/// Opens the socket; the unspecified IPv6 address takes IPv4, too.
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    match bind_one(address) {
-        Err(error) if address.is_ipv6() && address.ip().is_unspecified() && !in_use(&error) => {
-            bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into())
-        }
-        bound => bound,
-    }
-}
-
-fn in_use(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
-}
-
-fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
-    }
-    // Less than asked for is no reason not to serve.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }

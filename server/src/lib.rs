@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `daemon` | start, publish, stop; the socket and the accepting of connections |
+//! | `daemon` | start, publish, stop; the accepting of connections |
+//! | `socket` | the socket, and what QUIC does on it |
 //! | `config`, `identity`, `snapshot` | what a daemon is made of |
 //! | `session` | one connection: reading requests and writing responses, with limits and deadlines |
 //! | `handle` | one request: what is legal, who works on it |
@@ -36,6 +37,7 @@ mod passes;
 mod refusals;
 mod session;
 mod snapshot;
+mod socket;
 mod tokens;
 mod workers;
 
