@@ -1,5 +1,6 @@
 //! The recordings of a folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -33,6 +34,17 @@ pub fn read(folder: &Path, split: Option<usize>) -> anyhow::Result<Vec<Clip>> {
         }
         None => clips,
     })
+}
+
+/// Draws of one clip of every song.
+const DRAWS: usize = 10;
+
+/// [`DRAWS`] lists of clips, none with two of one song: the first has the first of each, the last has a late one.
+pub fn one_of_each_song(clips: &[Clip]) -> Vec<Vec<usize>> {
+    let mut of_song: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    clips.iter().enumerate().for_each(|(index, clip)| of_song.entry(&clip.group).or_default().push(index));
+    let draw = |draw: usize| of_song.values().map(|clips| clips[draw * clips.len() / DRAWS]).collect();
+    (0..DRAWS).map(draw).collect()
 }
 
 fn pieces(clip: &Clip, length: usize) -> Vec<Clip> {

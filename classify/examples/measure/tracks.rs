@@ -1,6 +1,5 @@
 //! Every recording a class of its own: named through noise, and from its other half.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,8 +12,6 @@ use crate::clips::{self, Clip};
 const NOISE: [f32; 3] = [0.0, 0.01, 0.02];
 /// Seeds of the noise: far from those of training, which count from 0.
 const SEED: u64 = 1 << 40;
-/// Draws of one clip per song.
-const DRAWS: usize = 10;
 
 pub fn measure(folder: &Path, split: Option<usize>, classes: Option<usize>) -> anyhow::Result<()> {
     let mut clips = clips::read(folder, split)?;
@@ -109,12 +106,10 @@ fn songs(clips: &[Clip], examples: &[Vec<Example>], report: &Report) -> anyhow::
         "halves: a clip of the right song in {:.1}%",
         100.0 * f64::from(right) / report.recordings as f64
     );
-    let mut of_song: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    clips.iter().enumerate().for_each(|(index, clip)| of_song.entry(&clip.group).or_default().push(index));
     let mut sums = [0.0; 5];
-    for draw in 0..DRAWS {
-        let chosen: Vec<usize> = of_song.values().map(|clips| clips[draw * clips.len() / DRAWS]).collect();
-        let (model, report) = fit(examples, &chosen)?;
+    let draws = clips::one_of_each_song(clips);
+    for chosen in &draws {
+        let (model, report) = fit(examples, chosen)?;
         let (forth, first) = (report.folds[1], &chosen[..chosen.len() / 2]);
         let strangers = strangers(examples, first, &chosen[chosen.len() / 2..])?;
         let known = chosen.iter().map(|&clip| &clips[clip].samples).map(|samples| accepted(&model, samples));
@@ -123,8 +118,8 @@ fn songs(clips: &[Clip], examples: &[Vec<Example>], report: &Report) -> anyhow::
         let found = [forth.0, forth.1, report.false_rejects, strangers, known];
         sums.iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
     }
-    let [top1, top3, refused, strangers, known] = sums.map(|sum| 100.0 * sum / DRAWS as f64);
-    println!("one clip of each of {} songs, means of {DRAWS} draws:", of_song.len());
+    let [top1, top3, refused, strangers, known] = sums.map(|sum| 100.0 * sum / draws.len() as f64);
+    println!("one clip of each of {} songs, means of {} draws:", draws[0].len(), draws.len());
     println!(
         "  trained on the first half, tested on the last: top-1 {top1:.1}%, top-3 {top3:.1}%, false rejects {refused:.1}%"
     );
