@@ -9,15 +9,21 @@ pub enum ModelCommand {
     /// List the models
     #[command(after_help = "Example: psi-shazam model list --json")]
     List(DatabaseArgs),
-    /// Remove a model: the next classification by it is refused
-    #[command(after_help = "Example: psi-shazam model remove moods")]
-    Remove(NamedModelArgs),
+    /// Remove a model, or a class of it: the next classification does without
+    #[command(after_help = "\
+Examples:
+  psi-shazam model remove moods
+  psi-shazam model remove moods --class gloomy")]
+    Remove(RemoveModelArgs),
 }
 
 #[derive(Args)]
-pub struct NamedModelArgs {
+pub struct RemoveModelArgs {
     /// The model's name
     pub name: String,
+    /// Remove this class only; the others stay as they are
+    #[arg(long, value_name = "LABEL")]
+    pub class: Option<String>,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

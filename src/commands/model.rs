@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use crate::cli::model::{ModelCommand, NamedModelArgs};
+use crate::cli::model::{ModelCommand, RemoveModelArgs};
 use crate::cli::{self, DatabaseArgs};
+use crate::commands::train;
 use crate::library::Library;
 use crate::output::{self, plain};
 
@@ -35,14 +36,16 @@ fn list(args: &DatabaseArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn remove(args: &NamedModelArgs) -> Result<ExitCode> {
+fn remove(args: &RemoveModelArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
-    if !library.remove_model(&args.name)? {
+    if let Some(class) = &args.class {
+        train::remove_class(&library, &args.name, class)?;
+    } else if !library.remove_model(&args.name)? {
         bail!("there is no model {}; `psi-shazam model list` shows the names", args.name);
     }
     match args.database.json {
-        true => output::print_json(&json!({ "removed": args.name }))?,
-        false => println!("removed {}", plain(&args.name)),
+        true => output::print_json(&json!({ "removed": args.name, "class": args.class }))?,
+        false => println!("removed {}", plain(args.class.as_ref().unwrap_or(&args.name))),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -152,7 +152,9 @@ fn draw_target() -> ProgressDrawTarget {
 /// The model that the database has under this name.
 fn held(library: &Library, name: &str) -> Result<Model> {
     let stored = library.model(name)?;
-    let stored = stored.with_context(|| format!("there is no model {name}; train it without --add first"))?;
+    let stored = stored.with_context(|| {
+        format!("there is no model {name}; `psi-shazam model list` shows the names, `train` without --add makes one")
+    })?;
     let unusable = || format!("the model {name} is of another version of this program; train it anew");
     let public = Public::decode(&stored.public).with_context(unusable)?;
     Ok(Model::new(public, Secret::decode(&stored.training).with_context(unusable)?)?)
@@ -164,6 +166,17 @@ fn extended(mut model: Model, lesson: &Lesson, examples: &[Example]) -> Result<M
         model.add_class(label, &own)?;
     }
     Ok(model)
+}
+
+/// Takes a class out of a model; the others stay as they are.
+pub fn remove_class(library: &Library, name: &str, class: &str) -> Result<()> {
+    let mut model = held(library, name)?;
+    ensure!(
+        model.public().labels().len() > 1,
+        "{class} is the last class of {name}; `psi-shazam model remove {name}` removes both"
+    );
+    model.remove_class(class)?;
+    library.put_model(stored(&model)?)
 }
 
 fn stored(model: &Model) -> Result<NewModel> {

@@ -91,6 +91,10 @@ fn classes_are_learnt_told_apart_and_added_while_a_daemon_serves() {
     again.assert_error(&["in the model already"]);
 
     assert_eq!(user.run(["model", "list", "--json"]).json()["classes"], 3);
+    user.run(["model", "remove", "pitch", "--class", "noise"]).assert_code(0);
+    let without = classified(&user, "other.wav", "pitch");
+    assert_eq!((score(&without, "noise"), score(&without, "low")), (None, score(&before, "low")));
+    user.run(["model", "remove", "pitch", "--class", "noise"]).assert_error(&["noise"]);
     user.run(["model", "remove", "pitch"]).assert_code(0);
     user.run(["classify", "other.wav", "--model", "pitch"]).assert_error(&["no model", "pitch"]);
     let (status, log) = daemon.stop("TERM");
