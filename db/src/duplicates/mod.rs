@@ -115,7 +115,7 @@ impl Recent {
     }
 }
 
-/// Takes the longest stretch at any of the shifts, then what others add to it in the same order.
+/// Takes the stretch with the most landmarks at any of the shifts, then what others add to it in the same order.
 fn compare(
     tracks: [&StoredTrack; 2],
     first: &[Landmark],
@@ -127,7 +127,7 @@ fn compare(
     shifts.sort_unstable();
     shifts.dedup();
     let mut found: Vec<Stretch> = shifts.iter().flat_map(|&shift| stretches(first, second, shift)).collect();
-    found.sort_by_key(|stretch| Reverse((stretch.frames.len(), stretch.landmarks)));
+    found.sort_by_key(|stretch| Reverse((stretch.landmarks, stretch.frames.len())));
     let least = least_seconds / FRAME_SECONDS;
     let mut taken: Vec<(Range<u32>, i64)> = Vec::new();
     for stretch in found {
