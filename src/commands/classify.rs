@@ -176,7 +176,10 @@ fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {
     }
     println!("{}", plain(&file));
     if answer.none_of_these {
-        println!("  none of these ({} in 100 of other recordings are taken for one)", percent(answer));
+        println!(
+            "  none of these (of classes left out in training {} in 100 were taken for one)",
+            percent(answer)
+        );
     }
     for class in &answer.classes {
         println!("  {:5.1}%  {}", 100.0 * class.probability, plain(&class.label));
