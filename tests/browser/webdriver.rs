@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,6 +21,9 @@ const POLL: Duration = Duration::from_millis(25);
 
 /// One browser at a time: two would fight for the cores, and the sound would stutter.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// How many drivers were started.
+static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// How a browser is started.
 #[derive(Default)]
@@ -204,23 +208,33 @@ impl Drop for Browser {
     }
 }
 
-/// Starts the driver on a port that it chooses.
+/// Starts the driver. Left to choose a port, it takes a free one of IPv6, wants the same one of IPv4, and ends where
+/// any connection of this machine has it. So it is told one below those that systems give to connections, and another
+/// one where that, too, is in use.
 fn start_driver() -> (Child, u16) {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let (_, port) = line.split_once("started successfully on port ")?;
-        port.trim_end_matches('.').parse().ok()
-    });
-    // A full pipe would stop it.
-    std::thread::spawn(move || lines.for_each(drop));
-    (driver, port.expect("a driver that tells its port"))
+    let mut said = String::new();
+    for _ in 0..10 {
+        let port = 20_000 + (std::process::id() + 977 * STARTED.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let mut driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        for line in lines.by_ref().map_while(Result::ok) {
+            if line.contains("started successfully") {
+                // A full pipe would stop it.
+                std::thread::spawn(move || lines.for_each(drop));
+                return (driver, port as u16);
+            }
+            said = said + &line + "\n";
+        }
+        let _ = driver.kill();
+        said += &format!("chromedriver ended: {}\n", driver.wait().unwrap());
+    }
+    panic!("no driver that starts:\n{said}");
 }
 
 fn capabilities(options: &Options, profile: &Path) -> Value {
