@@ -30,6 +30,12 @@ use commands::{
     man, model, monitor as monitor_command, query, serve, token, tracks, train, web as web_command,
 };
 
+/// Gives back what is freed, whichever thread does it: under a changing catalogue the C library's own keeps several
+/// times as much (docs/reliability.md, Load).
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// As grep: 0 found, 1 not found, 2 error.
 pub(crate) const ERROR: u8 = 2;
 

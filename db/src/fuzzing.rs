@@ -1,6 +1,6 @@
 //! What only fuzz targets reach for: the decoders of stored records. Exists under `--cfg fuzzing` alone.
 
-use crate::{files, layout, ledger, schema, tracks};
+use crate::{files, layout, ledger, models, schema, tracks};
 
 /// Reads bytes as every stored record in turn; what can be read must read back after writing.
 pub fn stored_records(bytes: &[u8]) {
@@ -21,6 +21,11 @@ pub fn stored_records(bytes: &[u8]) {
     let _ = schema::decode::<ledger::Ledger>(bytes, "ledger");
     let _ = schema::decode::<schema::Next>(bytes, "next");
     let _ = schema::decode::<fingerprint::Settings>(bytes, "settings");
+}
+
+/// Reads bytes as a stored model.
+pub fn stored_model(bytes: &[u8]) {
+    let _ = models::decode(bytes);
 }
 
 /// The body of a track's record.

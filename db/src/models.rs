@@ -139,7 +139,12 @@ pub(crate) fn read_all(folder: &Path) -> Result<StoredModels, Error> {
 }
 
 fn read(path: &Path) -> Result<StoredModel, Error> {
-    let stored: StoredModel = schema::decode(&whole::read_sealed(path, WHAT)?, WHAT)?;
+    decode(&whole::read_sealed(path, WHAT)?)
+}
+
+/// Reads what a sealed file holds.
+pub(crate) fn decode(bytes: &[u8]) -> Result<StoredModel, Error> {
+    let stored: StoredModel = schema::decode(bytes, WHAT)?;
     stored.model.check()?;
     Ok(stored)
 }

@@ -9,10 +9,11 @@ use client::ServerKey;
 use db::{Exporter, NewTrack};
 use fingerprint::{Catalogue, Settings};
 use libfuzzer_sys::fuzz_target;
+use psi::linear::ModelOffer;
 use psi::oprf::blind;
 use psi::shard::ShardUid;
 use psi::wire::{Refusal, RefusalCode, Request, Response};
-use psi_shazam_fuzz::{params, snapshot, track};
+use psi_shazam_fuzz::{model, params, snapshot, track};
 
 fn write(target: &str, seeds: Vec<Vec<u8>>) {
     let folder = Path::new("corpus").join(target);
@@ -65,5 +66,22 @@ fn write_all() {
     write("export", vec![exporter.finish().expect("a vector"), db::fuzzing::body_of(&track)]);
     write("admin", (0..11).map(|kind| vec![kind, 1, 2, 3, 4, 5, 6, 7, 8]).collect());
     let session = |kind: u8| vec![1, 0, kind, 40, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 1, 0, kind, 3, 9, 9, 9, 255];
-    write("session", (0..7).map(session).collect());
+    write("session", (0..10).map(session).chain([vec![1, 2], vec![1, 2, 2, 0, 7, 0, 0, 9, 9]]).collect());
+    let offers = ModelOffer::encode_all(&[model(1).offer().clone(), model(2).offer().clone()]);
+    let tagged = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
+    let sums = [vec![2, 1, 2, 3], vec![3, 2, 4, 6], vec![3, 1, 3, 5], vec![2]];
+    let parts = [tagged(0, &offers), tagged(1, &public_part())];
+    write("model", parts.into_iter().chain(sums).collect());
+}
+
+/// The public part of a model of two made sounds. (The secret one has megabytes.)
+fn public_part() -> Vec<u8> {
+    let tone = |pitch: f32| -> Vec<f32> { (0..80_000).map(|n| (n as f32 * pitch).sin()).collect() };
+    let examples = [0.1, 0.3].iter().enumerate().flat_map(|(class, &pitch)| {
+        classify::examples_of_track(&tone(pitch), class).expect("ten seconds are enough")
+    });
+    let examples: Vec<classify::Example> = examples.collect();
+    let labels = ["low", "high"].map(str::to_owned).to_vec();
+    let (model, _) = classify::train("tones", classify::Kind::Tracks, labels, &examples).expect("two tones differ");
+    model.public().encode()
 }

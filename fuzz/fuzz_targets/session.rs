@@ -1,4 +1,4 @@
-//! A server's whole session: frames whole and broken, tracks that change in between, honest clients among the rest.
+//! A server's whole session: frames whole and broken, tracks and models that change in between, honest clients among the rest.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -6,12 +6,15 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use psi::shard::ShardUid;
 use psi::wire::{HEADER_BYTES, Header, RefusalCode, Request, Response};
-use psi_shazam_fuzz::{oprf_key, params, snapshot, stretch};
-use server::Snapshot;
+use psi_shazam_fuzz::{linear_params, model, oprf_key, params, snapshot, stretch};
 use server::fuzzing::{End, Session};
+use server::{Model, Snapshot};
 
 /// Epochs that follow one another.
 static SNAPSHOTS: LazyLock<[Arc<Snapshot>; 3]> = LazyLock::new(|| [1, 2, 3].map(snapshot));
+
+/// Models that come and go.
+static MODELS: LazyLock<[Arc<Model>; 2]> = LazyLock::new(|| [1, 2].map(model));
 
 struct Input<'a>(&'a [u8]);
 
@@ -28,6 +31,9 @@ impl<'a> Input<'a> {
         self.0 = rest;
         taken
     }
+    fn model(&mut self) -> &'static Model {
+        &MODELS[usize::from(self.byte()) % MODELS.len()]
+    }
     fn snapshot(&mut self) -> &'static Snapshot {
         &SNAPSHOTS[usize::from(self.byte()) % SNAPSHOTS.len()]
     }
@@ -36,13 +42,19 @@ impl<'a> Input<'a> {
 /// A legal frame, or bytes as they come.
 fn frame(input: &mut Input) -> Vec<u8> {
     let params = params();
-    let request = match input.byte() % 7 {
+    let request = match input.byte() % 10 {
         0 => return input.bytes().to_vec(),
         1 => Request::Manifest { held: None },
         2 => Request::Manifest { held: Some(input.snapshot().digest()) },
         3 => Request::Attachment(input.snapshot().manifest.attachment),
         4 => Request::Hints(input.bytes().iter().map(|&uid| ShardUid(u64::from(uid % 5))).collect()),
-        5 => Request::Evaluate(stretch(input.bytes(), params.asked() * 32)),
+        5 => Request::Models,
+        6 => Request::Attachment(input.model().offer().hints),
+        7 => {
+            let model = input.model().offer().digest();
+            Request::Classify { model, upload: stretch(input.bytes(), linear_params().upload_bytes()) }
+        }
+        8 => Request::Evaluate(stretch(input.bytes(), params.asked() * 32)),
         _ => {
             let manifest = input.snapshot().digest();
             Request::Query { manifest, upload: stretch(input.bytes(), params.upload_bytes()) }
@@ -88,11 +100,16 @@ fuzz_target!(|bytes: &[u8]| {
         if input.0.is_empty() {
             break;
         }
-        if input.byte() % 16 == 0 {
-            current = &SNAPSHOTS[usize::from(input.byte()) % SNAPSHOTS.len()];
-            session.publish(current.clone()).expect("all have one key");
-        } else {
-            exchange(&session, &mut input);
+        match input.byte() % 16 {
+            0 => {
+                current = &SNAPSHOTS[usize::from(input.byte()) % SNAPSHOTS.len()];
+                session.publish(current.clone()).expect("all have one key");
+            }
+            1 => {
+                let count = usize::from(input.byte()) % (MODELS.len() + 1);
+                session.set_models(MODELS[..count].to_vec()).expect("there may be two");
+            }
+            _ => exchange(&session, &mut input),
         }
     }
     let honest = session.exchange(vec![Request::Manifest { held: None }.encode()], End::Finished);

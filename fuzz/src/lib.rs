@@ -7,11 +7,12 @@ use std::sync::Arc;
 use fingerprint::{Catalogue, Settings, Track, TrackId};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
+use psi::linear::{LinearParams, LinearSpec};
 use psi::oprf::OprfKey;
 use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::wire::{Digest, Manifest, ShardInfo};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
-use server::Snapshot;
+use server::{Model, Snapshot};
 
 const SEED: [u8; 16] = [6; 16];
 
@@ -56,6 +57,30 @@ pub fn snapshot(id: u32) -> Arc<Snapshot> {
     };
     let shards = vec![ServedShard { group: 0, matrix }];
     Arc::new(Snapshot::new(manifest, attachment, vec![hint], shards).expect("the parts fit"))
+}
+
+/// A shape of models with more than one block and more than one polynomial.
+pub fn linear_params() -> LinearParams {
+    let spec = LinearSpec { set: LatticeSet::N2048Q47, features: 600, classes: 5, blocks: 2 };
+    LinearParams::new(spec).expect("these are legal")
+}
+
+/// Weights for [`linear_params`], another pattern for each `id`.
+pub fn weights(id: u8) -> Vec<i8> {
+    let params = linear_params();
+    (0..params.features() * params.classes()).map(|n| (n * (usize::from(id) + 3) % 255) as u8 as i8).map(legal).collect()
+}
+
+/// A legal feature or weight.
+pub fn legal(byte: i8) -> i8 {
+    byte.max(-127)
+}
+
+/// A model of a server.
+pub fn model(id: u8) -> Arc<Model> {
+    let name = format!("model {id}");
+    let made = Model::new(&name, &linear_params(), vec![id; 9], &weights(id), SEED, &[id; 32]);
+    Arc::new(made.expect("a legal model"))
 }
 
 /// As many bytes as are wanted from few: `bytes` over and over, each time with another byte added.

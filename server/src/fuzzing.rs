@@ -13,7 +13,7 @@ use quinn::{ReadError, VarInt, WriteError};
 
 use crate::daemon::Shared;
 use crate::session::serve_stream;
-use crate::{Config, Counters, Error, Snapshot};
+use crate::{Config, Counters, Error, Model, Snapshot};
 
 /// Who asks.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -61,6 +61,14 @@ impl Session {
     /// [`Error::Key`].
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
         self.shared.publish(self.shared.current_key(), snapshot)
+    }
+
+    /// The models that it answers for from now on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for too many.
+    pub fn set_models(&self, models: Vec<Arc<Model>>) -> Result<(), Error> {
+        self.shared.models.replace(models)
     }
 
     /// What the server sends to a stream on which these pieces arrive.

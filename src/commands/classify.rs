@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::sound::ClassifyArgs;
 use crate::commands::query::{self, connect};
-use crate::output::{self, FileError, JsonBytes, plain, size};
+use crate::output::{self, FileError, JsonBytes, out, plain, size};
 
 /// A class that a recording may be of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -174,24 +174,28 @@ fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {
     if json {
         return output::print_json(&FileClasses { file: &file, answer });
     }
-    println!("{}", plain(&file));
+    out!("{}", plain(&file));
     if answer.none_of_these {
-        println!(
+        out!(
             "  none of these (of classes left out in training {} in 100 were taken for one)",
             percent(answer)
         );
     }
     for class in &answer.classes {
-        println!("  {:5.1}%  {}", 100.0 * class.probability, plain(&class.label));
+        out!("  {:5.1}%  {}", 100.0 * class.probability, plain(&class.label));
     }
     let (bytes, ms) = (answer.bytes, answer.milliseconds);
-    print!("  {} sent, {} received", size(bytes.sent), size(bytes.received));
-    if bytes.setup_received > 0 {
-        print!(" ({} once for the model)", size(bytes.setup_received));
-    }
-    println!(
-        "\n  features {:.0} ms, encrypt {:.0}, server {:.0}, decrypt {:.0}",
-        ms.features, ms.encrypt, ms.server, ms.decrypt
+    let once = match bytes.setup_received {
+        0 => String::new(),
+        bytes => format!(" ({} once for the model)", size(bytes)),
+    };
+    out!("  {} sent, {} received{once}", size(bytes.sent), size(bytes.received));
+    out!(
+        "  features {:.0} ms, encrypt {:.0}, server {:.0}, decrypt {:.0}",
+        ms.features,
+        ms.encrypt,
+        ms.server,
+        ms.decrypt
     );
     Ok(())
 }

@@ -11,7 +11,7 @@ use clap::{Command, CommandFactory};
 use serde_json::json;
 
 use crate::cli::{self, Cli, ConfigCommand, ConfigInitArgs, ConfigShowArgs, Files, Setting};
-use crate::output::{self, plain};
+use crate::output::{self, out, plain};
 
 /// Stands for a secret.
 const HIDDEN: &str = "(not shown)";
@@ -125,7 +125,7 @@ fn init(args: &ConfigInitArgs, named: Option<&Path>) -> Result<()> {
     // Whoever has settings keeps them.
     let mut file = std::fs::File::create_new(&path).with_context(advice)?;
     file.write_all(text.as_bytes()).with_context(advice)?;
-    println!("wrote {}", path.display());
+    out!("wrote {}", path.display());
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::commands::query;
 use crate::files;
 use crate::interrupt::Interrupt;
 use crate::library::Library;
-use crate::output::{self, hours, position, size};
+use crate::output::{self, hours, out, position, size};
 
 /// A noisy recording of a bundled track, and one of a song that is not in the catalogue.
 const RECORDINGS: [&str; 2] = ["recordings/noisy.m4a", "unknown/heroes-rite.m4a"];
@@ -23,12 +23,12 @@ const RECORDINGS: [&str; 2] = ["recordings/noisy.m4a", "unknown/heroes-rite.m4a"
 pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let audio = audio_folder(&args.audio)?;
     let folder = tempfile::Builder::new().prefix("psi-shazam-demo").tempdir()?;
-    println!("Indexing the bundled music into {}", folder.path().display());
+    out!("Indexing the bundled music into {}", folder.path().display());
     let database = Database::open_or_create(folder.path(), Settings::default())?;
     let library = Library::Local(Box::new(database));
     let (found, unreadable) = files::walk(&[audio.join("catalogue")])?;
     let summary = index::index(&library, &found, unreadable, &Interrupt::listen()?, &|_, _| {})?;
-    println!("  {} tracks, {}, {:.1} s", summary.added, hours(summary.seconds_of_audio), summary.seconds);
+    out!("  {} tracks, {}, {:.1} s", summary.added, hours(summary.seconds_of_audio), summary.seconds);
     let Library::Local(database) = library else { bail!("the demonstration's database has a daemon") };
     if summary.interrupted {
         return Ok(ExitCode::from(130));
@@ -39,7 +39,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
 
 async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
     let daemon = query::start_embedded(database).await?;
-    println!("Serving on {} (UDP), server key {}\n", daemon.local_addr(), daemon.server_key());
+    out!("Serving on {} (UDP), server key {}\n", daemon.local_addr(), daemon.server_key());
     let mut client =
         query::connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key()), daemon.owner_token())
             .await?;
@@ -49,40 +49,47 @@ async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
     }
     client.close().await;
     daemon.stop().await?;
-    println!("Now yours: psi-shazam index MUSIC_FOLDER, then psi-shazam query RECORDING");
+    out!("Now yours: psi-shazam index MUSIC_FOLDER, then psi-shazam query RECORDING");
     Ok(matched)
 }
 
 /// Asks about one recording and prints all there is to say of it.
 async fn tell(client: &mut client::Client, file: &Path, shown: &str) -> Result<bool> {
-    println!("Asking about {shown}");
+    out!("Asking about {shown}");
     let (file, heard) = query::hear(file.to_owned());
     let answer = query::identify(client, &file, heard?, 1).await?;
     match &answer.best {
         Some(best) => {
-            println!("  title       {}", output::plain(&best.title));
-            println!("  artist      {}", output::plain(&best.artist));
-            println!("  position    {}", position(best.offset_seconds));
-            println!("  score       {:.0}", best.score);
-            println!("  certainty   {}", output::certainty(best.confidence));
+            out!("  title       {}", output::plain(&best.title));
+            out!("  artist      {}", output::plain(&best.artist));
+            out!("  position    {}", position(best.offset_seconds));
+            out!("  score       {:.0}", best.score);
+            out!("  certainty   {}", output::certainty(best.confidence));
         }
-        None => println!("  no match"),
+        None => out!("  no match"),
     }
     let (bytes, ms) = (answer.bytes, answer.milliseconds);
     let setup = match bytes.setup_received {
         0 => String::new(),
         setup => format!(" ({} before, once)", size(setup)),
     };
-    println!("  bytes       {} sent, {} received{setup}", size(bytes.sent), size(bytes.received));
-    println!(
+    out!("  bytes       {} sent, {} received{setup}", size(bytes.sent), size(bytes.received));
+    out!(
         "  time        {:.0} ms: decode {:.0}, fingerprint {:.0}, OPRF {:.0}, encrypt {:.0}, server {:.0}, decrypt {:.0}, vote {:.0}",
-        ms.total, ms.decode, ms.fingerprint, ms.oprf, ms.encrypt, ms.server, ms.decrypt, ms.vote
+        ms.total,
+        ms.decode,
+        ms.fingerprint,
+        ms.oprf,
+        ms.encrypt,
+        ms.server,
+        ms.decrypt,
+        ms.vote
     );
-    println!(
+    out!(
         "  the server saw      that this address asked, and {} of blinded points and encrypted numbers, as many for every recording",
         size(bytes.sent)
     );
-    println!(
+    out!(
         "  the client learned  the list of tracks, and where {} of its own hashes occur in them\n",
         answer.hashes.asked
     );

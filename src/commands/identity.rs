@@ -12,6 +12,7 @@ use server::Identity;
 use crate::cli::{self, IdentityArgs};
 use crate::library::Library;
 use crate::output;
+use crate::output::out;
 
 pub fn run(args: &IdentityArgs) -> Result<ExitCode> {
     let folder = cli::database_folder(&args.database.db)?;
@@ -35,7 +36,7 @@ fn key_of(database: &Database) -> Result<ServerKey> {
 fn show(key: ServerKey, json: bool) -> Result<()> {
     match json {
         true => output::print_json(&json!({ "key": key.to_string() }))?,
-        false => println!("server key    {key}"),
+        false => out!("server key    {key}"),
     }
     Ok(())
 }
@@ -51,16 +52,16 @@ fn rotate(database: &Database, json: bool) -> Result<()> {
         output::print_json(&json!({ "key": key, "previous": previous, "kept": kept }))?;
         return Ok(());
     }
-    println!("server key    {new}");
-    println!("before        {old}, kept in {kept}");
-    println!();
-    println!(
+    out!("server key    {new}");
+    out!("before        {old}, kept in {kept}");
+    out!();
+    out!(
         "Clients that pin or remember the old key will refuse this server and name both keys. Give them the"
     );
-    println!(
+    out!(
         "new one by another way than this server: they pass it as --server-key, or remove the server's line"
     );
-    println!(
+    out!(
         "from their known_servers. Whoever has a copy of the old key can still pose as this server to the rest."
     );
     Ok(())

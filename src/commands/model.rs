@@ -10,7 +10,7 @@ use crate::cli::model::{ModelCommand, RemoveModelArgs};
 use crate::cli::{self, DatabaseArgs};
 use crate::commands::train;
 use crate::library::Library;
-use crate::output::{self, plain};
+use crate::output::{self, out, plain};
 
 pub fn run(command: &ModelCommand) -> Result<ExitCode> {
     match command {
@@ -45,7 +45,7 @@ fn remove(args: &RemoveModelArgs) -> Result<ExitCode> {
     }
     match args.database.json {
         true => output::print_json(&json!({ "removed": args.name, "class": args.class }))?,
-        false => println!("removed {}", plain(args.class.as_ref().unwrap_or(&args.name))),
+        false => out!("removed {}", plain(args.class.as_ref().unwrap_or(&args.name))),
     }
     Ok(ExitCode::SUCCESS)
 }

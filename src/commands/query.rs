@@ -18,7 +18,7 @@ use crate::cli::{self, QueryArgs, WhomArgs};
 use crate::commands::{classify, token};
 use crate::library::Library;
 use crate::output::stages::{self, Stages};
-use crate::output::{self, FileAnswer, FileError};
+use crate::output::{self, FileAnswer, FileError, out};
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
 const STDIN_CAP: u64 = 1 << 30;
@@ -103,7 +103,7 @@ async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
         stages.finish();
         for (file, recording) in heard {
             let stages = match watched {
-                true => begin(&file, args.files.len() == 1),
+                true => begin(&file, args.files.len() == 1)?,
                 false => Stages::hidden(),
             };
             let answer = match recording {
@@ -137,13 +137,13 @@ async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
 }
 
 /// Names the file in a terminal, under which its stages follow.
-fn begin(file: &Path, lines: bool) -> Stages {
+fn begin(file: &Path, lines: bool) -> Result<Stages> {
     let name = match file == Path::new("-") {
         true => "standard input".to_owned(),
         false => output::plain(&file.display().to_string()),
     };
-    println!("{name}");
-    Stages::watched(lines)
+    out!("{name}");
+    Ok(Stages::watched(lines))
 }
 
 /// Asks about one file. A connection that breaks is made anew, once, whatever was asked: the server may have been

@@ -1,6 +1,6 @@
 //! `psi-shazam serve`: the daemon.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,10 +109,19 @@ fn announce(args: &ServeArgs, database: &Database, daemon: &Daemon) -> Result<()
         tracing::info!(%address, %key, tracks = stats.tracks, seconds = stats.seconds, up, down, "serving");
         return Ok(());
     }
-    println!("listening on  {} (UDP)", daemon.local_addr());
-    println!("server key    {}", daemon.server_key());
-    println!("catalogue     {} tracks, {}", stats.tracks, hours(stats.seconds));
-    println!("a query       {} up, {} down, {} of hints once", size(up), size(down), size(stats.hint_bytes));
+    // One writing, and whoever reads the first line and leaves does not end the daemon.
+    let _ = writeln!(
+        std::io::stdout(),
+        "listening on  {} (UDP)\nserver key    {}\ncatalogue     {} tracks, {}\n\
+         a query       {} up, {} down, {} of hints once",
+        daemon.local_addr(),
+        daemon.server_key(),
+        stats.tracks,
+        hours(stats.seconds),
+        size(up),
+        size(down),
+        size(stats.hint_bytes),
+    );
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::{self, DatabaseArgs, NamedTokenArgs, TokenCommand, WhomArgs};
 use crate::library::Library;
-use crate::output::{self, plain};
+use crate::output::{self, out, plain};
 
 /// Far more than a token and a line's end.
 const FILE_CAP: u64 = 4096;
@@ -36,7 +36,7 @@ fn create(args: &NamedTokenArgs) -> Result<ExitCode> {
     match args.database.json {
         true => output::print_json(&json!({ "name": args.name, "token": *text }))?,
         false => {
-            println!("{}", *text);
+            out!("{}", *text);
             eprintln!(
                 "This is shown once. Clients pass it as PSI_SHAZAM_TOKEN, or in a file by --token-file."
             );
@@ -68,7 +68,7 @@ fn revoke(args: &NamedTokenArgs) -> Result<ExitCode> {
     }
     match args.database.json {
         true => output::print_json(&json!({ "revoked": args.name }))?,
-        false => println!("revoked {}", plain(&args.name)),
+        false => out!("revoked {}", plain(&args.name)),
     }
     Ok(ExitCode::SUCCESS)
 }

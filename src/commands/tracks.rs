@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::batch::encode;
 use crate::cli::{self, CompactArgs, DatabaseArgs, RemoveArgs};
 use crate::library::Library;
-use crate::output::{self, hours, plain, position, size};
+use crate::output::{self, hours, out, plain, position, size};
 
 pub fn list(args: &DatabaseArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.db)?, false)?;
@@ -52,7 +52,7 @@ pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
     let removed = library.remove(chosen.into_iter().collect())?;
     match args.database.json {
         true => output::print_json(&json!({ "removed": removed }))?,
-        false => println!("removed {removed}"),
+        false => out!("removed {removed}"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,12 +73,16 @@ pub fn compact(args: &CompactArgs) -> Result<ExitCode> {
             "key_rotated": args.rotate_key,
         }))?;
     } else {
-        println!(
+        out!(
             "{} tracks in {} shards of {} points; {} postings placed, {} left out as too common",
-            report.tracks_in_all, report.shards_in_all, report.points, report.placed, report.dropped
+            report.tracks_in_all,
+            report.shards_in_all,
+            report.points,
+            report.placed,
+            report.dropped
         );
         if args.rotate_key {
-            println!("under another OPRF key; the old one is gone");
+            out!("under another OPRF key; the old one is gone");
         }
     }
     Ok(ExitCode::SUCCESS)

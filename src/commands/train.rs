@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::cli::{self, sound::TrainArgs};
 use crate::files;
 use crate::library::Library;
-use crate::output::{self, plain};
+use crate::output::{self, out, plain};
 use crate::picture;
 
 /// What is to be learnt from.
@@ -60,7 +60,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     library.put_model(stored(&model)?)?;
     match args.database.json {
         true => print_json(&model, report.as_ref(), &skipped)?,
-        false => print(&model, report.as_ref(), &skipped),
+        false => print(&model, report.as_ref(), &skipped)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -193,9 +193,9 @@ fn stored(model: &Model) -> Result<NewModel> {
     })
 }
 
-fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) {
+fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) -> Result<()> {
     let (public, calibration) = (model.public(), model.public().calibration());
-    println!(
+    out!(
         "model          {}: {} classes, {} features",
         plain(public.name()),
         public.labels().len(),
@@ -203,38 +203,33 @@ fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) {
     );
     if let Some(report) = report {
         let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-        println!(
-            "tested         {} recordings, each by a model that did not learn from it",
-            report.recordings
-        );
-        println!(
-            "right          {} ({} among the best three)",
-            percent(report.quantised),
-            percent(report.top3)
-        );
-        println!("               {} before the weights were made integers", percent(report.clear));
-        println!(
+        out!("tested         {} recordings, each by a model that did not learn from it", report.recordings);
+        out!("right          {} ({} among the best three)", percent(report.quantised), percent(report.top3));
+        out!("               {} before the weights were made integers", percent(report.clear));
+        out!(
             "none of these  {} of other recordings are taken for one of a class, {} of these for none",
             percent(calibration.false_accepts.into()),
             percent(calibration.false_rejects.into())
         );
-        print_confusion(public, report);
+        print_confusion(public, report)?;
     }
     for (file, reason) in skipped {
         eprintln!("psi-shazam: left out {}: {reason}", plain(&file.display().to_string()));
     }
+    Ok(())
 }
 
 /// Most confusions that are listed.
 const CONFUSIONS: usize = 10;
 
-fn print_confusion(public: &Public, report: &Report) {
+fn print_confusion(public: &Public, report: &Report) -> Result<()> {
     let mut wrong: Vec<_> = report.confusion.iter().filter(|((class, answer), _)| class != answer).collect();
     wrong.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
     for (&(class, answer), count) in wrong.into_iter().take(CONFUSIONS) {
         let label = |class: usize| plain(&public.labels()[class]);
-        println!("               {count} of {} taken for {}", label(class), label(answer));
+        out!("               {count} of {} taken for {}", label(class), label(answer));
     }
+    Ok(())
 }
 
 fn print_json(model: &Model, report: Option<&Report>, skipped: &Skipped) -> Result<()> {

@@ -21,6 +21,16 @@ use crate::advice;
 pub use answer::{FileAnswer, FileError, JsonBytes, JsonMatch, tenth};
 pub use told::{print_answer, show_answer};
 
+/// A line of an answer. Where nobody reads any more (`| head`) it is an error, which ends the program without a word;
+/// `println!` would panic.
+macro_rules! out {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($line)*)?
+    }};
+}
+pub(crate) use out;
+
 /// One object on one line.
 pub fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(value)?;

@@ -145,7 +145,19 @@ fn the_database_is_where_the_environment_says() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error_to_speak_of() {
     let user = User::with_catalogue();
-    for command in [&["list"][..], &["list", "--json"], &["stats"], &["stats", "--json"]] {
+    let recording = audio("recordings/noisy.m4a");
+    let commands = [
+        &["list"][..],
+        &["list", "--json"],
+        &["stats"],
+        &["stats", "--json"],
+        &["identity"],
+        &["token", "create", "me"],
+        &["query", recording.to_str().unwrap()],
+        &["remove", "1"],
+        &["demo"],
+    ];
+    for command in commands {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         let output = user.command(command).stdout(writer).output().unwrap();
