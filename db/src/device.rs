@@ -65,8 +65,8 @@ fn blobs(store: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     }
 }
 
-/// A blob may go while this looks at it: then nothing points to it any more.
-fn sync(path: &Path) -> Result<(), Error> {
+/// Brings a file to disk. A blob may go while this looks at it: then nothing points to it any more.
+pub(crate) fn sync(path: &Path) -> Result<(), Error> {
     // Windows flushes only what was opened for writing.
     let open = || File::options().read(true).write(cfg!(windows)).open(path);
     match open().and_then(|file| file.sync_all()) {

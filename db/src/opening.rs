@@ -1,10 +1,11 @@
 //! The folder of a database: its lock, sled, and the places of everything else.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::device::Device;
+use crate::device::{self, Device};
 use crate::files::ShardFiles;
 use crate::ledger::Ledger;
 use crate::tables::Tables;
@@ -48,6 +49,8 @@ impl Opened {
         make_private_folder(&store)?;
         make_private_folder(&shards)?;
         let tables = Tables::open(open_sled(folder, &store)?)?;
+        // sled flushes neither its configuration nor the names of its files.
+        device::sync(&store.join("conf"))?;
         whole::flush_folder(&store)?;
         whole::flush_folder(folder)?;
         let (files, device) = (ShardFiles::new(shards), Device::new(store));
@@ -106,7 +109,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     match fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(failed(error)),
     }
 }
@@ -149,14 +152,27 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(|source| Error::File { path: from.to_owned(), source })
 }
 
+/// Makes a folder that only its owner may enter, where there is none; on disk when this returns, with those above it
+/// that it made.
 pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     if folder.is_dir() {
         return Ok(());
     }
+    let made: Vec<&Path> =
+        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(failed)
+    builder.create(folder).map_err(failed)?;
+    for above in made.into_iter().filter_map(Path::parent) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match whole::flush_folder(above) {
+            // One may make a folder in one that one may not open; then its name is left to the system.
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {}
+            flushed => flushed?,
+        }
+    }
+    Ok(())
 }

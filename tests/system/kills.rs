@@ -26,10 +26,10 @@ fn kills() -> usize {
 }
 
 /// A user with music, and what was learnt so far of the database.
-struct Victim {
-    user: User,
+pub struct Victim {
+    pub user: User,
     /// Paths that the program told as being on disk.
-    told: BTreeSet<String>,
+    pub told: BTreeSet<String>,
     /// Every shard's uid with its content. A label's mask is a function of both the hash and the uid.
     shards: BTreeMap<String, Vec<u8>>,
     rng: StdRng,
@@ -38,7 +38,7 @@ struct Victim {
 }
 
 impl Victim {
-    fn new() -> Victim {
+    pub fn new() -> Victim {
         let user = User::new();
         let music = user.path("music");
         let files = copy_catalogue(&music);
@@ -58,12 +58,12 @@ impl Victim {
         fs::read_dir(self.user.path("music")).unwrap().count()
     }
 
-    fn index(&self) -> Command {
+    pub fn index(&self) -> Command {
         self.user.command(["index", "music", "--json", "--verbose", "--jobs", "2"])
     }
 
     /// Runs it to its end, and remembers how long that takes.
-    fn run_whole(&mut self, mut command: Command) {
+    pub fn run_whole(&mut self, mut command: Command) {
         let start = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         self.listen(&mut child);
@@ -94,12 +94,18 @@ impl Victim {
         }
     }
 
-    fn note(&mut self, line: &str) {
+    pub fn note(&mut self, line: &str) {
         // The last line may be half a line.
         let Ok(line) = serde_json::from_str::<Value>(line) else { return };
         if line["outcome"] == "added" {
             self.told.insert(line["file"].as_str().unwrap().to_owned());
         }
+    }
+
+    /// For a database that is put in this one's place, of which so much was told.
+    pub fn forget(&mut self, told: &BTreeSet<String>) {
+        self.told = told.clone();
+        self.shards.clear();
     }
 
     /// No shard's name may stand for two contents, ever.
@@ -117,13 +123,13 @@ impl Victim {
     }
 
     /// Everything that must hold after a kill.
-    fn check(&mut self) {
+    pub fn check(&mut self) {
         self.look_at_shards();
         if self.told.is_empty() && !self.user.db().join("store").exists() {
             return; // it was killed before it made the database
         }
         drop(db::Database::open_or_create(&self.user.db(), fingerprint::Settings::default()).unwrap());
-        assert_eq!(self.checked().damages, []);
+        assert_eq!(self.checked(false).damages, []);
         let listed = self.user.paths();
         let different: BTreeSet<&String> = listed.iter().collect();
         assert_eq!(different.len(), listed.len(), "twice: {listed:?}");
@@ -143,10 +149,10 @@ impl Victim {
 
     /// Tests beside this one start processes, and until such a process is itself it holds what this one has
     /// open: the lock of the database that was just closed as well.
-    fn checked(&self) -> db::CheckReport {
+    pub fn checked(&self, repair: bool) -> db::CheckReport {
         let start = Instant::now();
         loop {
-            match db::check(&self.user.db(), false) {
+            match db::check(&self.user.db(), repair) {
                 Err(db::Error::Locked { .. }) if start.elapsed() < PATIENCE => {
                     thread::sleep(Duration::from_millis(20));
                 }

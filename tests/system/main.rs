@@ -19,6 +19,8 @@ mod monitor;
 mod network;
 mod operator;
 mod pipeline;
+#[cfg(target_os = "linux")]
+mod power;
 mod privacy;
 mod sidechannel;
 mod sound;

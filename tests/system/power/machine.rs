@@ -1,0 +1,314 @@
+//! A file system that forgets at the end whatever nobody flushed, and not in order: it keeps what POSIX
+//! promises and no more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rand::Rng;
+
+use super::trace::{Arg, Call};
+
+/// What a device writes whole or not at all, in bytes.
+const SECTOR: usize = 512;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Entry {
+    Folder,
+    File(usize),
+}
+
+/// Something that was done and not yet flushed.
+#[derive(Clone)]
+struct Pending<T> {
+    /// When it ended.
+    at: usize,
+    what: T,
+}
+
+#[derive(Clone)]
+enum Edit {
+    Write { offset: usize, bytes: Vec<u8> },
+    Length(usize),
+}
+
+#[derive(Default, Clone)]
+struct File {
+    device: Vec<u8>,
+    pending: Vec<Pending<Edit>>,
+    mode: u32,
+}
+
+#[derive(Clone)]
+struct Handle {
+    entry: Entry,
+    path: PathBuf,
+    offset: usize,
+}
+
+/// Names that mean something else after one call.
+type Names = Vec<(PathBuf, Option<Entry>)>;
+
+/// Everything below one folder.
+#[derive(Clone)]
+pub struct Machine {
+    root: PathBuf,
+    files: Vec<File>,
+    /// Names as the system sees them, and as the device has them.
+    names: BTreeMap<PathBuf, Entry>,
+    device: BTreeMap<PathBuf, Entry>,
+    pending: Vec<Pending<Names>>,
+    handles: HashMap<i64, Handle>,
+    /// What the program said on its standard output.
+    pub said: Vec<u8>,
+}
+
+/// What of the pending is on the device after all.
+#[derive(Debug, Clone, Copy)]
+pub enum Luck {
+    Nothing,
+    Everything,
+    /// Each by chance.
+    Some,
+    /// All up to a moment.
+    First,
+}
+
+impl Machine {
+    /// One on whose device is what stands below `root` now.
+    pub fn new(root: &Path) -> Machine {
+        let mut machine = Machine {
+            root: root.to_owned(),
+            files: Vec::new(),
+            names: BTreeMap::new(),
+            device: BTreeMap::new(),
+            pending: Vec::new(),
+            handles: HashMap::new(),
+            said: Vec::new(),
+        };
+        for entry in walkdir::WalkDir::new(root).into_iter().filter_map(Result::ok) {
+            let path = entry.path().to_owned();
+            let made = if entry.file_type().is_dir() {
+                Entry::Folder
+            } else {
+                let mode = entry.metadata().unwrap().permissions().mode();
+                machine.files.push(File { device: fs::read(&path).unwrap(), pending: Vec::new(), mode });
+                Entry::File(machine.files.len() - 1)
+            };
+            machine.device.insert(path, made);
+        }
+        machine.names = machine.device.clone();
+        machine
+    }
+
+    /// One more call is over.
+    ///
+    /// # Panics
+    /// For what it does not know, so that nothing is passed over.
+    pub fn step(&mut self, call: &Call) {
+        match call.name.as_str() {
+            "openat" => self.open(call),
+            "close" => drop(self.handles.remove(&call.number(0))),
+            "write" if call.number(0) == 1 => self.said.extend(&call.bytes(1)[..call.returned as usize]),
+            "write" | "pwrite64" | "lseek" | "ftruncate" => self.edit(call),
+            "fsync" | "fdatasync" => self.flush(call),
+            // Some systems know these only with "at".
+            "mkdir" | "mkdirat" => self.name(call, vec![(path(call, 0), Some(Entry::Folder))]),
+            "unlink" | "unlinkat" | "rmdir" => self.name(call, vec![(path(call, 0), None)]),
+            "rename" | "renameat" | "renameat2" => {
+                let (from, to) = (path(call, 0), path(call, 1));
+                assert_eq!(from.parent(), to.parent(), "renamed into another folder");
+                let moved = self.names.get(&from).copied();
+                self.name(call, vec![(to, moved), (from, None)]);
+            }
+            "mmap" => {
+                let shared = call.has("MAP_SHARED") && call.has("PROT_WRITE");
+                assert!(
+                    !shared || !self.handles.contains_key(&call.number(4)),
+                    "a file is written as memory"
+                );
+            }
+            _ => assert!(!self.concerns(call), "{call:?} is not known here"),
+        }
+    }
+
+    /// Whether some argument is one of the files here.
+    fn concerns(&self, call: &Call) -> bool {
+        call.args.iter().any(|arg| match arg {
+            Arg::Number(number) => self.handles.contains_key(number),
+            Arg::Bytes(bytes) => bytes.starts_with(self.root.as_os_str().as_encoded_bytes()),
+            Arg::Word(_) => false,
+        })
+    }
+
+    fn open(&mut self, call: &Call) {
+        let path = path(call, 0);
+        if !path.starts_with(&self.root) {
+            return;
+        }
+        assert!(!call.has("O_APPEND") && !call.has("O_TMPFILE"), "{call:?} is not known here");
+        let entry = self.names.get(&path).copied().unwrap_or_else(|| {
+            assert!(call.has("O_CREAT"), "{} is not there", path.display());
+            let mode = call.number(3) as u32;
+            self.files.push(File { mode, ..File::default() });
+            let made = Entry::File(self.files.len() - 1);
+            self.names.insert(path.clone(), made);
+            self.pending.push(Pending { at: call.ended, what: vec![(path.clone(), Some(made))] });
+            made
+        });
+        if let (Entry::File(file), true) = (entry, call.has("O_TRUNC")) {
+            self.files[file].pending.push(Pending { at: call.ended, what: Edit::Length(0) });
+        }
+        self.handles.insert(call.returned, Handle { entry, path, offset: 0 });
+    }
+
+    fn edit(&mut self, call: &Call) {
+        let Some(handle) = self.handles.get_mut(&call.number(0)) else { return };
+        let Entry::File(file) = handle.entry else { panic!("{call:?} on a folder") };
+        let done = call.returned as usize;
+        let what = match call.name.as_str() {
+            "lseek" => {
+                handle.offset = done;
+                return;
+            }
+            "ftruncate" => Edit::Length(call.number(1) as usize),
+            "pwrite64" => {
+                Edit::Write { offset: call.number(3) as usize, bytes: call.bytes(1)[..done].to_vec() }
+            }
+            _ => {
+                let offset = handle.offset;
+                handle.offset += done;
+                Edit::Write { offset, bytes: call.bytes(1)[..done].to_vec() }
+            }
+        };
+        self.files[file].pending.push(Pending { at: call.ended, what });
+    }
+
+    /// What was over before the flush began is on the device when it ends: of a file its bytes, of a folder its names.
+    fn flush(&mut self, call: &Call) {
+        let Some(handle) = self.handles.get(&call.number(0)) else { return };
+        match handle.entry {
+            Entry::File(file) => {
+                let file = &mut self.files[file];
+                let (kept, left) = file.pending.drain(..).partition(|edit| edit.at < call.begun);
+                let kept: Vec<Pending<Edit>> = kept;
+                kept.into_iter().for_each(|edit| edit.what.apply(&mut file.device));
+                file.pending = left;
+            }
+            Entry::Folder => {
+                let within =
+                    |names: &Names| names.iter().any(|(path, _)| path.parent() == Some(&handle.path));
+                let (kept, left) =
+                    self.pending.drain(..).partition(|names| names.at < call.begun && within(&names.what));
+                let kept: Vec<Pending<Names>> = kept;
+                kept.into_iter().for_each(|names| put(&mut self.device, names.what));
+                self.pending = left;
+            }
+        }
+    }
+
+    fn name(&mut self, call: &Call, names: Names) {
+        if names.iter().any(|(path, _)| path.starts_with(&self.root)) {
+            put(&mut self.names, names.clone());
+            self.pending.push(Pending { at: call.ended, what: names });
+        }
+    }
+
+    /// Calls that nothing has flushed yet.
+    pub fn unflushed(&self) -> usize {
+        self.pending.len() + self.files.iter().map(|file| file.pending.len()).sum::<usize>()
+    }
+
+    /// Cuts the power, and writes below `to` what is found afterwards. What is in no folder any more is lost.
+    pub fn cut(&self, luck: Luck, rng: &mut impl Rng, to: &Path) {
+        let edits = self.files.iter().flat_map(|file| &file.pending).map(|edit| edit.at);
+        let times: Vec<usize> = edits.chain(self.pending.iter().map(|names| names.at)).collect();
+        let moment = if times.is_empty() { 0 } else { times[rng.gen_range(0..times.len())] };
+        let mut names = self.device.clone();
+        for change in &self.pending {
+            if luck.keeps(change.at, moment, rng) {
+                put(&mut names, change.what.clone());
+            }
+        }
+        let after: Vec<Vec<u8>> = self.files.iter().map(|file| file.after(luck, moment, rng)).collect();
+        // A folder comes before what is in it.
+        for (path, entry) in names.iter().filter(|(path, _)| **path != self.root) {
+            let path = to.join(path.strip_prefix(&self.root).unwrap());
+            match entry {
+                _ if !path.parent().is_some_and(Path::is_dir) => {}
+                Entry::Folder => fs::create_dir(&path).unwrap(),
+                Entry::File(file) => {
+                    fs::write(&path, &after[*file]).unwrap();
+                    let mode = Permissions::from_mode(self.files[*file].mode & 0o777);
+                    fs::set_permissions(&path, mode).unwrap();
+                }
+            }
+        }
+    }
+}
+
+impl Luck {
+    fn keeps(self, at: usize, moment: usize, rng: &mut impl Rng) -> bool {
+        match self {
+            Luck::Nothing => false,
+            Luck::Everything => true,
+            Luck::Some => rng.r#gen(),
+            Luck::First => at <= moment,
+        }
+    }
+}
+
+impl File {
+    /// A write that survives by chance may be torn between sectors; one that is lost may leave its length, as zeros.
+    fn after(&self, luck: Luck, moment: usize, rng: &mut impl Rng) -> Vec<u8> {
+        let mut bytes = self.device.clone();
+        let by_chance = matches!(luck, Luck::Some);
+        for edit in &self.pending {
+            match (&edit.what, luck.keeps(edit.at, moment, rng)) {
+                (Edit::Write { offset, bytes: written }, true) if by_chance && rng.gen_bool(0.25) => {
+                    let sectors = rng.gen_range(0..=written.len() / SECTOR);
+                    let written = written[..sectors * SECTOR].to_vec();
+                    Edit::Write { offset: *offset, bytes: written }.apply(&mut bytes);
+                }
+                (_, true) => edit.what.clone().apply(&mut bytes),
+                (Edit::Write { offset, bytes: written }, false) if by_chance && rng.r#gen() => {
+                    let length = bytes.len().max(offset + written.len());
+                    bytes.resize(length, 0);
+                }
+                (_, false) => {}
+            }
+        }
+        bytes
+    }
+}
+
+impl Edit {
+    fn apply(self, to: &mut Vec<u8>) {
+        match self {
+            Edit::Length(length) => to.resize(length, 0),
+            Edit::Write { offset, bytes } => {
+                to.resize(to.len().max(offset + bytes.len()), 0);
+                to[offset..][..bytes.len()].copy_from_slice(&bytes);
+            }
+        }
+    }
+}
+
+fn put(names: &mut BTreeMap<PathBuf, Entry>, changes: Names) {
+    for (path, entry) in changes {
+        match entry {
+            Some(entry) => names.insert(path, entry),
+            None => names.remove(&path),
+        };
+    }
+}
+
+/// The path at this place among those of the call.
+fn path(call: &Call, place: usize) -> PathBuf {
+    let paths = call.args.iter().filter_map(|arg| match arg {
+        Arg::Bytes(bytes) => Some(PathBuf::from(String::from_utf8_lossy(bytes).into_owned())),
+        _ => None,
+    });
+    paths.skip(place).next().unwrap()
+}

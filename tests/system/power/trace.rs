@@ -1,0 +1,126 @@
+//! What a program asked of the file system, as strace tells it.
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+
+/// What changes files, and what says which file is meant.
+pub const WATCHED: &str = "openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,\
+    fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat,close,dup,dup2,\
+    dup3,lseek,copy_file_range,sendfile,mmap";
+
+/// One call that came back.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub name: String,
+    pub args: Vec<Arg>,
+    pub returned: i64,
+    /// Lines on which it began and ended: they order the calls of all threads.
+    pub begun: usize,
+    pub ended: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arg {
+    /// A string, or all strings of a list.
+    Bytes(Vec<u8>),
+    Number(i64),
+    /// Names of flags and constants.
+    Word(String),
+}
+
+impl Call {
+    pub fn number(&self, place: usize) -> i64 {
+        match &self.args[place] {
+            Arg::Number(number) => *number,
+            other => panic!("{}: {other:?} is no number", self.name),
+        }
+    }
+
+    pub fn bytes(&self, place: usize) -> &[u8] {
+        match &self.args[place] {
+            Arg::Bytes(bytes) => bytes,
+            other => panic!("{}: {other:?} is no string", self.name),
+        }
+    }
+
+    pub fn has(&self, flag: &str) -> bool {
+        self.args.iter().any(|arg| matches!(arg, Arg::Word(word) if word.split('|').any(|word| word == flag)))
+    }
+}
+
+/// The same command under strace, which writes to `trace`; nothing where there is no strace or it may not trace.
+pub fn traced(command: &Command, trace: &std::path::Path) -> Option<Command> {
+    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    if !works.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-xx", "-s", "100000000", "-e", &format!("trace={WATCHED}"), "-o"]).arg(trace);
+    traced.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => traced.env(name, value),
+            None => traced.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        traced.current_dir(folder);
+    }
+    Some(traced)
+}
+
+/// The calls in the order in which they ended; a file's number is free from when its closing begins.
+pub fn read(trace: &str) -> Vec<Call> {
+    let mut begun: HashMap<&str, (usize, &str)> = HashMap::new();
+    let mut calls = Vec::new();
+    for (line, text) in trace.lines().enumerate() {
+        let (process, text) = text.split_once(' ').unwrap();
+        let text = text.trim_start();
+        if text.starts_with("+++") || text.starts_with("---") {
+            continue;
+        }
+        if let Some(first) = text.strip_suffix("<unfinished ...>") {
+            begun.insert(process, (line, first));
+        } else if let Some(rest) = text.strip_prefix("<... ") {
+            let (_, rest) = rest.split_once("resumed>").unwrap();
+            let (start, first) = begun.remove(process).unwrap();
+            calls.extend(call(&format!("{first}{rest}"), start, line));
+        } else {
+            calls.extend(call(text, line, line));
+        }
+    }
+    calls.sort_by_key(|call| if call.name == "close" { call.begun } else { call.ended });
+    calls
+}
+
+/// Nothing for a call that failed, or that the end of the process cut off.
+fn call(text: &str, begun: usize, ended: usize) -> Option<Call> {
+    let (call, returned) = text.rsplit_once(" = ")?;
+    let returned = returned.split_whitespace().next()?;
+    let returned = match returned.strip_prefix("0x") {
+        Some(address) => i64::from_str_radix(address, 16).ok()?,
+        None => returned.parse().ok()?,
+    };
+    let (name, args) = call.trim_end().strip_suffix(')')?.split_once('(')?;
+    let args = args.split(", ").fold(Vec::new(), |mut args, text| {
+        let arg = arg(text);
+        // The parts of a list are one.
+        match (args.last_mut(), arg) {
+            (Some(Arg::Bytes(before)), Arg::Bytes(more)) if text.starts_with('{') => before.extend(more),
+            (_, arg) => args.push(arg),
+        }
+        args
+    });
+    (returned >= 0).then(|| Call { name: name.to_owned(), args, returned, begun, ended })
+}
+
+fn arg(text: &str) -> Arg {
+    let text = text.trim();
+    if let (Some(first), Some(last)) = (text.find('"'), text.rfind('"')) {
+        let digits = text[first + 1..last].split("\\x").skip(1);
+        return Arg::Bytes(digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect());
+    }
+    let octal = text.len() > 1 && text.starts_with('0') && !text.starts_with("0x");
+    let number = if octal { i64::from_str_radix(text, 8) } else { text.parse() };
+    number.map_or_else(|_| Arg::Word(text.to_owned()), Arg::Number)
+}
