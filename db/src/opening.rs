@@ -53,6 +53,7 @@ impl Opened {
         device::sync(&store.join("conf"))?;
         whole::flush_folder(&store)?;
         whole::flush_folder(folder)?;
+        flush_name(folder)?; // whoever made it may have been killed before
         let (files, device) = (ShardFiles::new(shards), Device::new(store));
         Ok(Opened { folder: folder.to_owned(), tables, files, device, lock })
     }
@@ -166,13 +167,18 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(failed)?;
-    for above in made.into_iter().filter_map(Path::parent) {
-        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        match whole::flush_folder(above) {
-            // One may make a folder in one that one may not open; then its name is left to the system.
-            Err(Error::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {}
-            flushed => flushed?,
-        }
+    made.into_iter().try_for_each(flush_name)
+}
+
+/// Brings a folder's name to disk. One may make a folder in one that one may not open; then it is left to the system.
+fn flush_name(folder: &Path) -> Result<(), Error> {
+    let above = match folder.parent() {
+        None => return Ok(()),
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+    };
+    match whole::flush_folder(above) {
+        Err(Error::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Ok(()),
+        flushed => flushed,
     }
-    Ok(())
 }

@@ -82,11 +82,8 @@ impl Postings {
     /// # Errors
     /// [`Error::Storage`], [`Error::Psi`].
     pub fn keys(&self, database: &Database, prf: &Prf) -> Result<Vec<ItemKey>, Error> {
-        if prf.cached {
-            return self.hashes.par_iter().map(|run| database.item_key(prf, run.hash)).collect();
-        }
         let hashes: Vec<u32> = self.hashes.iter().map(|run| run.hash).collect();
-        prf.item_keys(&hashes)
+        database.item_keys(prf, &hashes)
     }
 
     /// Spreads the postings over shards that hold `held` already. Returns for each shard what it takes, and

@@ -14,7 +14,6 @@ use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::opening::Opened;
 use crate::store::{NEXT_KEY, OPRF_KEY, hold, load_key, read, write};
-use crate::tracks::StoredTrack;
 use crate::{Database, Error, keys};
 
 /// Hashes evaluated at a time.
@@ -102,7 +101,6 @@ impl Database {
             self.finish_rotation(next.key)?;
             prf.cached = true;
         }
-        let _ = self.remember_all(&tracks); // whatever is missing is computed when it is wanted
         Ok(EncodeReport { tracks: pending, rebuilt: true, shards: encoded, ..self.report(&tracks)? })
     }
 
@@ -118,15 +116,6 @@ impl Database {
             return Ok(()); // it got there before something else failed
         }
         keys::rename(&waiting, &place)
-    }
-
-    /// Fills the cache, so that the next encoding need not pay again.
-    fn remember_all(&self, tracks: &[StoredTrack]) -> Result<(), Error> {
-        for track in tracks {
-            let postings = self.tables.postings_of(track.id)?;
-            self.remember_items(postings.iter().map(|landmark| landmark.hash.0))?;
-        }
-        self.flush()
     }
 
     /// The OPRF key.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fingerprint::{Catalogue, Landmark, Track, TrackId};
 use psi::oprf::ItemKey;
 use psi::wire::Digest;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sled::Transactional;
 use sled::transaction::ConflictableTransactionError;
@@ -241,13 +242,23 @@ impl Database {
         Ok(unknown.len())
     }
 
-    /// The key of a hash, from the cache if it is there.
-    pub(crate) fn item_key(&self, prf: &Prf, hash: u32) -> Result<ItemKey, Error> {
-        let damaged = |_| Error::damaged(format!("the PRF cache: hash {hash:08x}"));
-        match self.tables.items.get(hash.to_be_bytes())? {
-            Some(bytes) => ItemKey::from_bytes(&bytes).map_err(damaged),
-            None => Ok(prf.key.item_key(&hash.to_le_bytes())?),
+    /// The results of the PRF for these hashes: what is not in the cache is computed, and not put there.
+    ///
+    /// # Errors
+    /// [`Error::Storage`], [`Error::Damaged`], [`Error::Psi`].
+    pub(crate) fn item_keys(&self, prf: &Prf, hashes: &[u32]) -> Result<Vec<ItemKey>, Error> {
+        if !prf.cached {
+            return prf.item_keys(hashes);
         }
+        let cached = |&hash: &u32| -> Result<Option<ItemKey>, Error> {
+            let damaged = |_| Error::damaged(format!("the PRF cache: hash {hash:08x}"));
+            let bytes = self.tables.items.get(hash.to_be_bytes())?;
+            bytes.map(|bytes| ItemKey::from_bytes(&bytes).map_err(damaged)).transpose()
+        };
+        let cached: Vec<Option<ItemKey>> = hashes.par_iter().map(cached).collect::<Result<_, _>>()?;
+        let missing = hashes.iter().zip(&cached).filter(|(_, key)| key.is_none()).map(|(&hash, _)| hash);
+        let mut computed = prf.item_keys(&missing.collect::<Vec<u32>>())?.into_iter();
+        Ok(cached.into_iter().filter_map(|key| key.or_else(|| computed.next())).collect())
     }
 }
 
@@ -289,8 +300,10 @@ mod tests {
         let database = open();
         assert_eq!(database.remember_items([1, 2, 3, 2, 1].into_iter()).unwrap(), 3);
         assert_eq!(database.remember_items([3, 2, 4].into_iter()).unwrap(), 1);
-        let key = database.item_key(&read(&database.prf), 4).unwrap().to_bytes();
-        assert_eq!(key, database.oprf_key().item_key(&4u32.to_le_bytes()).unwrap().to_bytes());
+        let keys = database.item_keys(&read(&database.prf), &[1, 4, 5]).unwrap();
+        let keys: Vec<_> = keys.iter().map(|key| key.to_bytes()).collect();
+        let right = |hash: &u32| database.oprf_key().item_key(&hash.to_le_bytes()).unwrap().to_bytes();
+        assert_eq!(keys, [1, 4, 5].iter().map(right).collect::<Vec<_>>());
         drop(database);
         assert_eq!(open().remember_items([1, 2, 3, 4].into_iter()).unwrap(), 0, "kept on disk");
     }

@@ -9,7 +9,10 @@ fuzz_target!(|bytes: &[u8]| {
     let evaluated = oprf_key().evaluate(bytes);
     if let Ok(evaluated) = &evaluated {
         assert_eq!(evaluated.len(), bytes.len());
-        assert!(bytes.chunks(ELEMENT_BYTES).all(|element| element != [0; ELEMENT_BYTES]), "the identity is refused");
+        assert!(
+            bytes.chunks(ELEMENT_BYTES).all(|element| element != [0; ELEMENT_BYTES]),
+            "the identity is refused"
+        );
         // What the server writes, it would read.
         assert!(oprf_key().evaluate(evaluated).is_ok());
     }

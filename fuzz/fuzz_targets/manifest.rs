@@ -12,7 +12,9 @@ fuzz_target!(|bytes: &[u8]| {
     // Not byte by byte: a varint may be written in more ways than one.
     let (again, same) = Manifest::decode(&manifest.encode()).expect("it was written here");
     assert_eq!((&again, same), (&manifest, params));
-    assert!(params.upload_bytes() < 1 << 30 && params.answer_bytes() < 1 << 30 && params.hint_bytes() < 1 << 30);
+    assert!(
+        params.upload_bytes() < 1 << 30 && params.answer_bytes() < 1 << 30 && params.hint_bytes() < 1 << 30
+    );
     manifest.bins.of(&params, bytes);
     if let Ok(settings) = postcard::from_bytes::<Settings>(&manifest.application) {
         let _ = settings.check();

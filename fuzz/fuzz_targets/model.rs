@@ -36,9 +36,12 @@ fn parts(bytes: &[u8]) {
     if let Ok(public) = classify::Public::decode(bytes) {
         let raw: Vec<f32> = (0..classify::RAW_FEATURES).map(|n| (n as f32 * 0.1).sin() * 100.0).collect();
         if let Ok(features) = public.question_of(&raw) {
-            assert!(features.len() == classify::FEATURES && features.iter().all(|&feature| feature != i8::MIN));
+            assert!(
+                features.len() == classify::FEATURES && features.iter().all(|&feature| feature != i8::MIN)
+            );
         }
-        let scores: Vec<i32> = (0..public.labels().len()).map(|class| (class as i32).wrapping_mul(0x0765_4321)).collect();
+        let scores: Vec<i32> =
+            (0..public.labels().len()).map(|class| (class as i32).wrapping_mul(0x0765_4321)).collect();
         let verdict = public.verdict(&scores).expect("a score for each label");
         assert!(verdict.ranked.iter().all(|ranked| (0.0..=1.0).contains(&ranked.probability)));
         assert_eq!(classify::Public::decode(&public.encode()).as_ref(), Ok(&public));
@@ -62,7 +65,8 @@ fn question(bytes: &[u8]) {
 /// As the client opens an answer under hints, either of which may be anything; the server's own gives the sums.
 fn answer(bytes: &[u8]) {
     let params = linear_params();
-    let features: Vec<i8> = stretch(bytes, params.features()).into_iter().map(|byte| legal(byte as i8)).collect();
+    let features: Vec<i8> =
+        stretch(bytes, params.features()).into_iter().map(|byte| legal(byte as i8)).collect();
     let (upload, pending) = encrypt(&params, &MASKS, &features).expect("legal features");
     match bytes.first().is_some_and(|byte| byte % 2 == 0) {
         true => {

@@ -82,6 +82,7 @@ fn public_part() -> Vec<u8> {
     });
     let examples: Vec<classify::Example> = examples.collect();
     let labels = ["low", "high"].map(str::to_owned).to_vec();
-    let (model, _) = classify::train("tones", classify::Kind::Tracks, labels, &examples).expect("two tones differ");
+    let (model, _) =
+        classify::train("tones", classify::Kind::Tracks, labels, &examples).expect("two tones differ");
     model.public().encode()
 }

@@ -33,14 +33,22 @@ pub fn masks() -> PublicMasks {
 
 pub fn track(id: u32) -> Track {
     let text = format!("track {id}");
-    Track { id: TrackId(id), title: text.clone(), artist: String::new(), path: text, start: id * 100, frames: 90 }
+    Track {
+        id: TrackId(id),
+        title: text.clone(),
+        artist: String::new(),
+        path: text,
+        start: id * 100,
+        frames: 90,
+    }
 }
 
 /// A server of one track, in one shard; another track, another epoch.
 pub fn snapshot(id: u32) -> Arc<Snapshot> {
     let (params, key, masks, uid) = (params(), oprf_key(), masks(), ShardUid(id.into()));
     let item = id.to_le_bytes();
-    let (bin, key) = (Bins::default().of(&params, &item), key.item_key(&item).expect("four bytes are an item"));
+    let (bin, key) =
+        (Bins::default().of(&params, &item), key.item_key(&item).expect("four bytes are an item"));
     let entry = Entry { slot: bin, key: &key, label: &[1, 2] };
     let matrix = Arc::new(Shard::encode(&params, uid, [entry]).expect("one entry fits").matrix(&params));
     let hint = Hint::compute(&params, &matrix, &masks, 0);
@@ -68,7 +76,10 @@ pub fn linear_params() -> LinearParams {
 /// Weights for [`linear_params`], another pattern for each `id`.
 pub fn weights(id: u8) -> Vec<i8> {
     let params = linear_params();
-    (0..params.features() * params.classes()).map(|n| (n * (usize::from(id) + 3) % 255) as u8 as i8).map(legal).collect()
+    (0..params.features() * params.classes())
+        .map(|n| (n * (usize::from(id) + 3) % 255) as u8 as i8)
+        .map(legal)
+        .collect()
 }
 
 /// A legal feature or weight.

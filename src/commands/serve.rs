@@ -25,7 +25,9 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
 
 fn start_log(args: &ServeArgs) -> Result<()> {
     let filter = EnvFilter::builder().parse(&args.log_level)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that nobody reads any more ends nothing.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_writer(std::io::stderr);
     let coloured = crate::is_watched() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     match args.log_format {
         LogFormat::Text => log.with_ansi(coloured).init(),
@@ -109,7 +111,7 @@ fn announce(args: &ServeArgs, database: &Database, daemon: &Daemon) -> Result<()
         tracing::info!(%address, %key, tracks = stats.tracks, seconds = stats.seconds, up, down, "serving");
         return Ok(());
     }
-    // One writing, and whoever reads the first line and leaves does not end the daemon.
+    // Whoever reads the first line and leaves does not end the daemon.
     let _ = writeln!(
         std::io::stdout(),
         "listening on  {} (UDP)\nserver key    {}\ncatalogue     {} tracks, {}\n\

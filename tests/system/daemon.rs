@@ -1,10 +1,9 @@
 //! The daemon's life: tracks that come and go, signals, crashes, a second one.
 
 use std::fs;
-use std::io::{Read, pipe};
+use std::io::pipe;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
@@ -193,17 +192,16 @@ fn sigterm_and_sigint_stop_it_in_good_order() {
 #[test]
 fn it_serves_whether_or_not_anybody_reads_what_it_says() {
     let user = User::with_catalogue();
-    let (reader, writer) = pipe().unwrap();
-    drop(reader);
-    let mut command = user.command(["serve", "--listen", "127.0.0.1:0"]);
-    let mut daemon = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-    assert!(poll(|| user.db().join("admin.sock").exists()));
-    assert_eq!(user.list().len(), 8);
-    signal(&daemon, "TERM");
-    let status = wait(&mut daemon);
-    let mut log = String::new();
-    daemon.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert_eq!(status.code(), Some(0), "{log}");
+    for format in ["text", "json"] {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let mut command = user.command(["serve", "--listen", "127.0.0.1:0", "--log-format", format]);
+        let mut daemon = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+        assert!(poll(|| user.db().join("admin.sock").exists()));
+        assert_eq!(user.list().len(), 8);
+        signal(&daemon, "TERM");
+        assert_eq!(wait(&mut daemon).code(), Some(0), "{format}");
+    }
 }
 
 #[test]

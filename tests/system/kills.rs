@@ -128,8 +128,8 @@ impl Victim {
         if self.told.is_empty() && !self.user.db().join("store").exists() {
             return; // it was killed before it made the database
         }
-        drop(db::Database::open_or_create(&self.user.db(), fingerprint::Settings::default()).unwrap());
-        assert_eq!(self.checked(false).damages, []);
+        drop(self.opened().unwrap());
+        assert_eq!(unlocked(|| db::check(&self.user.db(), false)).unwrap().damages, []);
         let listed = self.user.paths();
         let different: BTreeSet<&String> = listed.iter().collect();
         assert_eq!(different.len(), listed.len(), "twice: {listed:?}");
@@ -147,18 +147,8 @@ impl Victim {
         self.look_at_shards();
     }
 
-    /// Tests beside this one start processes, and until such a process is itself it holds what this one has
-    /// open: the lock of the database that was just closed as well.
-    pub fn checked(&self, repair: bool) -> db::CheckReport {
-        let start = Instant::now();
-        loop {
-            match db::check(&self.user.db(), repair) {
-                Err(db::Error::Locked { .. }) if start.elapsed() < PATIENCE => {
-                    thread::sleep(Duration::from_millis(20));
-                }
-                report => return report.unwrap(),
-            }
-        }
+    pub fn opened(&self) -> Result<db::Database, db::Error> {
+        unlocked(|| db::Database::open_or_create(&self.user.db(), fingerprint::Settings::default()))
     }
 
     /// A few recordings, one of them unknown.
@@ -192,6 +182,20 @@ fn ask(user: &User, daemon: &Daemon, recording: &str) -> Value {
     let args =
         ["query", recording.to_str().unwrap(), "--server", &server, "--server-key", &daemon.key, "--json"];
     user.run(args).json()
+}
+
+/// Tests beside this one start processes, and until such a process is itself it holds what this one has open: the lock
+/// of the database that was just closed as well.
+fn unlocked<T>(open: impl Fn() -> Result<T, db::Error>) -> Result<T, db::Error> {
+    let start = Instant::now();
+    loop {
+        match open() {
+            Err(db::Error::Locked { .. }) if start.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// The right track at the right place if it is there, none otherwise.

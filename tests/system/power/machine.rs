@@ -10,8 +10,8 @@ use rand::Rng;
 
 use super::trace::{Arg, Call};
 
-/// What a device writes whole or not at all, in bytes.
-const SECTOR: usize = 512;
+/// What is written whole or not at all, in bytes: the system's pages.
+const PAGE: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Entry {
@@ -62,6 +62,9 @@ pub struct Machine {
     handles: HashMap<i64, Handle>,
     /// What the program said on its standard output.
     pub said: Vec<u8>,
+    /// Whether bytes that were handed to the device (`sync_file_range`) are there, as far as the file had that length:
+    /// so without a cache in the device that forgets.
+    pub keeps_order: bool,
 }
 
 /// What of the pending is on the device after all.
@@ -86,6 +89,7 @@ impl Machine {
             pending: Vec::new(),
             handles: HashMap::new(),
             said: Vec::new(),
+            keeps_order: true,
         };
         for entry in walkdir::WalkDir::new(root).into_iter().filter_map(Result::ok) {
             let path = entry.path().to_owned();
@@ -113,6 +117,7 @@ impl Machine {
             "write" if call.number(0) == 1 => self.said.extend(&call.bytes(1)[..call.returned as usize]),
             "write" | "pwrite64" | "lseek" | "ftruncate" => self.edit(call),
             "fsync" | "fdatasync" => self.flush(call),
+            "sync_file_range" => self.hand_over(call),
             // Some systems know these only with "at".
             "mkdir" | "mkdirat" => self.name(call, vec![(path(call, 0), Some(Entry::Folder))]),
             "unlink" | "unlinkat" | "rmdir" => self.name(call, vec![(path(call, 0), None)]),
@@ -120,6 +125,8 @@ impl Machine {
                 let (from, to) = (path(call, 0), path(call, 1));
                 assert_eq!(from.parent(), to.parent(), "renamed into another folder");
                 let moved = self.names.get(&from).copied();
+                let ours = from.starts_with(&self.root);
+                assert!(!ours || matches!(moved, Some(Entry::File(_))), "a folder is renamed");
                 self.name(call, vec![(to, moved), (from, None)]);
             }
             "mmap" => {
@@ -129,7 +136,10 @@ impl Machine {
                     "a file is written as memory"
                 );
             }
-            _ => assert!(!self.concerns(call), "{call:?} is not known here"),
+            _ => {
+                let output = call.name != "close" && call.args.first() == Some(&Arg::Number(1));
+                assert!(!output && !self.concerns(call), "{call:?} is not known here");
+            }
         }
     }
 
@@ -215,6 +225,47 @@ impl Machine {
         }
     }
 
+    /// Handing over keeps no length: what lies beyond the end that the device knows is lost with it.
+    fn hand_over(&mut self, call: &Call) {
+        let Some(Handle { entry: Entry::File(file), .. }) = self.handles.get(&call.number(0)) else { return };
+        if !self.keeps_order {
+            return;
+        }
+        let file = &mut self.files[*file];
+        let (from, to) = (call.number(1) as usize, (call.number(1) + call.number(2)) as usize);
+        for edit in file.pending.iter().filter(|edit| edit.at < call.begun) {
+            if let Edit::Write { offset, bytes } = &edit.what {
+                let end = (offset + bytes.len()).min(to).min(file.device.len());
+                let start = (*offset).max(from);
+                if start < end {
+                    file.device[start..end].copy_from_slice(&bytes[start - offset..end - offset]);
+                }
+            }
+        }
+    }
+
+    /// Asserts that what the system has below `root` is what the calls made.
+    pub fn assert_as(&self, root: &Path) {
+        let found: Vec<PathBuf> = walkdir::WalkDir::new(root)
+            .min_depth(1)
+            .into_iter()
+            .map(|entry| entry.unwrap().into_path())
+            .collect();
+        let here: Vec<&PathBuf> = self.names.keys().filter(|path| **path != self.root).collect();
+        assert_eq!(here.len(), found.len(), "{here:?} {found:?}");
+        for path in found {
+            match self.names.get(&path) {
+                Some(Entry::Folder) => assert!(path.is_dir()),
+                Some(Entry::File(file)) => {
+                    let mut rng = rand::rngs::mock::StepRng::new(0, 1);
+                    let bytes = self.files[*file].after(Luck::Everything, 0, &mut rng);
+                    assert!(bytes == fs::read(&path).unwrap(), "{} is another file", path.display());
+                }
+                None => panic!("{} is not known here", path.display()),
+            }
+        }
+    }
+
     /// Calls that nothing has flushed yet.
     pub fn unflushed(&self) -> usize {
         self.pending.len() + self.files.iter().map(|file| file.pending.len()).sum::<usize>()
@@ -260,23 +311,26 @@ impl Luck {
 }
 
 impl File {
-    /// A write that survives by chance may be torn between sectors; one that is lost may leave its length, as zeros.
+    /// Of writes that survive by chance each page does by itself; lost ones may leave their length, as zeros.
     fn after(&self, luck: Luck, moment: usize, rng: &mut impl Rng) -> Vec<u8> {
         let mut bytes = self.device.clone();
-        let by_chance = matches!(luck, Luck::Some);
-        for edit in &self.pending {
-            match (&edit.what, luck.keeps(edit.at, moment, rng)) {
-                (Edit::Write { offset, bytes: written }, true) if by_chance && rng.gen_bool(0.25) => {
-                    let sectors = rng.gen_range(0..=written.len() / SECTOR);
-                    let written = written[..sectors * SECTOR].to_vec();
-                    Edit::Write { offset: *offset, bytes: written }.apply(&mut bytes);
+        for Pending { at, what } in &self.pending {
+            match what {
+                Edit::Write { offset, bytes: written } if matches!(luck, Luck::Some) => {
+                    let mut from = 0;
+                    while from < written.len() {
+                        let to = written.len().min((offset + from) / PAGE * PAGE + PAGE - offset);
+                        let (offset, piece) = (offset + from, written[from..to].to_vec());
+                        match rng.gen_range(0..4) {
+                            0 => bytes.resize(bytes.len().max(offset + piece.len()), 0),
+                            1 => {}
+                            _ => Edit::Write { offset, bytes: piece }.apply(&mut bytes),
+                        }
+                        from = to;
+                    }
                 }
-                (_, true) => edit.what.clone().apply(&mut bytes),
-                (Edit::Write { offset, bytes: written }, false) if by_chance && rng.r#gen() => {
-                    let length = bytes.len().max(offset + written.len());
-                    bytes.resize(length, 0);
-                }
-                (_, false) => {}
+                what if luck.keeps(*at, moment, rng) => what.clone().apply(&mut bytes),
+                _ => {}
             }
         }
         bytes
@@ -310,5 +364,5 @@ fn path(call: &Call, place: usize) -> PathBuf {
         Arg::Bytes(bytes) => Some(PathBuf::from(String::from_utf8_lossy(bytes).into_owned())),
         _ => None,
     });
-    paths.skip(place).next().unwrap()
+    paths.into_iter().nth(place).unwrap()
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
 /// What changes files, and what says which file is meant.
-pub const WATCHED: &str = "openat,open,creat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,fsync,\
-    fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,link,linkat,symlink,symlinkat,close,dup,dup2,\
-    dup3,lseek,copy_file_range,sendfile,mmap";
+pub const WATCHED: &str = "openat,?openat2,?open,?creat,write,writev,pwrite64,pwritev,?pwritev2,ftruncate,truncate,\
+    ?fallocate,fsync,fdatasync,?sync_file_range,?rename,?renameat,?renameat2,?unlink,unlinkat,?rmdir,?mkdir,mkdirat,?link,\
+    linkat,?symlink,symlinkat,close,dup,?dup2,?dup3,lseek,?copy_file_range,sendfile,mmap";
 
 /// One call that came back.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct Call {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Arg {
-    /// A string, or all strings of a list.
+    /// A string.
     Bytes(Vec<u8>),
     Number(i64),
     /// Names of flags and constants.
@@ -50,12 +50,16 @@ impl Call {
 
 /// The same command under strace, which writes to `trace`; nothing where there is no strace or it may not trace.
 pub fn traced(command: &Command, trace: &std::path::Path) -> Option<Command> {
-    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    let watched = format!("trace={WATCHED}");
+    // Strings whole: sled's buffers have half a megabyte.
+    let options = ["-f", "-xx", "-s", "16777216", "-e", &watched, "-o"];
+    let works =
+        Command::new("strace").args(options).args(["/dev/null", "true"]).stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
         return None;
     }
     let mut traced = Command::new("strace");
-    traced.args(["-f", "-xx", "-s", "100000000", "-e", &format!("trace={WATCHED}"), "-o"]).arg(trace);
+    traced.args(options).arg(trace);
     traced.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
@@ -102,21 +106,14 @@ fn call(text: &str, begun: usize, ended: usize) -> Option<Call> {
         None => returned.parse().ok()?,
     };
     let (name, args) = call.trim_end().strip_suffix(')')?.split_once('(')?;
-    let args = args.split(", ").fold(Vec::new(), |mut args, text| {
-        let arg = arg(text);
-        // The parts of a list are one.
-        match (args.last_mut(), arg) {
-            (Some(Arg::Bytes(before)), Arg::Bytes(more)) if text.starts_with('{') => before.extend(more),
-            (_, arg) => args.push(arg),
-        }
-        args
-    });
+    let args = args.split(", ").map(arg).collect();
     (returned >= 0).then(|| Call { name: name.to_owned(), args, returned, begun, ended })
 }
 
 fn arg(text: &str) -> Arg {
     let text = text.trim();
     if let (Some(first), Some(last)) = (text.find('"'), text.rfind('"')) {
+        assert!(!text.ends_with("..."), "a string was cut short");
         let digits = text[first + 1..last].split("\\x").skip(1);
         return Arg::Bytes(digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect());
     }
