@@ -25,7 +25,7 @@ pub enum FeatureError {
 #[non_exhaustive]
 pub enum ModelError {
     /// The bytes are of another version, or there are none.
-    #[error("model format of version {found:?}, expected {expected}", expected = crate::limits::FORMAT_VERSION)]
+    #[error("{}", wrong_format(*found))]
     Format {
         /// The first byte.
         found: Option<u8>,
@@ -73,6 +73,17 @@ pub enum ModelError {
     /// The public and the secret part are of different models.
     #[error("the public and the secret part do not belong together")]
     Mismatch,
+}
+
+fn wrong_format(found: Option<u8>) -> String {
+    let expected = crate::limits::FORMAT_VERSION;
+    match found {
+        None => "the model is empty".to_owned(),
+        Some(found) if found < expected => {
+            format!("the model has format {found} and this program reads {expected}: train it again")
+        }
+        Some(found) => format!("the model has format {found} and this program reads {expected}: update it"),
+    }
 }
 
 /// Why there is nothing to train on.

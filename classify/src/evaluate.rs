@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::TrainError;
 use crate::params::LIMIT_DEVIATIONS;
-use crate::public::Calibration;
+use crate::public::{Calibration, Threshold, lead};
 use crate::standard::LARGEST;
 use crate::train::{Example, Head, score};
 
@@ -58,6 +58,8 @@ pub(crate) struct Trial {
     best: f32,
     /// The best score of another class than the true one.
     best_other: f32,
+    /// The lead, and that without the true class.
+    leads: (f32, f32),
     /// All scores, of some trials.
     scores: Option<Vec<f32>>,
 }
@@ -109,6 +111,9 @@ fn trial(head: &Head, example: &Example, fold: usize, keep: bool) -> Trial {
     let scores: Vec<f32> = scores.into_iter().map(|score| score as f32 * unit).collect();
     let (answer, top) = best(scores.iter().copied(), |_| true);
     let best_other = best(scores.iter().copied(), |class| class != example.class).1;
+    let all = scores.iter().copied().map(f64::from);
+    let others = all.clone().enumerate().filter(|&(class, _)| class != example.class).map(|(_, score)| score);
+    let leads = (lead(all), lead(others));
     let own = scores[example.class];
     let better =
         scores.iter().enumerate().filter(|&(class, &score)| class != example.class && score > own).count();
@@ -120,6 +125,7 @@ fn trial(head: &Head, example: &Example, fold: usize, keep: bool) -> Trial {
         better,
         best: top,
         best_other,
+        leads,
         scores: keep.then_some(scores),
     }
 }
@@ -133,10 +139,19 @@ fn best(scores: impl Iterator<Item = f32>, allowed: impl Fn(usize) -> bool) -> (
         .fold(first, |best, next| if next.1 > best.1 { next } else { best })
 }
 
-/// The calibration for scores of this unit, and the report.
-pub(crate) fn calibrate(trials: &[Trial], unit: f32) -> (Calibration, Report) {
-    let threshold = (f64::from(threshold(trials)) / f64::from(unit)).ceil() as i32;
-    let accepted = |score: f32| f64::from(score) / f64::from(unit) >= f64::from(threshold);
+/// The calibration for scores of this unit, and the report. The threshold is a lead if `by_lead`.
+pub(crate) fn calibrate(trials: &[Trial], unit: f32, by_lead: bool) -> (Calibration, Report) {
+    let known = |trial: &Trial| if by_lead { trial.leads.0 } else { trial.best };
+    let unknown = |trial: &Trial| if by_lead { trial.leads.1 } else { trial.best_other };
+    let least = threshold(trials.iter().map(unknown).collect());
+    let scale = if by_lead { 1.0 } else { f64::from(unit) };
+    let (threshold, least) = if by_lead {
+        (Threshold::Lead(least), f64::from(least))
+    } else {
+        let least = (f64::from(least) / scale).ceil();
+        (Threshold::Score(least as i32), least)
+    };
+    let accepted = |value: f32| f64::from(value) / scale >= least;
     let slope = slope(trials);
     let folds = trials.iter().map(|trial| trial.fold + 1).max().unwrap_or(0);
     let of_fold =
@@ -154,8 +169,8 @@ pub(crate) fn calibrate(trials: &[Trial], unit: f32) -> (Calibration, Report) {
             .map(|fold| (share(&fold, Trial::right), share(&fold, Trial::among_three)))
             .collect(),
         calibration_error: calibration_error(trials, slope),
-        false_accepts: share(trials, |trial| accepted(trial.best_other)),
-        false_rejects: share(trials, |trial| !accepted(trial.best)),
+        false_accepts: share(trials, |trial| accepted(unknown(trial))),
+        false_rejects: share(trials, |trial| !accepted(known(trial))),
         confusion,
     };
     let calibration = Calibration {
@@ -182,13 +197,13 @@ fn share(trials: &[Trial], holds: impl Fn(&Trial) -> bool) -> f64 {
     trials.iter().filter(|trial| holds(trial)).count() as f64 / trials.len().max(1) as f64
 }
 
-/// The score that a share of [`FALSE_ACCEPTS`] of the recordings reaches once its class is taken away.
-fn threshold(trials: &[Trial]) -> f32 {
-    let mut others: Vec<f32> = trials.iter().map(|trial| trial.best_other).collect();
+/// What a share of [`FALSE_ACCEPTS`] of these values reach: best scores, or leads, of recordings whose class was taken
+/// away.
+fn threshold(mut others: Vec<f32>) -> f32 {
     others.sort_by(f32::total_cmp);
     let place = ((1.0 - FALSE_ACCEPTS) * others.len() as f64).ceil() as usize;
-    // Just above the last score that must not pass.
-    others.get(place.saturating_sub(1)).map_or(0.0, |score| score.next_up())
+    // Just above the last one that must not pass; a lead may be infinite.
+    others.get(place.saturating_sub(1)).map_or(0.0, |value| value.next_up().min(f32::MAX))
 }
 
 /// The slope (inverse temperature) under which the stated probabilities of the answers are right on average: their
@@ -250,7 +265,9 @@ mod tests {
             let best_other = best(scores.iter().copied(), |other| other != class).1;
             let better = scores.iter().filter(|&&score| score > scores[class]).count();
             let fold = number % 2;
-            Trial { fold, class, clear: first, answer, better, best: top, best_other, scores: Some(scores) }
+            let leads = (0.0, 0.0);
+            let scores = Some(scores);
+            Trial { fold, class, clear: first, answer, better, best: top, best_other, leads, scores }
         };
         (0..300).map(trial).collect()
     }
@@ -258,7 +275,7 @@ mod tests {
     #[test]
     fn the_slope_finds_the_odds() {
         for scale in [1.0, 0.02, 50.0] {
-            let (calibration, report) = calibrate(&trials(scale), 0.001 * scale);
+            let (calibration, report) = calibrate(&trials(scale), 0.001 * scale, false);
             assert!((calibration.slope / 0.001 - 1.0).abs() < 0.02, "{scale}: {}", calibration.slope);
             assert!(report.calibration_error < 0.01, "{}", report.calibration_error);
             assert!((report.quantised - 0.6).abs() < 1e-9 && (report.clear - 0.6).abs() < 1e-9);
@@ -274,9 +291,20 @@ mod tests {
             trial.best_other = number as f32;
             trial.best = number as f32 + 100.0;
         }
-        let (calibration, report) = calibrate(&trials, 0.5);
-        assert_eq!(calibration.threshold, 569); // the first unit above 284 in units of a half
+        let (calibration, report) = calibrate(&trials, 0.5, false);
+        // The first unit above 284 in units of a half.
+        assert_eq!(calibration.threshold, Threshold::Score(569));
         assert!((report.false_accepts - 0.05).abs() < 1e-9, "{}", report.false_accepts);
         assert!((report.false_rejects - 185.0 / 300.0).abs() < 1e-9, "{}", report.false_rejects);
+        for (number, trial) in trials.iter_mut().enumerate() {
+            trial.leads = (number as f32 / 100.0 + 0.5, number as f32 / 100.0);
+        }
+        let (calibration, report) = calibrate(&trials, 0.5, true);
+        assert_eq!(calibration.threshold, Threshold::Lead(2.84f32.next_up()));
+        assert!((report.false_accepts - 0.05).abs() < 1e-9, "{}", report.false_accepts);
+        assert!((report.false_rejects - 235.0 / 300.0).abs() < 2.0 / 300.0, "{}", report.false_rejects);
+        // Where all others are 0 the lead is infinite, and nothing reaches the threshold but that.
+        trials.iter_mut().for_each(|trial| trial.leads.1 = f32::INFINITY);
+        assert_eq!(calibrate(&trials, 0.5, true).0.threshold, Threshold::Lead(f32::MAX));
     }
 }

@@ -55,7 +55,7 @@ pub use error::{FeatureError, ModelError, TrainError};
 pub use evaluate::{Confusion, Report};
 pub use frames::{Frames, Stretch};
 pub use model::Model;
-pub use public::{Calibration, Kind, Public, Ranked, Verdict};
+pub use public::{Calibration, Kind, Public, Ranked, Threshold, Verdict, lead};
 pub use secret::Secret;
 pub use standard::FEATURES;
 pub use train::{Example, examples_of_group, examples_of_track, train};

@@ -1,7 +1,7 @@
 //! What a model may be at most.
 
-/// Version of the encoding of both parts, their first byte.
-pub const FORMAT_VERSION: u8 = 1;
+/// Version of the encoding of both parts, their first byte. 1 had a plain score as the threshold.
+pub const FORMAT_VERSION: u8 = 2;
 
 /// Most classes in one model.
 pub const MAX_CLASSES: usize = 1 << 20;

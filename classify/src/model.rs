@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::params::NOISE_LEVELS;
     use crate::testing::{track, tune_of, tunes};
-    use crate::{Calibration, FEATURES, Kind, add_noise};
+    use crate::{Calibration, FEATURES, Kind, Threshold, add_noise, lead};
 
     fn answer(model: &Model, samples: &[f32]) -> String {
         let question = model.public().question(samples).unwrap();
@@ -148,6 +148,39 @@ mod tests {
     }
 
     #[test]
+    fn the_lead_decides_whatever_the_scale() {
+        let (model, _) = tunes(4);
+        let standard = model.public().standard().clone();
+        let labels = model.public().labels().to_vec();
+        let threshold = Threshold::Lead(2.0);
+        let calibration = Calibration { slope: 1e-3, threshold, false_accepts: 0.0, false_rejects: 0.0 };
+        let public = Public::new("x".to_owned(), Kind::Tracks, standard, labels, calibration).unwrap();
+        let accepted = |scores: [i32; 4]| public.verdict(&scores).unwrap().accepted;
+        for scale in [1, 1_000, 1 << 20] {
+            // The others' root mean square is 2.94: the root of (16 + 1 + 9) / 3.
+            assert!(accepted([4, 6, 1, -3].map(|score| score * scale)));
+            assert!(!accepted([4, 5, 1, -3].map(|score| score * scale)));
+            assert!(!accepted([-4, -6, -1, -3].map(|score| score * scale)));
+        }
+        assert!(accepted([0, 1, 0, 0]) && !accepted([0; 4]));
+        assert_eq!(lead([3.0].into_iter()), f32::INFINITY);
+        assert_eq!(lead(std::iter::empty()), 0.0);
+    }
+
+    #[test]
+    fn an_older_format_is_refused_and_says_what_to_do() {
+        let (model, _) = tunes(2);
+        for bytes in [model.public().encode(), model.secret().encode()] {
+            assert_eq!(bytes[0], 2);
+        }
+        let mut bytes = model.public().encode();
+        bytes[0] = 1;
+        let error = Public::decode(&bytes).unwrap_err();
+        assert_eq!(error, ModelError::Format { found: Some(1) });
+        assert!(error.to_string().ends_with("train it again"), "{error}");
+    }
+
+    #[test]
     fn parts_of_different_models_are_refused() {
         let ((two, _), (three, _)) = (tunes(2), tunes(3));
         let (public, _) = two.into_parts();
@@ -159,7 +192,8 @@ mod tests {
     fn wrong_names_are_refused() {
         let (model, _) = tunes(2);
         let standard = model.public().standard().clone();
-        let calibration = Calibration { slope: 1e-3, threshold: 0, false_accepts: 0.0, false_rejects: 0.0 };
+        let threshold = Threshold::Score(0);
+        let calibration = Calibration { slope: 1e-3, threshold, false_accepts: 0.0, false_rejects: 0.0 };
         let made = |name: &str, labels: &[&str], calibration| {
             let labels = labels.iter().map(|&label| label.to_owned()).collect();
             Public::new(name.to_owned(), Kind::Groups, standard.clone(), labels, calibration)
@@ -171,6 +205,8 @@ mod tests {
         assert_eq!(made("x", &["a", "a"], calibration), Err(ModelError::Duplicate("a".to_owned())));
         let steep = Calibration { slope: f32::NAN, ..calibration };
         assert_eq!(made("x", &["a"], steep), Err(ModelError::Range("slope")));
+        let endless = Calibration { threshold: Threshold::Lead(f32::NAN), ..calibration };
+        assert_eq!(made("x", &["a"], endless), Err(ModelError::Range("threshold")));
         assert_eq!(model.public().features(), FEATURES);
     }
 }

@@ -21,13 +21,22 @@ pub enum Kind {
     Tracks,
 }
 
+/// What the best score must reach.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Threshold {
+    /// This score. For models of few classes.
+    Score(i32),
+    /// So large a [`lead`].
+    Lead(f32),
+}
+
 /// What a score means; fitted to recordings that training did not see.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Log-odds per unit of score: probabilities are the softmax of `slope * score`.
     pub slope: f32,
-    /// The best score must reach this, or the answer is "none of these".
-    pub threshold: i32,
+    /// What the best score must reach, or the answer is "none of these".
+    pub threshold: Threshold,
     /// Share of recordings of unknown classes that reach the threshold all the same (0 to 1), as measured.
     pub false_accepts: f32,
     /// Share of recordings of known classes whose best score stays below it (0 to 1), as measured.
@@ -164,7 +173,8 @@ impl Public {
             .map(|(class, (&score, probability))| Ranked { class, score, probability })
             .collect();
         ranked.sort_by_key(|ranked| (std::cmp::Reverse(ranked.score), ranked.class));
-        let accepted = ranked.first().is_some_and(|best| best.score >= self.calibration.threshold);
+        let accepted =
+            ranked.first().is_some_and(|best| self.calibration.threshold.reached(best.score, scores));
         Ok(Verdict { ranked, accepted })
     }
 
@@ -205,6 +215,29 @@ impl Public {
     }
 }
 
+impl Threshold {
+    fn reached(self, best: i32, scores: &[i32]) -> bool {
+        match self {
+            Threshold::Score(least) => best >= least,
+            Threshold::Lead(least) => lead(scores.iter().map(|&score| score.into())) >= least,
+        }
+    }
+}
+
+/// The best score as a multiple of the root mean square of the others. A question that lies far out in the features has
+/// large scores for all classes; this takes that out. 0 where no score is positive, infinite where all others are 0.
+pub fn lead(scores: impl Iterator<Item = f64>) -> f32 {
+    let start = (0usize, f64::NEG_INFINITY, 0.0);
+    let (count, best, squares) = scores.fold(start, |(count, best, squares), score| {
+        (count + 1, f64::max(best, score), squares + score * score)
+    });
+    if best <= 0.0 {
+        return 0.0;
+    }
+    let others = (squares - best * best).max(0.0) / count.saturating_sub(1).max(1) as f64;
+    (best / others.sqrt()) as f32
+}
+
 impl Calibration {
     /// Softmax of the scores under the slope.
     pub fn probabilities(&self, scores: &[i32]) -> Vec<f32> {
@@ -216,6 +249,9 @@ impl Calibration {
 
     fn check(&self) -> Result<(), ModelError> {
         let share = 0.0..=1.0;
+        if matches!(self.threshold, Threshold::Lead(lead) if !lead.is_finite()) {
+            return Err(ModelError::Range("threshold"));
+        }
         if !(self.slope.is_finite() && self.slope >= 0.0) {
             return Err(ModelError::Range("slope"));
         }

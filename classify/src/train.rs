@@ -20,6 +20,8 @@ const WINDOW_SECONDS: f64 = 5.0;
 const MAX_WINDOWS: usize = 12;
 /// Vectors whose scores are looked at to learn how large scores are.
 const TYPICAL: usize = 500;
+/// Classes of a model of tracks from which on its threshold is a lead; of fewer scores the root mean square says little.
+const LEADS: usize = 16;
 /// Folds of a cross-validation over groups.
 const FOLDS: usize = 5;
 
@@ -107,7 +109,8 @@ pub fn train(
     let all: Vec<&Example> = examples.iter().collect();
     let head = Head::train(&all, labels.len())?;
     let trials = cross_validate(examples, labels.len(), FOLDS)?;
-    let (calibration, report) = calibrate(&trials, unit(&head));
+    let (calibration, report) =
+        calibrate(&trials, unit(&head), kind == Kind::Tracks && labels.len() >= LEADS);
     let public = Public::new(name.to_owned(), kind, head.standard, labels, calibration)?;
     Ok((Model::new(public, head.secret)?, report))
 }
@@ -161,6 +164,7 @@ pub(crate) fn score(weights: &[f32], vector: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::RAW_FEATURES;
+    use crate::public::Threshold;
     use crate::testing::{tune, tunes};
 
     fn labels(count: usize) -> Vec<String> {
@@ -213,6 +217,15 @@ mod tests {
         let asked: Vec<Option<u32>> =
             examples.iter().filter(|example| example.asked).map(|example| example.group).collect();
         assert_eq!(asked, [None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn enough_tracks_are_judged_by_their_lead() {
+        let threshold = |count| tunes(count).0.public().calibration().threshold;
+        assert!(matches!(threshold(LEADS - 1), Threshold::Score(_)));
+        assert!(matches!(threshold(LEADS), Threshold::Lead(lead) if lead > 1.0));
+        let kinds = train("kinds", Kind::Groups, labels(2), &kinds()).unwrap().0;
+        assert!(matches!(kinds.public().calibration().threshold, Threshold::Score(_)));
     }
 
     #[test]
