@@ -47,6 +47,19 @@ pub fn one_of_each_song(clips: &[Clip]) -> Vec<Vec<usize>> {
     (0..DRAWS).map(draw).collect()
 }
 
+/// The numbers below `count` in an order that depends on the seed only.
+pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    // Any fixed scattering will do; these are the constants of SplitMix64.
+    let scattered = |number: usize| {
+        let mixed = (seed << 32 | number as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb)
+    };
+    let mut numbers: Vec<usize> = (0..count).collect();
+    numbers.sort_by_key(|&number| scattered(number));
+    numbers
+}
+
 fn pieces(clip: &Clip, length: usize) -> Vec<Clip> {
     let piece = |samples: &[f32]| Clip {
         folder: clip.folder.clone(),

@@ -32,6 +32,9 @@ pub fn measure(folder: &Path) -> anyhow::Result<()> {
     let all = test(&windows);
     println!("plain features, {} classes: top-1 {:.1}%, top-3 {:.1}%", clips.len(), all.0, all.1);
     let songs = clips::one_of_each_song(&clips);
+    if songs[0].len() == clips.len() {
+        return Ok(());
+    }
     let mut sum = (0.0, 0.0);
     for chosen in &songs {
         let windows: Vec<Halves> = chosen.iter().map(|&clip| windows[clip].clone()).collect();

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::clips::{self, Clip};
 
 /// Standard deviations of the noise that is added; full scale is 1.
-const NOISE: [f32; 3] = [0.0, 0.01, 0.02];
+pub const NOISE: [f32; 3] = [0.0, 0.01, 0.02];
 /// Seeds of the noise: far from those of training, which count from 0.
 const SEED: u64 = 1 << 40;
 
@@ -29,13 +29,13 @@ pub fn measure(folder: &Path, split: Option<usize>, classes: Option<usize>) -> a
     sizes(&model);
     halves("halves, every clip a class", &report);
     for deviation in NOISE {
-        noisy(&model, &clips, deviation)?;
+        noisy(&model, &clips.iter().collect::<Vec<_>>(), deviation)?;
     }
     songs(&clips, &examples, &report)
 }
 
 /// A model of the chosen recordings.
-fn fit(examples: &[Vec<Example>], chosen: &[usize]) -> anyhow::Result<(Model, Report)> {
+pub fn fit(examples: &[Vec<Example>], chosen: &[usize]) -> anyhow::Result<(Model, Report)> {
     let numbered = |(class, &clip): (usize, &usize)| {
         examples[clip].iter().map(move |example| Example { class, ..example.clone() })
     };
@@ -44,7 +44,7 @@ fn fit(examples: &[Vec<Example>], chosen: &[usize]) -> anyhow::Result<(Model, Re
     Ok(train("tracks", Kind::Tracks, labels, &examples)?)
 }
 
-fn sizes(model: &Model) {
+pub fn sizes(model: &Model) {
     let (public, secret) = (model.public(), model.secret());
     println!("public part {} bytes, secret part {} bytes", public.encode().len(), secret.encode().len());
 }
@@ -69,7 +69,7 @@ fn halves(title: &str, report: &Report) {
     );
 }
 
-fn noisy(model: &Model, clips: &[Clip], deviation: f32) -> anyhow::Result<()> {
+pub fn noisy(model: &Model, clips: &[&Clip], deviation: f32) -> anyhow::Result<()> {
     let places: Vec<(usize, bool)> = clips
         .par_iter()
         .enumerate()
