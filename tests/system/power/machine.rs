@@ -1,5 +1,4 @@
-//! A file system that forgets at the end whatever nobody flushed, and not in order: it keeps what POSIX
-//! promises and no more.
+//! A file system that forgets at the end whatever nobody flushed, and not in order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Permissions};

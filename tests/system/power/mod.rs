@@ -37,13 +37,14 @@ fn watch(victim: &mut Victim, command: &Command) -> Option<Watched> {
     };
     let before = Machine::new(&victim.user.path("data"));
     let mut child = traced.stdout(Stdio::piped()).spawn().unwrap();
-    lines(child.stdout.take().unwrap()).iter().for_each(drop);
+    let heard: Vec<String> = lines(child.stdout.take().unwrap()).iter().collect();
     assert!(wait(&mut child).success());
     let calls = trace::read(&fs::read_to_string(&trace).unwrap());
     // The machine's account of the run is the system's.
     let mut machine = before.clone();
     calls.iter().for_each(|call| machine.step(call));
     machine.assert_as(&victim.user.path("data"));
+    assert_eq!(String::from_utf8_lossy(&machine.said).lines().collect::<Vec<_>>(), heard);
     Some(Watched { calls, before })
 }
 
