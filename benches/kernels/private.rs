@@ -94,7 +94,8 @@ fn query_stages(criterion: &mut Criterion, points: u16, shards: usize) {
     let known: Vec<KnownShard> =
         (0..shards).map(|_| KnownShard { uid: ShardUid(1), group: 0, hint: &hint }).collect();
     let asked = || -> Vec<AskedKey> {
-        let asked = |(key, bin): (&psi::oprf::ItemKey, u32)| AskedKey { item: bin, bin, key: key.clone() };
+        let asked =
+            |(key, bin): (&psi::oprf::ItemKey, u32)| AskedKey { item: Some(bin), bin, key: key.clone() };
         item_keys.iter().zip(0..).map(asked).collect()
     };
     let encrypt = || query::encrypt(&params, &masks, asked(), &mut thread_rng()).expect("one item a bin");

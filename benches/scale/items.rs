@@ -165,7 +165,7 @@ fn ask(built: &Built, key: &OprfKey, items: u32, asked: u32) -> Result<Items> {
             .partition(|&place| taken.insert(Bins::default().of(params, &item(numbers[place]))));
         waiting = later;
         let one = |&place: &usize| AskedKey {
-            item: place as u32,
+            item: Some(place as u32),
             bin: Bins::default().of(params, &item(numbers[place])),
             key: keys[place].clone(),
         };

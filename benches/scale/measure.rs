@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use protocol::wire::Manifest;
 use psi::evaluate::{ServedShard, answer};
 use psi::oprf::OprfKey;
-use psi::wire::Manifest;
 use psi::{Params, PublicMasks, oprf, query};
 use rand::thread_rng;
 use rayon::prelude::*;

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use client::frames::{read_frame, write_frame};
 use fingerprint::{Catalogue, TrackId, Verdict, align};
-use psi::oprf::{self, ItemKey};
-use psi::query::{self, AskedKey, KnownShard, Returned};
+use protocol::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
+use psi::query::{KnownShard, Returned};
 use psi::shard::{Hint, ShardUid};
-use psi::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
-use psi::{Params, PublicMasks, bins};
+use psi::{Asker, Params, PublicMasks};
 use quinn::{Connection, Endpoint, VarInt};
-use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 
 use crate::music::Excerpt;
@@ -68,7 +66,7 @@ pub struct Held {
     params: Params,
     catalogue: Catalogue,
     hints: Vec<Hint>,
-    masks: PublicMasks,
+    masks: Arc<PublicMasks>,
     /// Bytes of the manifest, the catalogue and the hints as they came.
     pub manifest_bytes: u64,
     pub catalogue_bytes: u64,
@@ -100,7 +98,7 @@ impl Held {
                 hints.push(Hint::from_bytes(&params, hint.to_vec())?);
             }
         }
-        let masks = PublicMasks::derive(&params, &manifest.seed);
+        let masks = Arc::new(PublicMasks::derive(&params, &manifest.seed));
         let catalogue = Catalogue::decode(&attachment)?;
         let digest = Digest::of(&encoded);
         Ok(Held {
@@ -149,26 +147,18 @@ pub struct Asked {
 pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
     let (params, candidates) = (&held.params, &excerpt.question.candidates);
     let mut steps = ClientSteps::default();
-    let asked = bins::choose(
-        params,
-        &held.manifest.bins,
-        candidates.iter().map(|c| c.hash.0.to_le_bytes()),
-        &mut OsRng,
-    );
-    let items: Vec<Vec<u8>> = asked.iter().map(|asked| asked.item.clone()).collect();
-    let blinded = timed(&mut steps.blind, || oprf::blind(items))?;
+    let asker = Asker::new(*params, held.manifest.bins.clone(), held.masks.clone())?;
+    let items = candidates.iter().map(|c| c.hash.0.to_le_bytes());
+    let blinded = timed(&mut steps.blind, || asker.blind(items))?;
+    let sources = blinded.sources();
     let evaluate = Request::Evaluate(blinded.message().to_vec()).encode();
     let start = Instant::now();
     let (Response::Evaluated(evaluated), evaluated_bytes) = line.call(&evaluate).await? else {
         bail!("no evaluation")
     };
     steps.evaluate_round_trip = milliseconds(start);
-    let keys: Vec<ItemKey> = timed(&mut steps.finalize, || blinded.finalize(&evaluated))?;
-    let real = asked.into_iter().zip(keys);
-    let real =
-        real.filter_map(|(a, key)| Some(AskedKey { item: a.source? as u32, bin: a.bin, key })).collect();
-    let (upload, pending) =
-        timed(&mut steps.encrypt, || query::encrypt(params, &held.masks, real, &mut OsRng))?;
+    let unblinded = timed(&mut steps.finalize, || blinded.unblind(&evaluated))?;
+    let (upload, pending) = timed(&mut steps.encrypt, || unblinded.encrypt())?;
     let query = Request::Query { manifest: held.digest, upload }.encode();
     let start = Instant::now();
     let (Response::Answer(reply), answer_bytes) = line.call(&query).await? else { bail!("no answer") };
@@ -180,7 +170,7 @@ pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
         pending.open(&shards, &reply, |returned: Returned| {
             let &[low, high] = returned.label else { return None };
             let frame = u32::from(high) << 16 | u32::from(low);
-            held.catalogue.locate(frame).map(|_| (returned.item, frame))
+            held.catalogue.locate(frame).map(|_| (sources[returned.item as usize] as u32, frame))
         })
     })?;
     let verdict =

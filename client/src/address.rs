@@ -3,10 +3,9 @@
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::Error;
+use protocol::DEFAULT_PORT;
 
-/// The port where none is given.
-pub const DEFAULT_PORT: u16 = 4433;
+use crate::Error;
 
 /// A server's address, in the one form in which it is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use psi::wire::{ATTACHMENT_CAP, Digest, MANIFEST_CAP, Manifest};
+use protocol::wire::{ATTACHMENT_CAP, Digest, MANIFEST_CAP, Manifest};
 
-use crate::key::ServerKey;
+use protocol::key::ServerKey;
 
 const MANIFEST: &str = "manifest";
 const ATTACHMENT: &str = "attachment-";
@@ -198,9 +198,9 @@ fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::wire::ShardInfo;
     use psi::oprf::KeyId;
     use psi::shard::ShardUid;
-    use psi::wire::ShardInfo;
     use psi::{LatticeSet, ParamsSpec};
 
     fn manifest(hint: Digest, attachment: Digest) -> Manifest {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use psi::wire::Refusal;
+use protocol::wire::Refusal;
 
 use crate::frames::FrameError;
-use crate::key::ServerKey;
+use protocol::key::ServerKey;
 
 /// Why there is no answer. Nothing here tells what was asked or found, and what a server says is escaped,
 /// so that it can be shown on a terminal.
@@ -141,6 +141,9 @@ pub enum Error {
         what: &'static str,
     },
     /// A message breaks the protocol's rules.
+    #[error(transparent)]
+    Protocol(#[from] protocol::Error),
+    /// The private set intersection refuses what the server sent.
     #[error(transparent)]
     Psi(#[from] psi::Error),
     /// The server's labels are no positions on a time line.

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fingerprint::{Settings, Track, Verdict, Vote, align, votes};
+use protocol::token::AccessToken;
+use protocol::wire::{RefusalCode, Request, Response, response_cap};
 use psi::oprf::ItemKey;
 use psi::query::{AskedKey, KnownShard, Pending, Returned};
-use psi::token::AccessToken;
-use psi::wire::{RefusalCode, Request, Response, response_cap};
 use psi::{bins, oprf, query};
 use rand::rngs::OsRng;
 
 use crate::answer::{Answer, Bytes, Passed, Question, Stage, Stages};
 use crate::cache::{Cache, ServerCache};
-use crate::key::ServerKey;
 use crate::models::Held;
 use crate::sync::{Synced, sync};
 use crate::transport::{Record, Transport, Trust};
 use crate::{Error, blocking};
+use protocol::key::ServerKey;
 
 /// Starts over so often where the server's manifest changes under a query.
 const STALE_RETRIES: u32 = 3;
@@ -235,7 +235,7 @@ impl Client {
         };
         let keys: Vec<ItemKey> = blocking(move || blinded.finalize(&evaluated)).await??;
         let real = |(asked, key): (bins::Asked, ItemKey)| {
-            Some(AskedKey { item: u32::try_from(asked.source?).ok()?, bin: asked.bin, key })
+            Some(AskedKey { item: Some(u32::try_from(asked.source?).ok()?), bin: asked.bin, key })
         };
         let keys: Vec<AskedKey> = asked.into_iter().zip(keys).filter_map(real).collect();
         let count = keys.len();

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::key::ServerKey;
+use protocol::key::ServerKey;
 
 /// Most bytes of a known-servers file: 10,000 servers.
 const FILE_CAP: u64 = 1024 * 1024;

@@ -39,7 +39,6 @@ mod cache;
 mod error;
 pub mod frames;
 mod identify;
-mod key;
 mod known_servers;
 mod models;
 mod recording;
@@ -53,21 +52,18 @@ use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
 
-pub use address::DEFAULT_PORT;
 pub use answer::{Answer, Bytes, Passed, Question, Stage, Stages};
 pub use cache::Cache;
 pub use error::Error;
 pub use fingerprint::Vote;
 pub use identify::{Client, ClientConfig};
-pub use key::{KeyError, ServerKey};
 pub use known_servers::KnownServers;
 pub use models::{Model, Scores};
-pub use psi::token::AccessToken;
+pub use protocol::key::{KeyError, ServerKey};
+pub use protocol::token::AccessToken;
+pub use protocol::{ALPN, DEFAULT_PORT};
 pub use tls::tls_config;
 pub use transport::{Direction, Record, Trust};
-
-/// The protocol's name in TLS; its number is [`psi::wire::PROTOCOL_VERSION`].
-pub const ALPN: &[u8] = b"psi-shazam/2";
 
 /// Runs work that computes or waits for the disk away from the threads that serve sockets; as many at a time as
 /// there are cores, in the order in which they came. Without that order a process with many clients would let some

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use psi::linear::{self, LinearMasks, LinearParams, ModelOffer};
-use psi::wire::{Digest, RefusalCode, Request, Response, response_cap};
+use protocol::offer::ModelOffer;
+use protocol::wire::{Digest, RefusalCode, Request, Response, response_cap};
+use psi::linear::{self, LinearMasks, LinearParams};
 
 use crate::answer::Bytes;
 use crate::cache::ServerCache;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fingerprint::{Catalogue, Settings};
+use protocol::wire::{Digest, Manifest, Request, Response, ShardInfo, response_cap};
 use psi::shard::Hint;
-use psi::wire::{Digest, Manifest, Request, Response, ShardInfo, response_cap};
 use psi::{Params, PublicMasks, SEED_BYTES};
 
 use crate::cache::ServerCache;
@@ -190,7 +190,7 @@ async fn fetch_batch(
     blocking(move || {
         let (actual, expected) = (bytes.len(), infos.len() * params.hint_bytes());
         if actual != expected {
-            return Err(psi::Error::Length { what: "hints", actual, expected }.into());
+            return Err(protocol::Error::Length { what: "hints", actual, expected }.into());
         }
         let pairs = infos.iter().zip(bytes.chunks_exact(params.hint_bytes()));
         pairs

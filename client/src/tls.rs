@@ -9,8 +9,9 @@ use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, PeerIncompatible, SignatureScheme};
 
-use crate::key::ServerKey;
-use crate::{ALPN, Error};
+use crate::Error;
+use protocol::ALPN;
+use protocol::key::ServerKey;
 
 /// Accepts one key, or any key where none is expected yet; the handshake's signature proves that the
 /// server holds it.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use psi::token::AccessToken;
-use psi::wire::{HEADER_BYTES, Header, Refusal, RefusalCode, Request, Response, response_cap};
+use protocol::token::AccessToken;
+use protocol::wire::{HEADER_BYTES, Header, Refusal, RefusalCode, Request, Response, response_cap};
 use quinn::congestion::CubicConfig;
 use quinn::{Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
 use tokio::net::UdpSocket;
@@ -17,11 +17,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::address::Address;
 use crate::answer::Bytes;
-use crate::frames::{FrameError, read_header, read_payload, write_frame};
-use crate::key::ServerKey;
+use crate::frames::{FrameError, read_header, read_rest, write_frame};
 use crate::known_servers::KnownServers;
 use crate::tls::KeyVerifier;
 use crate::{Error, blocking};
+use protocol::frame::FrameReader;
+use protocol::key::ServerKey;
 
 /// Waits for a busy server so often.
 const BUSY_RETRIES: u32 = 3;
@@ -182,10 +183,10 @@ impl Transport {
         self.note_sent(request, frame);
         let after = self.patience(frame.len());
         let asked = timeout(after, ask(&self.connection, frame, cap)).await;
-        let (mut receive, header) =
+        let (mut receive, reader, header) =
             asked.map_err(|_| Error::Timeout { what, after })?.map_err(|error| self.explain(what, error))?;
         let after = self.patience(header.length as usize);
-        let answer = timeout(after, read_payload(&mut receive, header)).await;
+        let answer = timeout(after, read_rest(&mut receive, reader)).await;
         let frame =
             answer.map_err(|_| Error::Timeout { what, after })?.map_err(|error| self.explain(what, error))?;
         let (kind, length) = (frame.kind, (HEADER_BYTES + frame.payload.len()) as u64);
@@ -243,13 +244,18 @@ impl Transport {
 }
 
 /// Sends a request and waits for the head of the response.
-async fn ask(connection: &Connection, request: &[u8], cap: u64) -> Result<(RecvStream, Header), FrameError> {
+async fn ask(
+    connection: &Connection,
+    request: &[u8],
+    cap: u64,
+) -> Result<(RecvStream, FrameReader, Header), FrameError> {
     let (mut send, mut receive) =
         connection.open_bi().await.map_err(|error| FrameError::Read(error.into()))?;
     let written = write_frame(&mut send, request).await;
     // A server that refuses stops reading at once, so a failed write may still have an answer.
-    match (read_header(&mut receive, cap).await, written) {
-        (Ok(header), _) => Ok((receive, header)),
+    let mut reader = FrameReader::new(cap);
+    match (read_header(&mut receive, &mut reader).await, written) {
+        (Ok(header), _) => Ok((receive, reader, header)),
         (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
     }
 }

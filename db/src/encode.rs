@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use protocol::wire::Digest;
 use psi::oprf::ItemKey;
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::wire::Digest;
 use psi::{Params, PublicMasks, SEED_BYTES};
 use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;

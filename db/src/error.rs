@@ -93,7 +93,7 @@ pub enum Error {
     /// No name for a model.
     #[error(
         "a model's name has 1 to {} bytes, none of them a control character",
-        psi::linear::MODEL_NAME_CAP
+        protocol::offer::MODEL_NAME_CAP
     )]
     ModelName,
     /// There are as many models as there may be.

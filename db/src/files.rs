@@ -11,9 +11,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use protocol::wire::Digest;
 use psi::oprf::ItemKey;
 use psi::shard::ShardUid;
-use psi::wire::Digest;
 
 use crate::Error;
 use crate::layout::LayoutShard;

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use protocol::wire::Digest;
 use psi::bins::Bins;
 use psi::shard::ShardUid;
-use psi::wire::Digest;
 use psi::{Params, SEED_BYTES};
 use serde::{Deserialize, Serialize};
 

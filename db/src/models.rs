@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use psi::linear::{BLIND_SEED_BYTES, LinearSpec, MAX_MAGNITUDE, MAX_MODELS, ModelOffer, PUBLIC_CAP};
-use psi::wire::Digest;
+use protocol::offer::{MAX_MODELS, ModelOffer, PUBLIC_CAP};
+use protocol::wire::Digest;
+use psi::linear::{BLIND_SEED_BYTES, LinearSpec, MAX_MAGNITUDE};
 use psi::{LatticeSet, SEED_BYTES};
 use rand::{RngCore, rngs::OsRng};
 use serde::{Deserialize, Serialize};

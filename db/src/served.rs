@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ServedShard, ShardMatrix};
 use psi::oprf::KeyId;
 use psi::shard::{Hint, Shard, ShardUid};
-use psi::wire::{Digest, Manifest, ShardInfo};
 use rayon::prelude::*;
 
 use crate::layout::LayoutShard;

@@ -1,6 +1,6 @@
 //! The trees of the store, and reading them: every record against its digest.
 
-use psi::wire::Digest;
+use protocol::wire::Digest;
 
 use crate::Error;
 use crate::schema::{self, Next};

@@ -15,7 +15,7 @@ const NAME_BYTES: usize = 64;
 pub struct StoredToken {
     /// What its owner calls it.
     pub name: String,
-    /// `psi::token::AccessToken::digest`.
+    /// `protocol::token::AccessToken::digest`.
     pub digest: [u8; 32],
     /// When it was made, in seconds since 1970.
     pub created: u64,

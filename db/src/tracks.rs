@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use fingerprint::{Catalogue, Landmark, Track, TrackId};
+use protocol::wire::Digest;
 use psi::oprf::ItemKey;
-use psi::wire::Digest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sled::Transactional;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use psi::wire::Digest;
+use protocol::wire::Digest;
 
 use crate::Error;
 

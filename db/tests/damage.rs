@@ -11,7 +11,7 @@ use fingerprint::{Catalogue, Settings};
 use proptest::prelude::{Strategy, any};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use psi::wire::Digest;
+use protocol::wire::Digest;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use support::{QUIET, copy, files};
 use tempfile::TempDir;

@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Hint::from_bytes(&params, bytes.to_vec());
     let Ok(hint) = Hint::from_bytes(&params, stretch(&bytes[..half], params.hint_bytes())) else { return };
     let key = |item: u32| oprf_key().item_key(&item.to_le_bytes()).expect("four bytes are an item");
-    let asked = (0..4).map(|item| AskedKey { item, bin: item * 7, key: key(item) }).collect();
+    let asked = (0..4).map(|item| AskedKey { item: Some(item), bin: item * 7, key: key(item) }).collect();
     let (_, pending) = encrypt(&params, &MASKS, asked, &mut StdRng::seed_from_u64(1)).expect("bins differ");
     let shards = [KnownShard { uid: ShardUid(1), group: bytes.len() % 2, hint: &hint }];
     let exact = bytes.first().is_some_and(|byte| byte % 8 > 0);

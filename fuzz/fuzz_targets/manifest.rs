@@ -3,7 +3,7 @@
 
 use fingerprint::Settings;
 use libfuzzer_sys::fuzz_target;
-use psi::wire::{Manifest, PROTOCOL_VERSION};
+use protocol::wire::{Manifest, PROTOCOL_VERSION};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Manifest::decode(bytes);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use psi::wire::{HEADER_BYTES, Header, Request};
+use protocol::wire::{HEADER_BYTES, Header, Request};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((header, payload)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return };

@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use psi::linear::ModelOffer;
 use psi::oprf::blind;
 use psi::shard::ShardUid;
-use psi::wire::{Refusal, RefusalCode, Request, Response};
+use protocol::wire::{Refusal, RefusalCode, Request, Response};
 use psi_shazam_fuzz::{model, params, snapshot, track};
 
 fn write(target: &str, seeds: Vec<Vec<u8>>) {

@@ -10,7 +10,7 @@ use psi::evaluate::ServedShard;
 use psi::linear::{LinearParams, LinearSpec};
 use psi::oprf::OprfKey;
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::wire::{Digest, Manifest, ShardInfo};
+use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use server::{Model, Snapshot};
 
@@ -64,7 +64,7 @@ pub fn snapshot(id: u32) -> Arc<Snapshot> {
         application: postcard::to_stdvec(&Settings::default()).expect("settings can be written"),
     };
     let shards = vec![ServedShard { group: 0, matrix }];
-    Arc::new(Snapshot::new(manifest, attachment, vec![hint], shards).expect("the parts fit"))
+    Arc::new(Snapshot::new(oprf_key(), manifest, attachment, vec![hint], shards).expect("the parts fit"))
 }
 
 /// A shape of models with more than one block and more than one polynomial.

@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use psi::bins::Bins;
-use psi::evaluate::{ServedShard, answer};
+use psi::evaluate::ServedShard;
 use psi::oprf::{ItemKey, OprfKey};
-use psi::query::{AskedKey, KnownShard};
+use psi::query::KnownShard;
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::{Error, LatticeSet, Params, ParamsSpec, PublicMasks, bins, oprf, query};
-use rand::thread_rng;
+use psi::{Asker, Error, Evaluator, LatticeSet, Params, ParamsSpec, PublicMasks};
 
 const CATEGORIES: [&str; 3] = ["advertising", "malware", "phishing"];
 const LIST: [(&str, u16); 4] =
@@ -21,7 +20,7 @@ fn main() -> Result<(), Error> {
     let set = LatticeSet::N2048Q47;
     let spec = ParamsSpec { set, points: 4, groups: 1, label_elements: 1, tag_elements: 2, asked: 16 };
     let params = Params::new(spec)?;
-    let masks = PublicMasks::derive(&params, &[0; 16]);
+    let masks = Arc::new(PublicMasks::derive(&params, &[0; 16]));
 
     // The server encodes its list once; a list this short fits one shard.
     let key = OprfKey::from_seed(&OprfKey::generate_seed())?;
@@ -35,21 +34,20 @@ fn main() -> Result<(), Error> {
     let uid = ShardUid(0);
     let matrix = Arc::new(Shard::encode(&params, uid, entries)?.matrix(&params));
     let hint = Hint::compute(&params, &matrix, &masks, 0);
+    let evaluator = Evaluator::new(params, Arc::new(key), vec![ServedShard { group: 0, matrix }])?;
 
     // The client blinds its hosts, the server evaluates, the client encrypts, the server answers.
     let hosts: Vec<String> = std::env::args().skip(1).collect();
-    let asked = bins::choose(&params, &Bins::default(), &hosts, &mut thread_rng());
-    let blinded = oprf::blind(asked.clone())?;
-    let evaluated = key.evaluate(blinded.message())?;
-    let item_keys = blinded.finalize(&evaluated)?;
-    let real = asked.iter().zip(item_keys);
-    let real =
-        real.filter_map(|(a, key)| Some(AskedKey { item: a.source? as u32, bin: a.bin, key })).collect();
-    let (upload, pending) = query::encrypt(&params, &masks, real, &mut thread_rng())?;
-    let reply = answer(&params, &[ServedShard { group: 0, matrix }], &upload)?;
+    let blinded = Asker::new(params, Bins::default(), masks)?.blind(&hosts)?;
+    let asked = blinded.sources();
+    let evaluated = evaluator.evaluate(blinded.message())?;
+    let (upload, pending) = blinded.unblind(&evaluated)?.encrypt()?;
+    let reply = evaluator.answer(&upload)?;
     let known = [KnownShard { uid, group: 0, hint: &hint }];
-    let found = pending.open(&known, &reply, |r| Some((hosts[r.item as usize].clone(), r.label[0])))?;
-    found.iter().for_each(|(host, category)| println!("{host}: {}", CATEGORIES[usize::from(*category)]));
+    let found = pending.open(&known, &reply, |r| Some((asked[r.item as usize], r.label[0])))?;
+    for &(host, category) in &found {
+        println!("{}: {}", hosts[host], CATEGORIES[usize::from(category)]);
+    }
     println!(
         "{} of {} hosts listed; the server saw {} random-looking bytes",
         found.len(),

@@ -48,16 +48,6 @@ pub enum Error {
         /// Bytes expected.
         expected: usize,
     },
-    /// A message claims to be longer than its kind may ever be.
-    #[error("{what} of {actual} bytes is over the cap of {cap}")]
-    TooLong {
-        /// What was read.
-        what: &'static str,
-        /// Bytes claimed.
-        actual: u64,
-        /// The cap.
-        cap: u64,
-    },
     /// A number lies outside its range.
     #[error("{what} holds a value out of range")]
     ValueRange {
@@ -69,14 +59,6 @@ pub enum Error {
     Malformed {
         /// What was read.
         what: &'static str,
-    },
-    /// The peer speaks another version of the protocol.
-    #[error("protocol version {actual}, this program speaks {expected}")]
-    Version {
-        /// The version found.
-        actual: u16,
-        /// The version supported.
-        expected: u16,
     },
     /// A group element is not canonical, or is the identity (RFC 9497, section 2.1).
     #[error("element {index} is no valid ristretto255 group element")]

@@ -10,29 +10,31 @@
 //! | --- | --- | --- | --- |
 //! | [`oprf`] key, [`pack`], [`shard::Shard::encode`] | server | items to polynomials over bins | |
 //! | [`shard::Hint::compute`] | server | the part of every answer that no query changes | client: nothing (pseudorandom) |
-//! | [`bins::choose`], [`oprf::blind`] | client | a fixed number of items, blinded | server: nothing (uniform) |
-//! | [`oprf::OprfKey::evaluate`] | server | the blinded items under its key | |
-//! | [`oprf::BlindedItems::finalize`] | client | residues and label masks | client: pseudorandom values |
-//! | [`query::encrypt`] | client | encrypted powers of the residues | server: nothing (ring-LWE) |
-//! | [`evaluate::answer`] | server | every shard's polynomials at them | |
+//! | [`Asker::blind`] | client | a fixed number of items, blinded | server: nothing (uniform) |
+//! | [`Evaluator::evaluate`] | server | the blinded items under its key | |
+//! | [`Blinded::unblind`], [`Unblinded::encrypt`] | client | encrypted powers of the items' residues | client: pseudorandom values; server: nothing (ring-LWE) |
+//! | [`Evaluator::answer`] | server | every shard's polynomials at them | |
 //! | [`query::Pending::open`] | client | labels | client: the labels of what it asked |
 //!
-//! The crate knows no sockets, clocks or files: messages are byte strings, whose encodings and size
-//! caps [`wire`] holds. Clients that have no other way to tell a label from noise set
+//! [`Asker`] and [`Evaluator`] put the parts together; the modules below have them one by one.
+//!
+//! The crate is mathematics only. What travels are byte strings; the crate `protocol` frames them, names them and holds
+//! them against caps. Clients that have no other way to tell a label from noise set
 //! [`params::ParamsSpec::tag_elements`].
 
 #![deny(unsafe_code)] // `kernel/x86_64/` alone is allowed to
 
+mod asker;
 pub mod bins;
 mod bits;
 mod error;
 pub mod evaluate;
+mod evaluator;
 mod group;
 mod interpolate;
 mod kernel;
 mod lattice;
 pub mod linear;
-mod manifest;
 pub mod oprf;
 pub mod pack;
 pub mod params;
@@ -42,10 +44,10 @@ mod rlwe;
 mod secrecy;
 mod self_check;
 pub mod shard;
-pub mod token;
-pub mod wire;
 
+pub use asker::{Asker, Blinded, Unblinded};
 pub use error::Error;
+pub use evaluator::Evaluator;
 pub use params::{LatticeSet, Params, ParamsSpec};
 pub use rlwe::PublicMasks;
 pub use rlwe::cipher::SEED_BYTES;

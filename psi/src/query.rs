@@ -15,8 +15,9 @@ use crate::shard::{Hint, ShardUid};
 
 /// An item to be asked: where it hashes to and what the OPRF said of it.
 pub struct AskedKey {
-    /// The item's number in the caller's list; comes back with its labels.
-    pub item: u32,
+    /// The item's number; comes back with its labels. `None` for padding, which is opened like the rest and returns
+    /// nothing.
+    pub item: Option<u32>,
     /// Its bin, below [`Params::bins`].
     pub bin: u32,
     /// Its key.
@@ -60,18 +61,19 @@ pub struct Pending {
     asked: Vec<AskedItem>,
 }
 
+/// Small, so that many queries can wait to be opened.
 struct AskedItem {
-    item: u32,
-    group: usize,
-    slot: usize,
-    masks: LabelMasks,
+    item: Option<u32>,
+    bin: u32,
+    key: ItemKey,
 }
 
 /// Encrypts the powers of all residues under a fresh secret. At most one item per bin; bins without
-/// one get a random residue. Returns the upload, whose length depends on the parameters only.
+/// one get a random residue, those of padding included. Returns the upload, whose length depends on the parameters
+/// only.
 ///
 /// # Errors
-/// [`Error::ValueRange`] for a bin out of range or asked twice.
+/// [`Error::ValueRange`] for a bin out of range, or asked twice by what is not padding.
 pub fn encrypt(
     params: &Params,
     masks: &PublicMasks,
@@ -82,13 +84,14 @@ pub fn encrypt(
     let mut taken = bitvec::bitvec![0; params.bins()];
     let mut asked = Vec::with_capacity(keys.len());
     for AskedKey { item, bin, key } in keys {
-        let bin = bin as usize;
-        if bin >= params.bins() || taken.replace(bin, true) {
+        let place = bin as usize;
+        if place >= params.bins() || (item.is_some() && taken.replace(place, true)) {
             return Err(Error::ValueRange { what: "bin" });
         }
-        residues[bin] = key.residue();
-        let (group, slot) = (bin / params.degree(), bin % params.degree());
-        asked.push(AskedItem { item, group, slot, masks: key.masks() });
+        if item.is_some() {
+            residues[place] = key.residue();
+        }
+        asked.push(AskedItem { item, bin, key });
     }
     let plaintexts = Zeroizing::new(powers(params, &residues));
     let secret = FreshSecret::generate(Ring::of(params.set()));
@@ -118,9 +121,12 @@ fn powers(params: &Params, residues: &[u32]) -> Vec<Vec<u32>> {
     plaintexts
 }
 
+/// Shards that are opened before their labels are handed on.
+const SHARDS_AT_A_TIME: usize = 64;
+
 impl Pending {
-    /// Opens the answer: decrypts every shard, unmasks every asked item's label, and keeps what
-    /// `keep` makes of it. With a tag, only labels whose tag holds are offered.
+    /// Opens the answer: decrypts every shard, unmasks every asked item's label, padding included, and returns what
+    /// `keep` makes of those of items. With a tag, only labels whose tag holds are offered.
     ///
     /// The order depends on the shards and the asked items only.
     ///
@@ -133,6 +139,22 @@ impl Pending {
         answer: &[u8],
         keep: impl Fn(Returned) -> Option<T> + Sync,
     ) -> Result<Vec<T>, Error> {
+        let mut all = Vec::new();
+        self.open_in_runs(shards, answer, keep, |mut some| all.append(&mut some))?;
+        Ok(all)
+    }
+
+    /// [`Pending::open`], which hands on what it keeps after every 64 shards, so that whoever takes it can bound it.
+    ///
+    /// # Errors
+    /// Those of [`Pending::open`].
+    pub fn open_in_runs<T: Send>(
+        self,
+        shards: &[KnownShard],
+        answer: &[u8],
+        keep: impl Fn(Returned) -> Option<T> + Sync,
+        mut take: impl FnMut(Vec<T>),
+    ) -> Result<(), Error> {
         let (actual, expected) = (answer.len(), shards.len() * self.params.answer_bytes());
         if actual != expected {
             return Err(Error::Length { what: "answer", actual, expected });
@@ -140,18 +162,24 @@ impl Pending {
         if shards.iter().any(|shard| shard.group >= self.params.groups()) {
             return Err(Error::ValueRange { what: "group" });
         }
-        let together = oprf::TOGETHER;
-        let kept: Vec<Vec<T>> = shards
-            .par_chunks(together)
-            .zip(answer.par_chunks(together * self.params.answer_bytes()))
-            .map(|(shards, bytes)| self.open_together(shards, bytes, &keep))
-            .collect();
-        Ok(kept.into_iter().flatten().collect())
+        let masks: Vec<LabelMasks> = self.asked.iter().map(|asked| asked.key.masks()).collect();
+        let answer_bytes = self.params.answer_bytes();
+        let runs = shards.chunks(SHARDS_AT_A_TIME).zip(answer.chunks(SHARDS_AT_A_TIME * answer_bytes));
+        for (shards, answers) in runs {
+            let together = shards.par_chunks(oprf::TOGETHER);
+            let kept: Vec<Vec<T>> = together
+                .zip(answers.par_chunks(oprf::TOGETHER * answer_bytes))
+                .map(|(shards, bytes)| self.open_together(&masks, shards, bytes, &keep))
+                .collect();
+            take(kept.into_iter().flatten().collect());
+        }
+        Ok(())
     }
 
     /// Opens a few shards, so that the expanded key of every item's masks is fetched once for all of them.
     fn open_together<T>(
         &self,
+        expanded: &[LabelMasks],
         shards: &[KnownShard],
         bytes: &[u8],
         keep: &impl Fn(Returned) -> Option<T>,
@@ -163,12 +191,14 @@ impl Pending {
         let mut masks = vec![0; shards.len() * self.params.elements()];
         let mut label = vec![0u16; self.params.label_elements()];
         let mut kept = Vec::new();
-        for asked in &self.asked {
-            asked.masks.fill(&uids, &mut masks);
+        for (asked, expanded) in self.asked.iter().zip(expanded) {
+            let (group, slot) = asked.place(&self.params);
+            expanded.fill(&uids, &mut masks);
             let each = shards.iter().zip(&values).zip(masks.chunks_exact(self.params.elements()));
-            for ((_, elements), masks) in each.filter(|((shard, _), _)| shard.group == asked.group) {
-                if unmask(elements, masks, asked.slot, &mut label) {
-                    kept.extend(keep(Returned { item: asked.item, label: &label }));
+            for ((_, elements), masks) in each.filter(|((shard, _), _)| shard.group == group) {
+                let holds = unmask(elements, masks, slot, &mut label);
+                if let Some(item) = asked.item.filter(|_| holds) {
+                    kept.extend(keep(Returned { item, label: &label }));
                 }
             }
         }
@@ -188,6 +218,13 @@ impl Pending {
             values
         };
         elements.enumerate().map(slots).collect()
+    }
+}
+
+impl AskedItem {
+    /// Group and slot of its bin.
+    fn place(&self, params: &Params) -> (usize, usize) {
+        (self.bin as usize / params.degree(), self.bin as usize % params.degree())
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rand::rngs::OsRng;
-
-use crate::evaluate::{self, ServedShard};
+use crate::bins::Bins;
+use crate::evaluate::ServedShard;
 use crate::oprf::OprfKey;
-use crate::query::{self, AskedKey, KnownShard};
+use crate::query::KnownShard;
 use crate::rlwe::ring::{Coefficients, Ring};
 use crate::shard::{Entry, Hint, Shard, ShardUid};
-use crate::{Error, LatticeSet, Params, ParamsSpec, PublicMasks, SEED_BYTES, oprf};
+use crate::{Asker, Error, Evaluator, LatticeSet, Params, ParamsSpec, PublicMasks, SEED_BYTES, oprf};
 
 /// The lattice that is checked: the one of every database.
 const SET: LatticeSet = LatticeSet::N2048Q47;
@@ -51,15 +50,19 @@ fn a_product_is_right() -> bool {
 fn a_label_comes_back() -> Result<bool, Error> {
     let spec = ParamsSpec { set: SET, points: 2, groups: 1, label_elements: 1, tag_elements: 0, asked: 1 };
     let params = Params::new(spec)?;
-    let masks = PublicMasks::derive(&params, &[0; SEED_BYTES]);
-    let key = OprfKey::from_seed(&[0; 32])?.item_key(b"self-check")?;
-    let (uid, slot, label) = (ShardUid(1), 1234, [0xbeef]);
+    let masks = Arc::new(PublicMasks::derive(&params, &[0; SEED_BYTES]));
+    let oprf_key = Arc::new(OprfKey::from_seed(&[0; 32])?);
+    let item = b"self-check";
+    let key = oprf_key.item_key(item)?;
+    let (uid, slot, label) = (ShardUid(1), Bins::default().of(&params, item), [0xbeef]);
     let shard = Shard::encode(&params, uid, [Entry { slot, key: &key, label: &label }])?;
     let matrix = Arc::new(shard.matrix(&params));
     let hint = Hint::compute(&params, &matrix, &masks, 0);
-    let asked = vec![AskedKey { item: 0, bin: slot, key }];
-    let (upload, pending) = query::encrypt(&params, &masks, asked, &mut OsRng)?;
-    let reply = evaluate::answer(&params, &[ServedShard { group: 0, matrix }], &upload)?;
+    let evaluator = Evaluator::new(params, oprf_key, vec![ServedShard { group: 0, matrix }])?;
+    let blinded = Asker::new(params, Bins::default(), masks)?.blind([item])?;
+    let evaluated = evaluator.evaluate(blinded.message())?;
+    let (upload, pending) = blinded.unblind(&evaluated)?.encrypt()?;
+    let reply = evaluator.answer(&upload)?;
     let known = [KnownShard { uid, group: 0, hint: &hint }];
     let found = pending.open(&known, &reply, |returned| (returned.label == label).then_some(()))?;
     Ok(found.len() == 1)

@@ -1,15 +1,13 @@
 //! Every message from outside, whole, cut short, damaged and made up: nothing panics, and what is no message is an
-//! error. Frames and manifests as such are tested beside their code.
+//! error. Frames and manifests are tested in the crate `protocol`.
 
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use psi::bins::Bins;
 use psi::evaluate::{ServedShard, answer_batch};
-use psi::oprf::{ELEMENT_BYTES, ItemKey, KeyId, OprfKey, blind};
+use psi::oprf::{ELEMENT_BYTES, ItemKey, OprfKey, blind};
 use psi::query::{AskedKey, KnownShard, encrypt};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::wire::{Digest, HEADER_BYTES, Header, Manifest, Request, Response, ShardInfo};
 use psi::{Error, LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::rngs::OsRng;
 use std::sync::Arc;
@@ -45,27 +43,7 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
 });
 
 fn asked() -> Vec<AskedKey> {
-    vec![AskedKey { item: 9, bin: 3, key: key().item_key(b"item").unwrap() }]
-}
-
-fn manifest(table: bool) -> Manifest {
-    let bins = if table {
-        Bins::balanced(&params(), &vec![1; Bins::buckets(&params())]).unwrap()
-    } else {
-        Bins::default()
-    };
-    Manifest {
-        spec: params().spec(),
-        seed: [6; 16],
-        key: KeyId([7; 16]),
-        bins,
-        shards: (0..3)
-            .map(|uid| ShardInfo { uid: ShardUid(uid), group: 0, hint: Digest::of(b"hint") })
-            .collect(),
-        attachment: Digest::of(b"attachment"),
-        attachment_bytes: 10,
-        application: vec![1, 2, 3],
-    }
+    vec![AskedKey { item: Some(9), bin: 3, key: key().item_key(b"item").unwrap() }]
 }
 
 /// Opens an answer to a new query.
@@ -73,17 +51,6 @@ fn open(hint: &Hint, answer: &[u8]) -> Result<Vec<Vec<u16>>, Error> {
     let (_, pending) = encrypt(&params(), &SERVED.masks, asked(), &mut OsRng).unwrap();
     let shard = KnownShard { uid: ShardUid(1), group: 0, hint };
     pending.open(&[shard], answer, |returned| Some(returned.label.to_vec()))
-}
-
-#[test]
-fn every_truncation_of_a_manifest_is_an_error() {
-    for table in [false, true] {
-        let bytes = manifest(table).encode();
-        assert!(Manifest::decode(&bytes).is_ok());
-        for length in 0..bytes.len() {
-            assert!(Manifest::decode(&bytes[..length]).is_err(), "{length} bytes");
-        }
-    }
 }
 
 #[test]
@@ -124,28 +91,6 @@ fn damaged(bytes: &[u8], damage: &[(usize, u8)]) -> Vec<u8> {
 }
 
 proptest! {
-    #[test]
-    fn damaged_manifests_never_panic(table: bool, damage in damage()) {
-        let bytes = damaged(&manifest(table).encode(), &damage);
-        if let Ok((manifest, params)) = Manifest::decode(&bytes) {
-            prop_assert_eq!(Manifest::decode(&manifest.encode()).unwrap().0, manifest.clone());
-            prop_assert!((manifest.bins.of(&params, b"item") as usize) < params.bins());
-        }
-    }
-
-    #[test]
-    fn frames_are_read_back_byte_by_byte(bytes in prop::collection::vec(any::<u8>(), HEADER_BYTES..300), kind in 0u8..9) {
-        let (header, payload) = bytes.split_first_chunk::<HEADER_BYTES>().unwrap();
-        let capped = Header::decode(*header, 300);
-        prop_assert_eq!(capped.is_ok(), u32::from_le_bytes([header[1], header[2], header[3], header[4]]) <= 300);
-        if let Ok(request) = Request::decode(kind, payload.to_vec()) {
-            prop_assert_eq!(&request.encode()[HEADER_BYTES..], payload);
-        }
-        if let Ok(response) = Response::decode(kind, payload.to_vec()) {
-            prop_assert_eq!(&response.encode()[HEADER_BYTES..], payload);
-        }
-    }
-
     #[test]
     fn group_elements_are_canonical_or_refused(elements in prop::collection::vec(any::<[u8; ELEMENT_BYTES]>(), 1..4)) {
         let bytes = elements.concat();

@@ -7,16 +7,16 @@ use psi::bins::Bins;
 use psi::evaluate::{ServedShard, answer};
 use psi::oprf::{ItemKey, OprfKey};
 use psi::pack::{BinPacker, Wanted};
-use psi::query::{AskedKey, KnownShard};
+use psi::query::{AskedKey, KnownShard, Returned};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::{Error, LatticeSet, Params, ParamsSpec, PublicMasks, bins, oprf, query};
+use psi::{Asker, Error, Evaluator, LatticeSet, Params, ParamsSpec, PublicMasks, query};
 use rand::{Rng, thread_rng};
 
 /// A small server: items with labels, packed into shards.
 struct Server {
     params: Params,
-    key: OprfKey,
-    masks: PublicMasks,
+    key: Arc<OprfKey>,
+    masks: Arc<PublicMasks>,
     shards: Vec<(ShardUid, usize, Hint, ServedShard)>,
     dropped: usize,
 }
@@ -33,8 +33,8 @@ struct Asking {
 impl Server {
     fn new(spec: ParamsSpec, shards_per_group: usize, postings: &[(Vec<u8>, Vec<u16>)]) -> Server {
         let params = Params::new(spec).unwrap();
-        let key = OprfKey::from_seed(&[5; 32]).unwrap();
-        let masks = PublicMasks::derive(&params, &[6; 16]);
+        let key = Arc::new(OprfKey::from_seed(&[5; 32]).unwrap());
+        let masks = Arc::new(PublicMasks::derive(&params, &[6; 16]));
         let keys: Vec<ItemKey> = postings.iter().map(|(item, _)| key.item_key(item).unwrap()).collect();
         let mut bins_of: BTreeMap<u32, BTreeMap<u32, Vec<usize>>> = BTreeMap::new();
         for (index, ((item, _), item_key)) in postings.iter().zip(&keys).enumerate() {
@@ -72,29 +72,32 @@ impl Server {
         Server { params, key, masks, shards, dropped }
     }
 
+    fn asker(&self) -> Asker {
+        Asker::new(self.params, Bins::default(), self.masks.clone()).unwrap()
+    }
+
+    fn evaluator(&self) -> Evaluator {
+        let served = self.shards.iter().map(|shard| shard.3.clone()).collect();
+        Evaluator::new(self.params, self.key.clone(), served).unwrap()
+    }
+
     /// Asks for `items` through every message.
     fn ask(&self, items: &[Vec<u8>]) -> Asking {
-        let asked = bins::choose(&self.params, &Bins::default(), items, &mut thread_rng());
-        let blinded = oprf::blind(asked.clone()).unwrap();
-        let evaluated = self.key.evaluate(blinded.message()).unwrap();
-        let keys = blinded.finalize(&evaluated).unwrap();
-        let real: Vec<AskedKey> = asked
-            .iter()
-            .zip(keys)
-            .filter_map(|(a, key)| Some(AskedKey { item: a.source? as u32, bin: a.bin, key }))
-            .collect();
-        let asked_items = real.iter().map(|a| a.item).collect();
-        let (upload, pending) = query::encrypt(&self.params, &self.masks, real, &mut thread_rng()).unwrap();
+        let blinded = self.asker().blind(items).unwrap();
+        let sources = blinded.sources();
+        let evaluated = self.evaluator().evaluate(blinded.message()).unwrap();
+        let (upload, pending) = blinded.unblind(&evaluated).unwrap().encrypt().unwrap();
         assert_eq!(upload.len(), self.params.upload_bytes());
-        let served: Vec<ServedShard> = self.shards.iter().map(|s| s.3.clone()).collect();
-        let reply = answer(&self.params, &served, &upload).unwrap();
+        let reply = self.evaluator().answer(&upload).unwrap();
         assert_eq!(reply.len(), self.shards.len() * self.params.answer_bytes());
         let known: Vec<KnownShard> = self
             .shards
             .iter()
             .map(|(uid, group, hint, _)| KnownShard { uid: *uid, group: *group, hint })
             .collect();
-        let labels = pending.open(&known, &reply, |r| Some((r.item, r.label.to_vec()))).unwrap();
+        let label = |r: Returned| Some((sources[r.item as usize] as u32, r.label.to_vec()));
+        let labels = pending.open(&known, &reply, label).unwrap();
+        let asked_items = sources.iter().map(|&source| source as u32).collect();
         Asking { labels, asked: asked_items, upload }
     }
 }
@@ -222,7 +225,7 @@ fn one_bin_is_asked_once() {
     let masks = PublicMasks::derive(&params, &[6; 16]);
     let key = OprfKey::from_seed(&[5; 32]).unwrap().item_key(b"item").unwrap();
     let ask = |bins: &[u32]| {
-        let keys = bins.iter().map(|&bin| AskedKey { item: 0, bin, key: key.clone() }).collect();
+        let keys = bins.iter().map(|&bin| AskedKey { item: Some(0), bin, key: key.clone() }).collect();
         query::encrypt(&params, &masks, keys, &mut thread_rng()).err()
     };
     assert_eq!(ask(&[1, 1]), Some(Error::ValueRange { what: "bin" }));

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use client::{Answer, Cache, Client, ClientConfig, Question, Trust};
 use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::oprf::OprfKey;
 use psi::shard::{Hint, Shard, ShardUid};
-use psi::wire::{Digest, Manifest, ShardInfo};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use server::{Config, Identity, Server, Snapshot};
 
@@ -26,11 +26,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (shards, points, queries) = (number(0, 28), number(1, 27), number(2, 15));
 
     let key = Arc::new(OprfKey::from_seed(&[5; 32])?);
-    let snapshot = Arc::new(snapshot(&key, shards, points)?);
+    let snapshot = Arc::new(snapshot(key, shards, points)?);
     let identity = Identity::from_pkcs8(&Identity::generate_pkcs8())?;
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
     let config = Config { listen, evaluations_per_minute: 0, ..Config::default() };
-    let server = Server::start(config, &identity, key, snapshot)?;
+    let server = Server::start(config, &identity, snapshot)?;
 
     let config = ClientConfig::new(Trust::Pinned(identity.server_key()), Cache::in_memory());
     let mut client = Client::connect(&server.local_addr().to_string(), config).await?;
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Shards of nothing but dummy points, which cost what full ones cost.
-fn snapshot(key: &OprfKey, shards: u16, points: u16) -> Result<Snapshot, Box<dyn Error>> {
+fn snapshot(key: Arc<OprfKey>, shards: u16, points: u16) -> Result<Snapshot, Box<dyn Error>> {
     let set = LatticeSet::N2048Q47;
     let spec = ParamsSpec { set, points, groups: 1, label_elements: 2, tag_elements: 0, asked: 1024 };
     let params = Params::new(spec)?;
@@ -70,7 +70,7 @@ fn snapshot(key: &OprfKey, shards: u16, points: u16) -> Result<Snapshot, Box<dyn
         attachment_bytes: attachment.len() as u64,
         application: postcard::to_extend(&Settings::default(), Vec::new())?,
     };
-    Ok(Snapshot::new(manifest, attachment, hints, served)?)
+    Ok(Snapshot::new(key, manifest, attachment, hints, served)?)
 }
 
 fn track(number: u32) -> Track {

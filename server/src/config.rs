@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use client::DEFAULT_PORT;
+use protocol::DEFAULT_PORT;
 
 use crate::Error;
 

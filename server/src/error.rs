@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use psi::oprf::KeyId;
-
 /// What is wrong with what a server is made of. What peers do wrong is a refusal, not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,32 +32,10 @@ pub enum Error {
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
-    /// The parts of a snapshot do not fit each other.
-    #[error("the snapshot's {what} is not what its manifest says")]
-    Snapshot {
-        /// Which part.
-        what: &'static str,
-    },
     /// This machine computes something wrong.
     #[error(transparent)]
     SelfCheck(psi::Error),
-    /// A model that clients would refuse.
-    #[error("the model {name:?}: {source}")]
-    Model {
-        /// Its name.
-        name: String,
-        /// What is wrong with it.
-        source: psi::Error,
-    },
-    /// The manifest breaks the protocol's rules.
+    /// What is to be served breaks the protocol's rules.
     #[error(transparent)]
-    Manifest(#[from] psi::Error),
-    /// The snapshot was made under another OPRF key than the server's.
-    #[error("the snapshot was made under OPRF key {snapshot:02x?}, the server has {server:02x?}", snapshot = .snapshot.0, server = .server.0)]
-    Key {
-        /// The snapshot's key.
-        snapshot: KeyId,
-        /// The server's key.
-        server: KeyId,
-    },
+    Protocol(#[from] protocol::Error),
 }

@@ -6,12 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::stream::{ReceiveHalf, SendHalf};
 use bytes::Bytes;
-use client::frames::{ReceiveHalf, SendHalf};
-use psi::oprf::OprfKey;
 use quinn::{ReadError, VarInt, WriteError};
 
-use crate::daemon::Shared;
+use crate::server::Shared;
 use crate::session::serve_stream;
 use crate::{Config, Counters, Error, Model, Snapshot};
 
@@ -43,32 +42,29 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`crate::Server::start`].
-    pub fn new(key: Arc<OprfKey>, snapshot: Arc<Snapshot>) -> Result<Session, Error> {
+    pub fn new(snapshot: Arc<Snapshot>) -> Result<Session, Error> {
         let config = Config {
             evaluations_per_minute: 0,
             setup_bytes_per_minute: 0,
             request_timeout: Duration::from_secs(600),
             ..Config::default()
         };
-        let shared = Arc::new(Shared::new(config, key, snapshot)?);
+        let shared = Arc::new(Shared::new(config, snapshot));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         Ok(Session { shared, runtime: runtime.map_err(|error| Error::Tls(error.to_string()))? })
     }
 
     /// Serves another snapshot.
-    ///
-    /// # Errors
-    /// [`Error::Key`].
-    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Error> {
-        self.shared.publish(self.shared.current_key(), snapshot)
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.shared.machine.publish(snapshot);
     }
 
     /// The models that it answers for from now on.
     ///
     /// # Errors
-    /// [`Error::Setting`] for too many.
+    /// [`Error::Protocol`] for too many.
     pub fn set_models(&self, models: Vec<Arc<Model>>) -> Result<(), Error> {
-        self.shared.models.replace(models)
+        Ok(self.shared.machine.set_models(models)?)
     }
 
     /// What the server sends to a stream on which these pieces arrive.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use client::{ALPN, ServerKey};
+use protocol::ALPN;
+use protocol::key::ServerKey;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;

@@ -78,10 +78,10 @@ impl RateLimit {
     }
 }
 
-/// Lets one line of the log through a second, because everybody on the net can cause some.
+/// Allows one line of the log a second, because everybody on the net can cause some.
 pub(crate) struct LogLimit {
     start: Instant,
-    /// Seconds since the start at which the next one may pass.
+    /// Seconds since the start at which the next one is allowed.
     next: AtomicU64,
     withheld: AtomicU64,
 }
@@ -91,8 +91,8 @@ impl LogLimit {
         LogLimit { start, next: AtomicU64::new(0), withheld: AtomicU64::new(0) }
     }
 
-    /// Whether a line may pass now, and how many were withheld since the last one.
-    pub fn pass(&self, now: Instant) -> Option<u64> {
+    /// Whether a line may be written now, and how many were withheld since the last one.
+    pub fn allow(&self, now: Instant) -> Option<u64> {
         let second = now.saturating_duration_since(self.start).as_secs();
         if self.next.fetch_max(second + 1, Relaxed) > second {
             self.withheld.fetch_add(1, Relaxed);
@@ -183,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn one_line_a_second_passes_and_the_rest_is_counted() {
+    fn one_line_a_second_is_allowed_and_the_rest_is_counted() {
         let start = Instant::now();
         let log = LogLimit::new(start);
-        let after = |milliseconds| log.pass(start + Duration::from_millis(milliseconds));
+        let after = |milliseconds| log.allow(start + Duration::from_millis(milliseconds));
         assert_eq!(
             [after(0), after(1), after(999), after(1000), after(1001)],
             [Some(0), None, None, Some(2), None]

@@ -16,12 +16,12 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use psi::wire::Digest;
+use protocol::wire::Digest;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::Error;
-use crate::hosted::{Daemon, Hosted};
+use crate::daemon::{Daemon, Hosted};
 
 /// The text form of OpenMetrics, which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -116,7 +116,7 @@ impl Pages {
     }
 
     fn contents(&self, hosted: &Hosted) -> Result<Contents, db::Error> {
-        let manifest = hosted.server().shared().snapshot().digest();
+        let manifest = hosted.server().shared().machine.snapshot().digest();
         let mut held = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
         match *held {
             Some(contents) if contents.manifest == manifest => Ok(contents),
@@ -131,8 +131,8 @@ impl Pages {
     fn registry(&self, hosted: &Hosted) -> Result<Registry, db::Error> {
         let contents = self.contents(hosted)?;
         let shared = hosted.server().shared();
-        let snapshot = shared.snapshot();
-        let matrices: usize = snapshot.shards.iter().map(|shard| shard.matrix.bytes()).sum();
+        let snapshot = shared.machine.snapshot();
+        let matrices: usize = snapshot.evaluator().shards().iter().map(|shard| shard.matrix.bytes()).sum();
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("psi_shazam");
         shared.counting.register(own);
@@ -147,7 +147,7 @@ impl Pages {
             ("running_jobs", "Jobs that compute", shared.workers.computing() as u64),
             ("tracks", "Tracks in the catalogue", contents.tracks),
             ("postings", "Postings of those tracks", contents.postings),
-            ("shards", "Shards in force", snapshot.shards.len() as u64),
+            ("shards", "Shards in force", snapshot.manifest().shards.len() as u64),
         ] {
             own.register(name, help, gauge(value));
         }

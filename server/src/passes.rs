@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use psi::wire::Refusal;
+use protocol::wire::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use crate::refusals;
 use crate::workers::Workers;
+use protocol::answer::refusals;
 
 /// Answers uploads over a snapshot, one result for each.
 type Pass<S, A> = dyn Fn(&S, &[Vec<u8>]) -> Vec<Result<A, Refusal>> + Send + Sync;
@@ -116,7 +116,7 @@ impl<S, A> Inner<S, A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use psi::wire::RefusalCode;
+    use protocol::wire::RefusalCode;
     use std::sync::mpsc;
     use tokio::task::JoinHandle;
 

@@ -4,19 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use client::frames::{FrameError, ReceiveHalf, SendHalf, read_header, read_payload, write_parts};
-use psi::token::AccessToken;
-use psi::wire::{HEADER_BYTES, Refusal, RefusalCode, Request, Response};
-use quinn::{Connection, VarInt};
+use protocol::answer::refusals::{invalid, refuse_until};
+use protocol::answer::{Reply, Shown};
+use protocol::frame::FrameReader;
+use protocol::wire::{HEADER_BYTES, Refusal, RefusalCode, Request, Response};
+use quinn::{Connection, VarInt, WriteError};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::counters::add;
-use crate::daemon::Shared;
-use crate::handle::{Reply, handle};
-use crate::refusals::{invalid, refuse_until, unauthorized};
-use crate::tokens::Pass;
+use crate::handle::handle;
+use crate::server::Shared;
+use crate::stream::{self, ReceiveHalf, SendHalf, read_header, read_rest, write_parts};
 
 /// A request or response gets a second more for so many bytes; clients grant the same.
 const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
@@ -31,7 +31,7 @@ const MEMORY_RETRY_MS: u32 = 1000;
 pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop: watch::Receiver<bool>) {
     let peer = connection.remote_address();
     tracing::debug!(%peer, "connection opened");
-    let pass = Arc::new(Pass::default());
+    let shown = Arc::new(Shown::default());
     let mut requests = JoinSet::new();
     let reason = loop {
         tokio::select! {
@@ -39,7 +39,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
             stream = connection.accept_bi() => match stream {
                 Ok((send, receive)) => {
                     let client = connection.remote_address().ip();
-                    requests.spawn(serve_stream(shared.clone(), client, pass.clone(), send, receive));
+                    requests.spawn(serve_stream(shared.clone(), client, shown.clone(), send, receive));
                 }
                 Err(reason) => break Some(reason),
             },
@@ -57,12 +57,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
 pub(crate) async fn serve_stream(
     shared: Arc<Shared>,
     client: IpAddr,
-    pass: Arc<Pass>,
+    shown: Arc<Shown>,
     mut send: impl SendHalf,
     mut receive: impl ReceiveHalf,
 ) {
-    let handled = match read_request(&shared, &pass, &mut receive).await {
-        Ok((request, _memory)) => handle(&shared, client, &pass, request).await,
+    let handled = match read_request(&shared, &shown, &mut receive).await {
+        Ok((request, _memory)) => handle(&shared, client, &shown, request).await,
         Err(Unread::Refused(refusal)) => {
             receive.refuse(STOPPED);
             Err(refusal)
@@ -72,7 +72,7 @@ pub(crate) async fn serve_stream(
     let reply = handled.unwrap_or_else(|refusal| {
         shared.counting.refuse(refusal.code);
         log_refusal(&shared, client, &refusal);
-        Reply::Frame(Response::Refused(refusal).encode())
+        Reply::Response(Response::Refused(refusal))
     });
     write_reply(&shared, &mut send, &reply).await;
 }
@@ -80,7 +80,7 @@ pub(crate) async fn serve_stream(
 fn log_refusal(shared: &Shared, client: IpAddr, refusal: &Refusal) {
     let Refusal { code, text, .. } = refusal;
     // Being stale is nobody's fault.
-    let passed = if *code == RefusalCode::Stale { None } else { shared.log.pass(Instant::now()) };
+    let passed = if *code == RefusalCode::Stale { None } else { shared.log.allow(Instant::now()) };
     match passed {
         Some(withheld) => tracing::info!(%client, ?code, text, withheld, "refused"),
         None => tracing::debug!(%client, ?code, text, "refused"),
@@ -94,49 +94,50 @@ enum Unread {
     Gone,
 }
 
-impl From<FrameError> for Unread {
-    fn from(error: FrameError) -> Unread {
-        match error {
-            FrameError::Read(_) | FrameError::Write(_) => Unread::Gone,
-            broken => Unread::Refused(invalid(broken.to_string())),
+impl From<stream::Unread> for Unread {
+    fn from(unread: stream::Unread) -> Unread {
+        match unread {
+            stream::Unread::Gone => Unread::Gone,
+            stream::Unread::Broken(error) => Unread::Refused(invalid(error.to_string())),
         }
+    }
+}
+
+impl From<Refusal> for Unread {
+    fn from(refusal: Refusal) -> Unread {
+        Unread::Refused(refusal)
     }
 }
 
 /// Reads a request; the permit stands for its memory.
 async fn read_request(
     shared: &Shared,
-    pass: &Pass,
+    shown: &Shown,
     receive: &mut impl ReceiveHalf,
 ) -> Result<(Request, OwnedSemaphorePermit), Unread> {
-    let slow = |_| Unread::Refused(invalid("the request took too long"));
-    let cap = shared.request_cap();
-    let header = timeout(patience(shared, 0), read_header(receive, cap)).await.map_err(slow)??;
-    // Who may not ask gets no memory either; a token and a manifest's digest are as short as this.
-    if header.length as usize > AccessToken::BYTES && !shared.tokens.admit(pass) {
-        return Err(Unread::Refused(unauthorized()));
-    }
-    let memory = shared.upload_memory(header.length).ok_or_else(|| {
-        let text = "too many requests at a time";
-        Unread::Refused(refuse_until(RefusalCode::Busy, MEMORY_RETRY_MS, text))
-    })?;
+    let slow = |_| invalid("the request took too long");
+    let mut reader = FrameReader::new(shared.machine.request_cap());
+    let header = timeout(patience(shared, 0), read_header(receive, &mut reader)).await.map_err(slow)??;
+    shared.machine.expect(header, shared.tokens.admit(shown))?;
+    let memory = shared
+        .upload_memory(header.length)
+        .ok_or_else(|| refuse_until(RefusalCode::Busy, MEMORY_RETRY_MS, "too many requests at a time"))?;
     let length = u64::from(header.length);
-    let frame = timeout(patience(shared, length), read_payload(receive, header)).await.map_err(slow)??;
+    let frame = timeout(patience(shared, length), read_rest(receive, reader)).await.map_err(slow)??;
     add(&shared.counting.bytes_in, HEADER_BYTES as u64 + length);
-    let request = Request::decode(frame.kind, frame.payload)
-        .map_err(|error| Unread::Refused(invalid(error.to_string())))?;
+    let request = Request::decode(frame.kind, frame.payload).map_err(|error| invalid(error.to_string()))?;
     Ok((request, memory))
 }
 
 /// Writes a response and waits until the client has it, so that a stopping server cuts nobody off.
 async fn write_reply(shared: &Shared, send: &mut impl SendHalf, reply: &Reply) {
-    let mut header = [0; HEADER_BYTES];
+    let mut header = Vec::new();
     let parts = reply.parts(&mut header);
     let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
     let written = timeout(patience(shared, length), async {
-        write_parts(send, parts).await?;
+        write_parts(send, &parts).await?;
         send.delivered().await;
-        Ok::<(), FrameError>(())
+        Ok::<(), WriteError>(())
     });
     match written.await {
         Ok(Ok(())) => add(&shared.counting.bytes_out, length),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use psi::wire::{Refusal, RefusalCode};
+use protocol::wire::{Refusal, RefusalCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::refusals;
+use protocol::answer::refusals;
 
 /// When a client should come back that found the queue full; a few jobs are done by then.
 const RETRY_AFTER_MS: u32 = 500;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use client::{Cache, Client, ClientConfig, Question, Trust};
-use psi::wire::RefusalCode;
+use protocol::wire::RefusalCode;
 use tokio::task::JoinSet;
 
 use crate::support::{Daemon, User, audio, copy_catalogue, expected};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use client::{Answer, Cache, Client, ClientConfig, Direction, Question, Record, Trust};
 use db::Database;
 use fingerprint::Settings;
+use protocol::wire::Manifest;
 use psi::query::{AskedKey, encrypt};
-use psi::wire::Manifest;
 use psi::{Params, PublicMasks, bins};
 use rand::rngs::OsRng;
 use server::{Config, Daemon};
@@ -98,7 +98,7 @@ fn the_same_hashes_encrypt_to_other_bytes_every_time() {
         let asked = chosen.iter().enumerate().filter(|(_, asked)| asked.source.is_some());
         asked
             .map(|(number, asked)| AskedKey {
-                item: number as u32,
+                item: Some(number as u32),
                 bin: asked.bin,
                 key: key.item_key(&asked.item).unwrap(),
             })

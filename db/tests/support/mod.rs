@@ -48,9 +48,9 @@ pub fn ask(served: &Served, database: &Database, hashes: &BTreeSet<u32>) -> BTre
         let real: Vec<AskedKey> = asked
             .iter()
             .zip(keys)
-            .filter_map(|(a, key)| Some(AskedKey { item: left[a.source?], bin: a.bin, key }))
+            .filter_map(|(a, key)| Some(AskedKey { item: Some(left[a.source?]), bin: a.bin, key }))
             .collect();
-        let done: BTreeSet<u32> = real.iter().map(|a| a.item).collect();
+        let done: BTreeSet<u32> = real.iter().filter_map(|a| a.item).collect();
         let (upload, pending) = query::encrypt(&params, &masks, real, &mut thread_rng()).unwrap();
         let answer = evaluate::answer(&params, &served.shards, &upload).unwrap();
         let known: Vec<KnownShard> = served

@@ -21,13 +21,11 @@
 //! | [`PendingScores::open`] | client | the scores |
 
 mod matrix;
-mod offer;
 mod params;
 mod question;
 #[cfg(test)]
 mod tests;
 
 pub use matrix::{BLIND_SEED_BYTES, LinearMatrix};
-pub use offer::{MAX_MODELS, MODEL_NAME_CAP, ModelOffer, OFFERS_CAP, PUBLIC_CAP};
 pub use params::{LinearParams, LinearSpec, MAX_CLASSES, MAX_FEATURES, MAX_MAGNITUDE};
 pub use question::{LinearMasks, PendingScores, encrypt};

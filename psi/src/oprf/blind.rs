@@ -81,6 +81,11 @@ pub(super) fn blind_with<I: AsRef<[u8]> + Sync>(
 }
 
 impl<I: AsRef<[u8]> + Sync> BlindedItems<I> {
+    /// The items, in order.
+    pub fn items(&self) -> &[I] {
+        &self.items
+    }
+
     /// The message to the server: 32 bytes per item, uniform whatever the items are.
     pub fn message(&self) -> &[u8] {
         &self.message

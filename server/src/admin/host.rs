@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::place::Place;
 use super::wire::{self, AdminRequest, AdminResponse, Description, SOCKET_NAME};
-use crate::hosted::Hosted;
+use crate::daemon::Hosted;
 
 /// Listens until dropped, and removes the socket then.
 pub(crate) struct AdminHost {

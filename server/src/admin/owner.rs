@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use db::{Added, EncodeReport, ModelSummary, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
-use psi::token::AccessToken;
+use protocol::token::AccessToken;
 
 use super::place::Place;
 use super::wire::{self, AdminError, AdminRequest, AdminResponse, Description, SOCKET_NAME};

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use client::frames::{FrameError, read_frame};
 use client::{Cache, ServerKey};
+use protocol::wire::{RefusalCode, Request, Response};
 use psi::oprf;
 use psi::shard::ShardUid;
-use psi::wire::{RefusalCode, Request, Response};
 use quinn::{Connection, ReadError, TransportConfig, VarInt};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
@@ -27,7 +27,7 @@ fn elements() -> Vec<u8> {
     oprf::blind(items).unwrap().message().to_vec()
 }
 
-fn query(manifest: psi::wire::Digest, upload: Vec<u8>) -> Vec<u8> {
+fn query(manifest: protocol::wire::Digest, upload: Vec<u8>) -> Vec<u8> {
     Request::Query { manifest, upload }.encode()
 }
 
@@ -58,7 +58,7 @@ async fn frames_of_every_kind_and_no_length() {
     assert_eq!(none, Response::Hints(vec![]));
     assert_eq!(exchange(&connection, &[7, 0, 0, 0, 0]).await.unwrap(), Response::Models(vec![2, 0, 0]));
     // Just over the cap, and only the header of it: refused before any of it arrives.
-    let over = u32::try_from(psi::wire::request_cap(&snapshot.params) + 1).unwrap().to_le_bytes();
+    let over = u32::try_from(protocol::wire::request_cap(snapshot.params()) + 1).unwrap().to_le_bytes();
     for kind in 0..=8 {
         let header = [&[kind], &over[..]].concat();
         assert_eq!(refusal(&connection, &header).await, RefusalCode::Invalid, "kind {kind}");
@@ -107,7 +107,7 @@ async fn coefficients_out_of_range_wherever_they_stand() {
     let snapshot = snapshot(&[0]);
     let (server, key) = serve(config(), snapshot.clone());
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
-    let length = snapshot.params.upload_bytes();
+    let length = snapshot.params().upload_bytes();
     for place in [0, length / 2, length - 16] {
         let mut upload = vec![0; length];
         upload[place..place + 16].fill(0xff);
@@ -129,10 +129,10 @@ async fn requests_in_the_wrong_order() {
     let snapshot = snapshot(&[0]);
     let (server, key) = serve(config(), snapshot.clone());
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
-    let upload = vec![0; snapshot.params.upload_bytes()];
+    let upload = vec![0; snapshot.params().upload_bytes()];
     for _ in 0..2 {
         let reply = exchange(&connection, &query(snapshot.digest(), upload.clone())).await.unwrap();
-        let expected = snapshot.shards.len() * snapshot.params.answer_bytes();
+        let expected = snapshot.manifest().shards.len() * snapshot.params().answer_bytes();
         assert!(matches!(reply, Response::Answer(answer) if answer.len() == expected));
         let reply = exchange(&connection, &Request::Evaluate(elements()).encode()).await.unwrap();
         assert!(matches!(reply, Response::Evaluated(_)));
@@ -147,10 +147,10 @@ async fn queries_of_old_epochs() {
     let epochs = [snapshot(&[0]), snapshot(&[0, 1]), snapshot(&[0, 2])];
     let (server, key) = serve(config(), epochs[0].clone());
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
-    epochs[1..].iter().for_each(|epoch| server.publish(epoch.clone()).unwrap());
-    let upload = vec![0; epochs[0].params.upload_bytes()];
-    let hints = Request::Hints(epochs[1].manifest.shards.iter().map(|shard| shard.uid).collect());
-    let first = Request::Attachment(epochs[0].manifest.attachment);
+    epochs[1..].iter().for_each(|epoch| server.publish(epoch.clone()));
+    let upload = vec![0; epochs[0].params().upload_bytes()];
+    let hints = Request::Hints(epochs[1].manifest().shards.iter().map(|shard| shard.uid).collect());
+    let first = Request::Attachment(epochs[0].manifest().attachment);
     assert_eq!(refusal(&connection, &query(epochs[0].digest(), upload.clone())).await, RefusalCode::Stale);
     assert_eq!(refusal(&connection, &first.encode()).await, RefusalCode::Stale);
     // The epoch before is served until the next one comes; so are its hints.
@@ -245,7 +245,7 @@ async fn resets_in_the_middle() {
         send.reset(VarInt::from_u32(5)).unwrap();
         // There is nobody to tell, so there is no answer.
         match read_frame(&mut receive, 1 << 20).await {
-            Err(FrameError::Truncated | FrameError::Read(ReadError::Reset(_))) => {}
+            Err(FrameError::Broken(protocol::Error::Truncated) | FrameError::Read(ReadError::Reset(_))) => {}
             other => panic!("cut at {cut}: {other:?}"),
         }
         // The other half: an answer that nobody wants.
@@ -262,7 +262,7 @@ async fn resets_in_the_middle() {
 async fn the_same_request_again() {
     let snapshot = snapshot(&[0]);
     let (server, key) = serve(server::Config { evaluations_per_minute: 3, ..config() }, snapshot.clone());
-    let queries = query(snapshot.digest(), vec![0; snapshot.params.upload_bytes()]);
+    let queries = query(snapshot.digest(), vec![0; snapshot.params().upload_bytes()]);
     for frame in [Request::Evaluate(elements()).encode(), queries] {
         let mut replies = Vec::new();
         for _ in 0..4 {
@@ -328,13 +328,13 @@ async fn the_same_datagrams_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn downloads_without_end() {
     let snapshot = snapshot(&[0]);
-    let share = 2 * (snapshot.encoded().len() + snapshot.attachment.len()) as u64 + (1 << 20);
+    let share = 2 * (snapshot.encoded().len() + snapshot.attachment().len()) as u64 + (1 << 20);
     let (server, key) = serve(server::Config { setup_bytes_per_minute: share, ..config() }, snapshot.clone());
     let connection =
         raw_connection_from(ELSEWHERE, server.local_addr(), client::ALPN, TransportConfig::default());
     let connection = connection.await.unwrap();
-    let hints = Request::Hints(snapshot.manifest.shards.iter().map(|shard| shard.uid).collect());
-    let most = share / (snapshot.shards.len() * snapshot.params.hint_bytes()) as u64 + 1;
+    let hints = Request::Hints(snapshot.manifest().shards.iter().map(|shard| shard.uid).collect());
+    let most = share / (snapshot.manifest().shards.len() * snapshot.params().hint_bytes()) as u64 + 1;
     let mut served = 0;
     let refusal = loop {
         match exchange(&connection, &hints.encode()).await.unwrap() {

@@ -4,8 +4,9 @@ use std::fs;
 
 use client::{Cache, Client, Error};
 use fingerprint::Settings;
-use psi::wire::HEADER_BYTES;
+use protocol::wire::HEADER_BYTES;
 use psi::{Params, ParamsSpec};
+use server::Snapshot;
 
 use crate::support::*;
 
@@ -73,7 +74,7 @@ async fn after_publishing_only_new_hints_are_fetched() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::in_folder(folder.path());
     connect(server.local_addr(), key, &cache).await.settings().await.unwrap();
-    server.publish(snapshot(&[1, 2])).unwrap();
+    server.publish(snapshot(&[1, 2]));
     let mut client = connect(server.local_addr(), key, &cache).await;
     client.settings().await.unwrap();
     assert_eq!(received(&client).last(), Some(&(3, hints(3))));
@@ -89,10 +90,10 @@ async fn a_stale_query_is_asked_afresh() {
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     client.settings().await.unwrap();
     // The state before the current one still answers; the one before that does not.
-    server.publish(snapshot(&[0])).unwrap();
+    server.publish(snapshot(&[0]));
     ask_and_check(&mut client, 1).await;
     assert_eq!(server.counters().refusals, 0);
-    server.publish(snapshot(&[0, 1, 2])).unwrap();
+    server.publish(snapshot(&[0, 1, 2]));
     let before = received(&client).len();
     let answer = ask_and_check(&mut client, 2).await;
     let kinds: Vec<u8> = received(&client)[before..].iter().map(|&(kind, _)| kind).collect();
@@ -103,10 +104,17 @@ async fn a_stale_query_is_asked_afresh() {
 
     // Other parameters: the OPRF's count is no longer the legal one, and that is stale, not wrong.
     let larger = ParamsSpec { asked: 100, ..spec(64) };
-    server.publish(snapshot_with(&[0, 1, 2], larger, &Settings::default())).unwrap();
+    server.publish(snapshot_with(&[0, 1, 2], larger, &Settings::default()));
     ask_and_check(&mut client, 1).await;
     let kinds: Vec<u8> = received(&client).iter().rev().take(4).map(|&(kind, _)| kind).collect();
     assert_eq!(kinds, [5, 4, 1, 7]);
+}
+
+#[test]
+fn a_snapshot_of_another_oprf_key_is_none() {
+    let manifest = snapshot(&[0]).manifest().clone();
+    let made = Snapshot::new(oprf_key_of(8), manifest, Vec::new(), Vec::new(), Vec::new());
+    assert!(matches!(made, Err(protocol::Error::Key { .. })));
 }
 
 /// What the new key makes of a hash finds nothing in shards of the old one, and an evaluation names no manifest: a
@@ -116,10 +124,7 @@ async fn a_manifest_of_another_oprf_key_is_stale_at_once() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     ask_and_check(&mut client, 1).await;
-    let (other, again) = (oprf_key_of(9), snapshot_under(oprf_key_of(9), &[0, 1]));
-    assert!(server.publish(again.clone()).is_err(), "the key has to come with it");
-    assert!(server.publish_under(oprf_key_of(8), again.clone()).is_err());
-    server.publish_under(other, again).unwrap();
+    server.publish(snapshot_under(oprf_key_of(9), &[0, 1]));
     let before = received(&client).len();
     ask_and_check(&mut client, 1).await;
     let kinds: Vec<u8> = received(&client)[before..].iter().map(|&(kind, _)| kind).collect();
@@ -133,8 +138,8 @@ async fn changed_settings_ask_for_another_fingerprint() {
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     client.settings().await.unwrap();
     let finer = Settings { frequency_step_hz: 5.0, ..Settings::default() };
-    server.publish(snapshot(&[1])).unwrap();
-    server.publish(snapshot_with(&[0], spec(64), &finer)).unwrap();
+    server.publish(snapshot(&[1]));
+    server.publish(snapshot_with(&[0], spec(64), &finer));
     let refused = client.identify(question(0, 200, 60), 3).await;
     assert!(matches!(refused, Err(Error::SettingsChanged)));
     assert_eq!(client.settings().await.unwrap(), finer);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use client::Cache;
 use client::frames::{FrameError, read_frame, write_frame};
+use protocol::wire::{Digest, RefusalCode, Request, Response};
 use psi::shard::ShardUid;
-use psi::wire::{Digest, RefusalCode, Request, Response};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{Connection, Endpoint, TransportConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -93,7 +93,7 @@ async fn broken_requests_are_refused_one_by_one() {
     let snapshot = snapshot(&[0]);
     let (server, key) = serve(config(), snapshot.clone());
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
-    let upload = snapshot.params.upload_bytes();
+    let upload = snapshot.params().upload_bytes();
     let query = |manifest, upload| Request::Query { manifest, upload }.encode();
     let truncated = Request::Evaluate(vec![7; 64 * 32]).encode()[..500].to_vec();
     let trailing = [Request::Manifest { held: None }.encode(), vec![0]].concat();

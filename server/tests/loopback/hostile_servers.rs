@@ -8,9 +8,8 @@ use std::time::Duration;
 use client::frames::{read_frame, write_frame};
 use client::{Answer, Cache, Client, ClientConfig, Error, Question, ServerKey, Trust};
 use fingerprint::Settings;
+use protocol::wire::{Refusal, RefusalCode, Request, Response};
 use psi::ParamsSpec;
-use psi::evaluate;
-use psi::wire::{Refusal, RefusalCode, Request, Response};
 use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -60,15 +59,13 @@ fn honest(snapshot: &Snapshot, request: Request) -> Response {
         Request::Token(_) => Response::Admitted,
         Request::Models | Request::Classify { .. } => refused(RefusalCode::Invalid),
         Request::Manifest { .. } => Response::Manifest(snapshot.encoded().to_vec()),
-        Request::Attachment(_) => Response::Attachment(snapshot.attachment.clone()),
+        Request::Attachment(_) => Response::Attachment(snapshot.attachment().to_vec()),
         Request::Hints(_) => {
-            let hints: Vec<&[u8]> = snapshot.hints.iter().map(|hint| hint.as_bytes()).collect();
+            let hints: Vec<&[u8]> = snapshot.hints().iter().map(|hint| hint.as_bytes()).collect();
             Response::Hints(hints.concat())
         }
         Request::Evaluate(elements) => Response::Evaluated(oprf_key().evaluate(&elements).unwrap()),
-        Request::Query { upload, .. } => {
-            Response::Answer(evaluate::answer(&snapshot.params, &snapshot.shards, &upload).unwrap())
-        }
+        Request::Query { upload, .. } => Response::Answer(snapshot.evaluator().answer(&upload).unwrap()),
     }
 }
 
@@ -135,11 +132,11 @@ async fn lies_are_typed_errors() {
         identify_with(LONG, move |r| (kind(r) == at).then(|| Some(bytes.clone()))).await.unwrap_err()
     };
     let snapshot = snapshot(&[0]);
-    let params = &snapshot.params;
+    let params = snapshot.params();
     let hint_bytes = 3 * params.hint_bytes();
     for at in 1..=5 {
         let error = lie(at, vec![99, 0, 0, 0, 0]).await;
-        assert!(matches!(error, Error::Psi(psi::Error::Malformed { .. })), "{at}: {error}");
+        assert!(matches!(error, Error::Protocol(protocol::Error::Malformed { .. })), "{at}: {error}");
         let error = lie(at, vec![at, 255, 255, 255, 255]).await;
         assert!(matches!(error, Error::Frame { .. }), "{at}: {error}");
         let error = lie(at, vec![at, 100, 0, 0, 0, 1, 2]).await;
@@ -150,8 +147,8 @@ async fn lies_are_typed_errors() {
         assert!(matches!(error, Error::Refused(_)), "{at}: {error}");
     }
     let error = lie(1, Response::Manifest(vec![1, 0, 7]).encode()).await;
-    assert!(matches!(error, Error::Psi(_)), "{error}");
-    let error = lie(2, Response::Attachment(vec![0; snapshot.attachment.len()]).encode()).await;
+    assert!(matches!(error, Error::Protocol(_)), "{error}");
+    let error = lie(2, Response::Attachment(vec![0; snapshot.attachment().len()]).encode()).await;
     assert!(matches!(error, Error::Digest { what: "catalogue" }), "{error}");
     let error = lie(3, Response::Hints(vec![0; hint_bytes]).encode()).await;
     assert!(matches!(error, Error::Digest { what: "hint" }), "{error}");
@@ -165,8 +162,8 @@ async fn lies_are_typed_errors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_that_cannot_be_used_are_refused() {
-    let offer = |change: fn(&mut psi::wire::Manifest)| {
-        let mut manifest = snapshot(&[0]).manifest.clone();
+    let offer = |change: fn(&mut protocol::wire::Manifest)| {
+        let mut manifest = snapshot(&[0]).manifest().clone();
         change(&mut manifest);
         let bytes = Response::Manifest(manifest.encode()).encode();
         async move { identify_with(LONG, move |r| (kind(r) == 1).then(|| Some(bytes.clone()))).await }
@@ -183,7 +180,7 @@ async fn manifests_that_cannot_be_used_are_refused() {
     });
     assert!(matches!(hostile.await, Err(Error::Settings(_))));
     let huge = offer(|manifest| manifest.spec.points = 60_000).await;
-    assert!(matches!(huge, Err(Error::Psi(_))));
+    assert!(matches!(huge, Err(Error::Protocol(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Cache, Client, Error};
+use protocol::wire::{RefusalCode, Request, Response};
 use psi::oprf;
-use psi::wire::{RefusalCode, Request, Response};
 
 use crate::hostile_clients::{exchange, raw_connection};
 use crate::support::*;
@@ -143,8 +143,8 @@ async fn manifests_catalogues_and_hints_are_counted_too() {
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();
     let requests = [
         Request::Manifest { held: None },
-        Request::Attachment(held.manifest.attachment),
-        Request::Hints(vec![held.manifest.shards[0].uid]),
+        Request::Attachment(held.manifest().attachment),
+        Request::Hints(vec![held.manifest().shards[0].uid]),
         Request::Manifest { held: None },
     ];
     let mut replies = Vec::new();

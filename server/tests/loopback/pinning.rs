@@ -103,6 +103,6 @@ async fn a_server_that_is_just_being_started_is_waited_for() {
     });
     tokio::task::yield_now().await;
     let config = server::Config { listen: address, ..config() };
-    let _server = server::Server::start(config, &identity, oprf_key(), snapshot(&[0])).unwrap();
+    let _server = server::Server::start(config, &identity, snapshot(&[0])).unwrap();
     connecting.await.unwrap().unwrap();
 }

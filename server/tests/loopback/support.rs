@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use client::{Cache, Client, ClientConfig, Question, ServerKey, Trust};
 use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::oprf::{ItemKey, OprfKey};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::wire::{Digest, Manifest, ShardInfo};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -113,18 +113,18 @@ fn encode(track: u32, key: &OprfKey, epoch: u64) -> Vec<Part> {
 /// A snapshot of these tracks; three shards each.
 pub fn snapshot_with(tracks: &[u32], spec: ParamsSpec, settings: &Settings) -> Arc<Snapshot> {
     let parts: Vec<Part> = tracks.iter().flat_map(|&track| parts(track)).collect();
-    snapshot_of(parts, &oprf_key(), tracks, spec, settings)
+    snapshot_of(parts, oprf_key(), tracks, spec, settings)
 }
 
 /// A snapshot made with another OPRF key.
 pub fn snapshot_under(key: Arc<OprfKey>, tracks: &[u32]) -> Arc<Snapshot> {
     let parts: Vec<Part> = tracks.iter().flat_map(|&track| encode(track, &key, 1)).collect();
-    snapshot_of(parts, &key, tracks, spec(64), &Settings::default())
+    snapshot_of(parts, key, tracks, spec(64), &Settings::default())
 }
 
 fn snapshot_of(
     parts: Vec<Part>,
-    key: &OprfKey,
+    key: Arc<OprfKey>,
     tracks: &[u32],
     spec: ParamsSpec,
     settings: &Settings,
@@ -142,7 +142,7 @@ fn snapshot_of(
         application: postcard::to_extend(settings, Vec::new()).unwrap(),
     };
     let (hints, shards) = parts.into_iter().map(|part| (part.hint, part.served)).unzip();
-    Arc::new(Snapshot::new(manifest, attachment, hints, shards).unwrap())
+    Arc::new(Snapshot::new(key, manifest, attachment, hints, shards).unwrap())
 }
 
 pub fn snapshot(tracks: &[u32]) -> Arc<Snapshot> {
@@ -157,7 +157,7 @@ pub fn config() -> Config {
 /// A server of these tracks under a new identity.
 pub fn serve(config: Config, snapshot: Arc<Snapshot>) -> (Server, ServerKey) {
     let identity = Identity::from_pkcs8(&Identity::generate_pkcs8()).unwrap();
-    (Server::start(config, &identity, oprf_key(), snapshot).unwrap(), identity.server_key())
+    (Server::start(config, &identity, snapshot).unwrap(), identity.server_key())
 }
 
 pub fn client_config(key: ServerKey, cache: &Cache) -> ClientConfig {

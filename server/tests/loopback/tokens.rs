@@ -1,7 +1,7 @@
 //! Servers that answer holders of an access token only.
 
 use client::{AccessToken, Cache, Client, ClientConfig, Error, ServerKey};
-use psi::wire::{Digest, RefusalCode, Request, Response};
+use protocol::wire::{Digest, RefusalCode, Request, Response};
 use server::{Config, Server};
 
 use crate::hostile_clients::{exchange, raw_connection};
@@ -41,11 +41,11 @@ async fn without_a_token_nothing_is_answered() {
     let requests = [
         Request::Manifest { held: None },
         Request::Manifest { held: Some(held.digest()) },
-        Request::Attachment(held.manifest.attachment),
-        Request::Hints(vec![held.manifest.shards[0].uid]),
-        Request::Hints(vec![held.manifest.shards[0].uid; 100]),
+        Request::Attachment(held.manifest().attachment),
+        Request::Hints(vec![held.manifest().shards[0].uid]),
+        Request::Hints(vec![held.manifest().shards[0].uid; 100]),
         Request::Evaluate(vec![0; 64 * 32]),
-        Request::Query { manifest: held.digest(), upload: vec![0; held.params.upload_bytes()] },
+        Request::Query { manifest: held.digest(), upload: vec![0; held.params().upload_bytes()] },
         Request::Query { manifest: Digest([0; 32]), upload: Vec::new() },
     ];
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();

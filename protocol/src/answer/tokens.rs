@@ -2,17 +2,17 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use psi::token::{AccessToken, TokenDigest};
+use crate::token::{AccessToken, TokenDigest};
 
 /// The tokens in force. Every request looks here, so that one that is revoked ends at once.
-pub(crate) struct Tokens {
+pub struct Tokens {
     required: bool,
     known: RwLock<Vec<TokenDigest>>,
 }
 
 /// What the client of one connection has shown so far.
 #[derive(Default)]
-pub(crate) struct Pass(Mutex<Option<TokenDigest>>);
+pub struct Shown(Mutex<Option<TokenDigest>>);
 
 impl Tokens {
     /// None yet; without `required` everybody may ask.
@@ -25,17 +25,17 @@ impl Tokens {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
-    /// Whether the holder of this pass may ask.
-    pub fn admit(&self, pass: &Pass) -> bool {
-        let shown = *pass.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether the holder of this shown may ask.
+    pub fn admit(&self, shown: &Shown) -> bool {
+        let shown = *shown.0.lock().unwrap_or_else(PoisonError::into_inner);
         !self.required || shown.is_some_and(|digest| self.knows(&digest))
     }
 
-    /// Looks at a token; a good one is noted in the pass. A server that asks for none takes any.
-    pub fn show(&self, pass: &Pass, token: &AccessToken) -> bool {
+    /// Looks at a token; a good one is noted in the shown. A server that asks for none takes any.
+    pub fn show(&self, shown: &Shown, token: &AccessToken) -> bool {
         let digest = token.digest();
         let good = !self.required || self.knows(&digest);
-        *pass.0.lock().unwrap_or_else(PoisonError::into_inner) = good.then_some(digest);
+        *shown.0.lock().unwrap_or_else(PoisonError::into_inner) = good.then_some(digest);
         good
     }
 
@@ -52,21 +52,23 @@ mod tests {
 
     #[test]
     fn only_tokens_in_force_admit_and_revoking_works_on_open_connections() {
-        let (tokens, pass) = (Tokens::new(true), Pass::default());
+        let (tokens, shown) = (Tokens::new(true), Shown::default());
         let [good, other] = [AccessToken::from_bytes([1; 32]), AccessToken::from_bytes([2; 32])];
-        assert!(!tokens.admit(&pass) && !tokens.show(&pass, &good));
+        assert!(!tokens.admit(&shown) && !tokens.show(&shown, &good));
         tokens.replace(vec![other.digest(), good.digest()]);
-        assert!(!tokens.admit(&pass), "a token that was wrong is not remembered");
-        assert!(tokens.show(&pass, &good) && tokens.admit(&pass));
+        assert!(!tokens.admit(&shown), "a token that was wrong is not remembered");
+        assert!(tokens.show(&shown, &good) && tokens.admit(&shown));
         tokens.replace(vec![other.digest()]);
-        assert!(!tokens.admit(&pass));
-        assert!(!tokens.show(&pass, &good) && tokens.show(&pass, &other));
-        assert!(!tokens.show(&pass, &good) && !tokens.admit(&pass), "the last one shown counts");
+        assert!(!tokens.admit(&shown));
+        assert!(!tokens.show(&shown, &good) && tokens.show(&shown, &other));
+        assert!(!tokens.show(&shown, &good) && !tokens.admit(&shown), "the last one shown counts");
     }
 
     #[test]
     fn an_open_server_admits_everybody() {
-        let (tokens, pass) = (Tokens::new(false), Pass::default());
-        assert!(tokens.admit(&pass) && tokens.show(&pass, &AccessToken::generate()) && tokens.admit(&pass));
+        let (tokens, shown) = (Tokens::new(false), Shown::default());
+        assert!(
+            tokens.admit(&shown) && tokens.show(&shown, &AccessToken::generate()) && tokens.admit(&shown)
+        );
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LinearParams, LinearSpec};
-use crate::rlwe::cipher::SEED_BYTES;
 use crate::wire::{Digest, PROTOCOL_VERSION, cap};
 use crate::{Error, wire};
+use psi::SEED_BYTES;
+use psi::linear::{LinearParams, LinearSpec};
 
 /// Most models of a server.
 pub const MAX_MODELS: usize = 256;
@@ -87,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::params::LatticeSet;
+    use psi::LatticeSet;
 
     fn offers() -> impl Strategy<Value = Vec<ModelOffer>> {
         let numbers = (1u16..=2048, 1u32..=32_768, 0..=PUBLIC_CAP, any::<[u8; 16]>(), any::<[u8; 32]>());

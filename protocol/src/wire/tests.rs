@@ -1,8 +1,8 @@
 use super::*;
-use crate::bins::Bins;
-use crate::oprf::KeyId;
-use crate::params::{LatticeSet, ParamsSpec};
 use proptest::prelude::*;
+use psi::bins::Bins;
+use psi::oprf::KeyId;
+use psi::params::{LatticeSet, ParamsSpec};
 
 fn split(frame: &[u8]) -> (u8, Vec<u8>) {
     let (header, payload) = frame.split_first_chunk().unwrap();

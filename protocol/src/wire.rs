@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::Error;
-use crate::linear::OFFERS_CAP;
 pub use crate::manifest::{Manifest, ShardInfo};
-use crate::oprf::ELEMENT_BYTES;
-use crate::params::{MAX_SHARDS, Params};
-use crate::shard::ShardUid;
+use crate::offer::OFFERS_CAP;
 use crate::token::AccessToken;
+use psi::oprf::ELEMENT_BYTES;
+use psi::params::{MAX_SHARDS, Params};
+use psi::shard::ShardUid;
 
 /// Version of everything in this module; also part of the ALPN name.
 pub const PROTOCOL_VERSION: u16 = 2;
@@ -119,11 +119,11 @@ pub enum Request {
     },
     /// Shows an access token, for all requests that follow on this connection.
     Token(AccessToken),
-    /// The list of linear models ([`crate::linear::ModelOffer`]); their public parts and hints are attachments.
+    /// The list of linear models ([`crate::offer::ModelOffer`]); their public parts and hints are attachments.
     Models,
     /// The scores of encrypted features.
     Classify {
-        /// [`crate::linear::ModelOffer::digest`] of the model that the client used.
+        /// [`crate::offer::ModelOffer::digest`] of the model that the client used.
         model: Digest,
         /// Encrypted features.
         upload: Vec<u8>,

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::bins::Bins;
-use crate::oprf::KeyId;
-use crate::params::{MAX_SHARDS, Params, ParamsSpec};
-use crate::rlwe::cipher::SEED_BYTES;
-use crate::shard::ShardUid;
 use crate::wire::{APPLICATION_CAP, ATTACHMENT_CAP, Digest, MANIFEST_CAP, PROTOCOL_VERSION, cap};
+use psi::SEED_BYTES;
+use psi::bins::Bins;
+use psi::oprf::KeyId;
+use psi::params::{MAX_SHARDS, Params, ParamsSpec};
+use psi::shard::ShardUid;
 
 /// A shard as the manifest lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
