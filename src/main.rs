@@ -31,7 +31,7 @@ use commands::{
 };
 
 /// Gives back what is freed, whichever thread does it: under a changing catalogue the C library's own keeps several
-/// times as much (docs/reliability.md, Load).
+/// times as much (docs/measurements/reliability.md, Load).
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

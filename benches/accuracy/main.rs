@@ -1,4 +1,4 @@
-//! How often recordings are recognised, at every condition. See ../README.md and docs/recognition.md.
+//! How often recordings are recognised, at every condition. See ../README.md and docs/measurements/recognition.md.
 
 #![forbid(unsafe_code)]
 

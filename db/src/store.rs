@@ -21,7 +21,7 @@ use crate::{Error, keys, migrate, models};
 
 /// Hashes asked in every query, padding included: one of every bin. Half of them would halve the OPRF and
 /// find as much in ordinary recordings, but 4 to 10 points less in heavy noise, mixed music and 3 s from a
-/// phone (docs/recognition.md).
+/// phone (docs/measurements/recognition.md).
 pub const ASKED: u32 = 2048;
 /// The lattice of every database.
 pub(crate) const SET: LatticeSet = LatticeSet::N2048Q47;

@@ -17,7 +17,8 @@
 //! | 16 | 0 | 0.053 % |
 //! | 18 | 0 | 0.016 % |
 //!
-//! The greatest is 15.8. With 17 times as many tracks the scores of unknown recordings do not grow (docs/recognition.md).
+//! The greatest is 15.8. With 17 times as many tracks the scores of unknown recordings do not grow
+//! (docs/measurements/recognition.md).
 
 /// Least score that is answered: by the fit above one unknown recording in 6,000 reaches it.
 pub const THRESHOLD: f64 = 18.0;

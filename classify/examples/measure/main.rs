@@ -1,4 +1,4 @@
-//! Measures the classifier on recordings. docs/classification.md has the commands and what they gave.
+//! Measures the classifier on recordings. docs/measurements/classification.md has the commands and results.
 //!
 //! measure tracks DIR [--split SECONDS] [--classes N]   every file (or piece of a file) a class of its own
 //! measure songs DIR                                    one clip a song: what the number of classes costs

@@ -1,7 +1,7 @@
 //! The server's side of queries: every shard's polynomials at the encrypted points, in one streaming
 //! pass over memory, for several queries at once where several wait.
 //!
-//! docs/kernel.md draws the layout and gives measurements.
+//! docs/kernel.md draws the layout; docs/measurements/kernel.md has the figures.
 
 mod matrix;
 pub(crate) mod pass;
