@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use fingerprint::{
-    Candidate, FRAME_SECONDS, HALF_FRAME_SECONDS, Hash, Landmark, SAMPLE_RATE, Settings, constellation,
-    query_candidates, reference_landmarks,
+    Candidate, FRAME_SECONDS, Frame, HALF_FRAME_SECONDS, Hash, Landmark, SAMPLE_RATE, Settings,
+    constellation, query_candidates, reference_landmarks,
 };
 use plotters::prelude::*;
 
@@ -70,7 +70,7 @@ fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
     for posting in reference_landmarks(&clip.samples, settings)? {
         let (f1, f2, dt) = posting.hash.unpack();
         let hz = |cell: u32| (f64::from(cell) + 0.5) * f64::from(settings.frequency_step_hz);
-        let from = seconds(posting.frame);
+        let from = posting.frame.seconds();
         let to = from + f64::from(dt) * f64::from(settings.time_step_ms) / 1e3;
         if SHOWN.contains(&from) {
             // What leaves the picture is cut at its edge.
@@ -118,13 +118,14 @@ where
 
 /// Labels by the offset that they speak for.
 fn offsets(file: &Path, title: &str, asked: &[Candidate], postings: &[Landmark]) -> Result<()> {
-    let mut by_hash: BTreeMap<Hash, Vec<u32>> = BTreeMap::new();
+    let mut by_hash: BTreeMap<Hash, Vec<Frame>> = BTreeMap::new();
     postings.iter().for_each(|l| by_hash.entry(l.hash).or_default().push(l.frame));
     let mut histogram: BTreeMap<i64, u32> = BTreeMap::new();
     for candidate in asked.iter().take(2_048) {
         for frame in by_hash.get(&candidate.hash).into_iter().flatten() {
             for time in &candidate.times {
-                *histogram.entry((2 * i64::from(*frame) - i64::from(*time)).div_euclid(3)).or_default() += 1;
+                *histogram.entry((2 * i64::from(frame.0) - i64::from(time.0)).div_euclid(3)).or_default() +=
+                    1;
             }
         }
     }

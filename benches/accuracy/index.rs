@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use fingerprint::{
-    Candidate, Catalogue, FRAME_SECONDS, Hash, Landmark, SAMPLE_RATE, Settings, Track, TrackId, Verdict,
-    align, reference_landmarks,
+    Candidate, Catalogue, FRAME_SECONDS, GlobalFrame, Hash, Label, Landmark, SAMPLE_RATE, Settings, Track,
+    TrackId, Verdict, align, reference_landmarks,
 };
 use psi::bins::Bins;
 use psi::params::LatticeSet;
@@ -68,16 +68,16 @@ impl Index {
                 let frames = (print.frames as f32 / factor) as u32 + 1;
                 let mut random = Random::new(copy as u64, "bulk", print.clip);
                 let place = |l: &Landmark| match copy {
-                    0 => Some((l.hash.0, end + l.frame)),
+                    0 => Some((l.hash.0, end + l.frame.0)),
                     _ => Some((
                         scaled(l.hash, factor, settings, &mut random)?,
-                        end + (l.frame as f32 / factor) as u32,
+                        end + (l.frame.0 as f32 / factor) as u32,
                     )),
                 };
                 postings.extend(print.postings.iter().filter_map(place));
                 let id = TrackId(tracks.len() as u32);
                 let (title, artist, path) = (String::new(), String::new(), String::new());
-                tracks.push(Track { id, title, artist, path, start: end, frames });
+                tracks.push(Track { id, title, artist, path, start: GlobalFrame(end), frames });
                 clips.push((copy == 0).then_some(print.clip));
                 end += frames + 1;
             }
@@ -121,7 +121,8 @@ impl Index {
             let found = self.look_up(candidates[source].hash);
             // A fixed choice spread over the whole catalogue where there are too many.
             let step = found.len().div_ceil(MAX_LABELS).max(1);
-            labels.extend(found.iter().step_by(step).map(|&(_, frame)| (source as u32, frame)));
+            let label = |&(_, frame): &_| Label { candidate: source as u32, frame: GlobalFrame(frame) };
+            labels.extend(found.iter().step_by(step).map(label));
         }
         Ok((align(&self.catalogue, candidates, &labels, seconds, 3), sources.len(), labels.len()))
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput};
 use fingerprint::{
-    Catalogue, SAMPLE_RATE, Settings, Spectrogram, Track, TrackId, align, constellation, decode_bytes,
-    decode_file, query_candidates, reference_file, reference_landmarks,
+    Catalogue, GlobalFrame, Label, SAMPLE_RATE, Settings, Spectrogram, Track, TrackId, align, constellation,
+    decode_bytes, decode_file, query_candidates, reference_file, reference_landmarks,
 };
 
 /// Bundled clips, one of each kind of decoder.
@@ -100,13 +100,13 @@ fn vote(criterion: &mut Criterion, excerpt: &[f32]) {
         title: String::new(),
         artist: String::new(),
         path: String::new(),
-        start: n * 940,
+        start: GlobalFrame(n * 940),
         frames: 938,
     };
     let catalogue = Catalogue::new((0..700).map(track).collect()).expect("tracks lie apart");
     let frames = 700 * 940;
-    let labels: Vec<(u32, u32)> =
-        (0..LABELS).map(|n| (n % 1024, n.wrapping_mul(2_654_435_761) % frames)).collect();
+    let frame = |n: u32| GlobalFrame(n.wrapping_mul(2_654_435_761) % frames);
+    let labels: Vec<Label> = (0..LABELS).map(|n| Label { candidate: n % 1024, frame: frame(n) }).collect();
     criterion.bench_function(&format!("vote/labels={LABELS}"), |b| {
         b.iter(|| align(&catalogue, &candidates, black_box(&labels), 10.0, 1));
     });

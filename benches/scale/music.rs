@@ -53,7 +53,7 @@ pub fn fingerprints(folder: &Path, settings: &Settings) -> Result<Reference> {
         let samples = decode_file(&file).ok()?.samples;
         let postings = |settings: &Settings| -> Option<Vec<(u32, u32)>> {
             let landmarks = reference_landmarks(&samples, settings).ok()?;
-            Some(landmarks.into_iter().map(|l| (l.hash.0, l.frame)).collect())
+            Some(landmarks.into_iter().map(|l| (l.hash.0, l.frame.0)).collect())
         };
         Some(Source {
             name: file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned(),

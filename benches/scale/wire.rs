@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use client::frames::{read_frame, write_frame};
-use fingerprint::{Catalogue, TrackId, Verdict, align};
+use fingerprint::{Catalogue, GlobalFrame, Label, TrackId, Verdict, align};
 use protocol::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
 use psi::query::{KnownShard, Returned};
 use psi::shard::{Hint, ShardUid};
@@ -168,9 +168,8 @@ pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
         let shards: Vec<KnownShard> =
             infos.map(|(info, hint)| KnownShard { uid: info.uid, group: info.group.into(), hint }).collect();
         pending.open(&shards, &reply, |returned: Returned| {
-            let &[low, high] = returned.label else { return None };
-            let frame = u32::from(high) << 16 | u32::from(low);
-            held.catalogue.locate(frame).map(|_| (sources[returned.item as usize] as u32, frame))
+            let frame = GlobalFrame::from_elements(returned.label.try_into().ok()?);
+            held.catalogue.locate(frame).map(|_| Label { candidate: sources[returned.item as usize] as u32, frame })
         })
     })?;
     let verdict =

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fingerprint::{Settings, Track, Verdict, Vote, align, votes};
+use fingerprint::{GlobalFrame, Label, Settings, Track, Verdict, Vote, align, votes};
 use protocol::token::AccessToken;
 use protocol::wire::{RefusalCode, Request, Response, response_cap};
 use psi::oprf::ItemKey;
@@ -271,17 +271,16 @@ async fn encrypt(synced: &Arc<Synced>, keys: Vec<AskedKey>) -> Result<(Vec<u8>, 
     Ok(blocking(move || query::encrypt(&synced.params, &synced.masks, keys, &mut OsRng)).await??)
 }
 
-/// The labels on the time line, as (candidate, frame).
-async fn open(synced: &Arc<Synced>, pending: Pending, reply: Vec<u8>) -> Result<Vec<(u32, u32)>, Error> {
+/// The labels on the time line.
+async fn open(synced: &Arc<Synced>, pending: Pending, reply: Vec<u8>) -> Result<Vec<Label>, Error> {
     let synced = synced.clone();
     let opened = blocking(move || {
         let infos = synced.manifest.shards.iter().zip(&synced.hints);
         let shards: Vec<KnownShard> =
             infos.map(|(info, hint)| KnownShard { uid: info.uid, group: info.group.into(), hint }).collect();
         pending.open(&shards, &reply, |returned: Returned| {
-            let &[low, high] = returned.label else { return None };
-            let frame = u32::from(high) << 16 | u32::from(low);
-            synced.catalogue.locate(frame).map(|_| (returned.item, frame))
+            let frame = GlobalFrame::from_elements(returned.label.try_into().ok()?);
+            synced.catalogue.locate(frame).map(|_| Label { candidate: returned.item, frame })
         })
     });
     Ok(opened.await??)
@@ -299,7 +298,7 @@ struct Voted {
 async fn vote(
     synced: &Arc<Synced>,
     question: &Arc<Question>,
-    labels: Vec<(u32, u32)>,
+    labels: Vec<Label>,
     top: usize,
 ) -> Result<Voted, Error> {
     let (synced, question) = (synced.clone(), question.clone());
@@ -316,8 +315,8 @@ async fn vote(
 }
 
 /// How many hashes have a label.
-fn different(labels: &[(u32, u32)]) -> usize {
-    labels.iter().map(|&(item, _)| item).collect::<HashSet<_>>().len()
+fn different(labels: &[Label]) -> usize {
+    labels.iter().map(|label| label.candidate).collect::<HashSet<_>>().len()
 }
 
 /// The stages of one attempt, as they pass.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use db::{Importer, NewTrack, StoredTrack, duplicates};
-use fingerprint::{Hash, Landmark};
+use fingerprint::{Frame, Hash, Landmark};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -55,7 +55,7 @@ fn at_speed(track: &NewTrack, speed: f64) -> Vec<Landmark> {
     let landmark = |&(hash, frame): &(u32, u32)| {
         let (anchor, target, distance) = Hash(hash).unpack();
         let hash = Hash::pack(cell(anchor), cell(target), ((f64::from(distance) + 0.5) / speed) as u32);
-        Landmark { hash, frame: (f64::from(frame) / speed) as u32 }
+        Landmark { hash, frame: Frame((f64::from(frame) / speed) as u32) }
     };
     track.postings.iter().map(landmark).collect()
 }

@@ -49,7 +49,7 @@ impl Postings {
         let params = crate::plan::params(crate::plan::FEWEST_POINTS)?; // buckets are the same for every D
         let of_track = |track: &&StoredTrack| -> Result<Vec<(u32, u32)>, Error> {
             let landmarks = database.tables.postings_of(track.id)?;
-            Ok(landmarks.into_iter().map(|l| (l.hash.0, track.start + l.frame)).collect())
+            Ok(landmarks.into_iter().map(|l| (l.hash.0, track.start + l.frame.0)).collect())
         };
         let gathered: Result<Vec<Vec<(u32, u32)>>, Error> = tracks.par_iter().map(of_track).collect();
         let mut sorted = gathered?.concat();

@@ -19,7 +19,7 @@
 //! sled keeps up to 17 entries in a page, and writes a page above 128 KiB to a file of its own, a blob, which it
 //! does not flush. So values stay below 7 KiB.
 
-use fingerprint::{Hash, Landmark};
+use fingerprint::{Frame, Hash, Landmark};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::Error;
@@ -73,8 +73,8 @@ pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
     let mut previous = 0;
     for posting in postings {
         out.extend_from_slice(&posting.hash.0.to_le_bytes());
-        let mut distance = posting.frame - previous;
-        previous = posting.frame;
+        let mut distance = posting.frame.0 - previous;
+        previous = posting.frame.0;
         while distance >= 0x80 {
             out.push(distance as u8 | 0x80);
             distance >>= 7;
@@ -92,7 +92,7 @@ pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
         let (hash, rest) = bytes.split_first_chunk()?;
         let (distance, rest) = decode_distance(rest)?;
         frame = frame.checked_add(distance)?;
-        postings.push(Landmark { hash: Hash(u32::from_le_bytes(*hash)), frame });
+        postings.push(Landmark { hash: Hash(u32::from_le_bytes(*hash)), frame: Frame(frame) });
         bytes = rest;
     }
     Some(postings)
@@ -119,7 +119,7 @@ mod tests {
         #[test]
         fn postings_round_trip(raw in prop::collection::vec(any::<(u32, u32)>(), 0..100)) {
             let mut postings: Vec<Landmark> =
-                raw.into_iter().map(|(hash, frame)| Landmark { hash: Hash(hash), frame }).collect();
+                raw.into_iter().map(|(hash, frame)| Landmark { hash: Hash(hash), frame: Frame(frame) }).collect();
             postings.sort_by_key(|p| p.frame);
             prop_assert_eq!(decode_postings(&encode_postings(&postings)).unwrap(), postings);
         }
@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn chunks_stay_below_the_cap() {
-        let far = |i: usize| Landmark { hash: Hash(u32::MAX), frame: if i == 0 { 0 } else { u32::MAX } };
+        let frame = |i: usize| Frame(if i == 0 { 0 } else { u32::MAX });
+        let far = |i: usize| Landmark { hash: Hash(u32::MAX), frame: frame(i) };
         let postings: Vec<Landmark> = (0..CHUNK_POSTINGS).map(far).collect();
         assert!(encode_postings(&postings).len() <= CHUNK_BYTES);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fingerprint::{Catalogue, Landmark, Track, TrackId};
+use fingerprint::{Catalogue, Frame, GlobalFrame, Landmark, Track, TrackId};
 use protocol::wire::Digest;
 use psi::oprf::ItemKey;
 use rayon::prelude::*;
@@ -97,7 +97,7 @@ impl Database {
         let landmarks: Vec<Landmark> = track
             .postings
             .iter()
-            .map(|&(hash, frame)| Landmark { hash: fingerprint::Hash(hash), frame })
+            .map(|&(hash, frame)| Landmark { hash: fingerprint::Hash(hash), frame: Frame(frame) })
             .collect();
         let _writing = hold(&self.writer);
         // Two files of one content may have been fingerprinted side by side.
@@ -210,7 +210,7 @@ impl Database {
             title: track.title,
             artist: track.artist,
             path: track.path,
-            start: track.start,
+            start: GlobalFrame(track.start),
             frames: track.frames,
         };
         Ok(Catalogue::new(encoded.map(public).collect())?)

@@ -9,7 +9,7 @@ use crate::params::{
     SPREAD_LENGTH_POWER, SPREAD_TONES, VOTE_LAMBDA_FLOOR, VOTE_WINDOW, VOTE_WINDOW_SECONDS,
 };
 use crate::votes::{Ballot, cast};
-use crate::{Candidate, Catalogue, TrackId};
+use crate::{Candidate, Catalogue, Label, TrackId};
 
 /// A track that the recording may be taken from.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,14 +38,14 @@ pub struct Verdict {
 
 /// Counts the votes.
 ///
-/// `labels` are (index into `asked`, frame on the global time line) and may hold noise: what lies on no track, or
-/// names no candidate, is dropped; the rest adds to what chance is expected to give. `query_seconds` is the
+/// `labels` are about candidates of `asked` and may hold noise: what lies on no track, or names no candidate, is
+/// dropped; the rest adds to what chance is expected to give. `query_seconds` is the
 /// length of the recording. At most `top` candidates are returned; ties go to more votes, then to the lower
 /// track number. Takes O(n log n) for n labels.
 pub fn align(
     catalogue: &Catalogue,
     asked: &[Candidate],
-    labels: &[(u32, u32)],
+    labels: &[Label],
     query_seconds: f64,
     top: usize,
 ) -> Verdict {
@@ -81,8 +81,8 @@ fn order(a: &Match, b: &Match) -> Ordering {
 fn tilt(catalogue: &Catalogue, votes: &mut [Ballot], counter: &mut Counter, seconds: f64, found: &mut Match) {
     for slope in SLOPES {
         for vote in votes.iter_mut() {
-            let advance = (f64::from(vote.time) * (1.0 + slope)).round() as i64;
-            vote.offset = 2 * i64::from(vote.frame) - advance;
+            let advance = (f64::from(vote.time.0) * (1.0 + slope)).round() as i64;
+            vote.offset = 2 * i64::from(vote.frame.0) - advance;
         }
         votes.sort_unstable_by_key(|vote| (vote.offset, vote.label));
         let tilted = weigh(catalogue, votes, counter, seconds);
@@ -121,7 +121,7 @@ fn excess(count: f64, expected: f64) -> f64 {
 fn spread(votes: &[Ballot], query_seconds: f64) -> f64 {
     let cells = |seconds: f64| (seconds / (f64::from(SPREAD_FRAMES) * FRAME_SECONDS)).max(1.0);
     let length = query_seconds.min(f64::from(MAX_QUERY_SECONDS));
-    let filled = effective(votes, |vote| vote.frame / SPREAD_FRAMES) * effective(votes, |vote| vote.tone);
+    let filled = effective(votes, |vote| vote.frame.0 / SPREAD_FRAMES) * effective(votes, |vote| vote.tone);
     let usual = cells(10.0) * SPREAD_TONES * (cells(length) / cells(10.0)).powf(2.0 * SPREAD_LENGTH_POWER);
     (filled / usual).sqrt()
 }
@@ -195,7 +195,7 @@ impl Counter {
 mod tests {
     use super::*;
     use crate::testing::Random;
-    use crate::{Hash, Track};
+    use crate::{GlobalFrame, HalfFrame, Hash, Track};
     use proptest::prelude::*;
 
     /// Tracks of 30 s, numbered from the end, with gaps between them.
@@ -205,7 +205,7 @@ mod tests {
             title: String::new(),
             artist: String::new(),
             path: String::new(),
-            start: 50 + n * 1_000,
+            start: GlobalFrame(50 + n * 1_000),
             frames: 937,
         };
         Catalogue::new((0..count).map(track).collect()).unwrap()
@@ -213,20 +213,29 @@ mod tests {
 
     fn asked(times: impl IntoIterator<Item = Vec<u32>>) -> Vec<Candidate> {
         let hash = |n| Hash::pack(7 * n as u32 % 480, 0, 0);
-        let candidate = |(n, times)| Candidate { hash: hash(n), strength: 0.0, times };
+        let candidate = |(n, times): (usize, Vec<u32>)| {
+            let times = times.into_iter().map(HalfFrame).collect();
+            Candidate { hash: hash(n), strength: 0.0, times }
+        };
         times.into_iter().enumerate().map(candidate).collect()
     }
 
+    /// Of (candidate, frame on the time line).
+    fn labels(pairs: impl IntoIterator<Item = (u32, u32)>) -> Vec<Label> {
+        let label = |(candidate, frame)| Label { candidate, frame: GlobalFrame(frame) };
+        pairs.into_iter().map(label).collect()
+    }
+
     /// The definition, word by word: for every window of every track, the set of labels that vote in it.
-    fn naive(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)]) -> Vec<(TrackId, u32)> {
+    fn naive(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<(TrackId, u32)> {
         let mut best = Vec::new();
         for track in catalogue.tracks() {
             let mut votes = Vec::new();
-            for &(candidate, frame) in labels {
-                if (track.start..track.start + track.frames).contains(&frame) {
-                    for &time in &asked[candidate as usize].times {
-                        votes
-                            .push((2 * i64::from(frame - track.start) - i64::from(time), (candidate, frame)));
+            for label in labels {
+                let start = track.start.0;
+                if (start..start + track.frames).contains(&label.frame.0) {
+                    for time in &asked[label.candidate as usize].times {
+                        votes.push((2 * i64::from(label.frame.0 - start) - i64::from(time.0), label));
                     }
                 }
             }
@@ -249,10 +258,10 @@ mod tests {
         let mut random = Random(5);
         let asked = asked((0..300).map(|n| vec![2 * n, 2 * n + 1]));
         // 40 true labels on track 20, where the recording begins 12.8 s in (400 frames), and 5,000 of noise.
-        let mut labels: Vec<(u32, u32)> = (0..40).map(|n| (7 * n, 50 + 20_000 + 400 + 7 * n)).collect();
-        labels.extend((0..5_000).map(|_| (random.below(300) as u32, random.below(60_000) as u32)));
-        labels.push((9_999, 50));
-        let verdict = align(&catalogue, &asked, &labels, 10.0, 5);
+        let mut returned = labels((0..40).map(|n| (7 * n, 50 + 20_000 + 400 + 7 * n)));
+        returned.extend(labels((0..5_000).map(|_| (random.below(300) as u32, random.below(60_000) as u32))));
+        returned.extend(labels([(9_999, 50)]));
+        let verdict = align(&catalogue, &asked, &returned, 10.0, 5);
         let best = verdict.best.expect("a clear match");
         assert_eq!(best.track, TrackId(980));
         assert!((best.offset_seconds - 12.8).abs() < 0.03, "{}", best.offset_seconds);
@@ -265,7 +274,7 @@ mod tests {
     fn noise_alone_is_no_match() {
         let mut random = Random(6);
         let asked = asked((0..2_048).map(|n| vec![n % 600]));
-        let labels: Vec<_> = (0..200_000).map(|n| (n % 2_048, random.below(51_000) as u32)).collect();
+        let labels = labels((0..200_000).map(|n| (n % 2_048, random.below(51_000) as u32)));
         let verdict = align(&catalogue(50), &asked, &labels, 10.0, 3);
         assert!(verdict.best.is_none(), "{:?}", verdict.best);
         assert!(verdict.candidates[0].score < 20.0);
@@ -274,14 +283,14 @@ mod tests {
     #[test]
     fn a_label_counts_once_in_a_window() {
         let asked = asked([vec![10, 11, 12]]);
-        let verdict = align(&catalogue(1), &asked, &[(0, 100), (0, 100)], 10.0, 3);
+        let verdict = align(&catalogue(1), &asked, &labels([(0, 100), (0, 100)]), 10.0, 3);
         assert_eq!(verdict.candidates[0].votes, 1);
     }
 
     #[test]
     fn ties_go_to_the_lower_number() {
         let asked = asked((0..20).map(|n| vec![30 * n]));
-        let labels: Vec<_> = (0..20).flat_map(|n| [(n, 150 + 15 * n), (n, 1_150 + 15 * n)]).collect();
+        let labels = labels((0..20).flat_map(|n| [(n, 150 + 15 * n), (n, 1_150 + 15 * n)]));
         let verdict = align(&catalogue(2), &asked, &labels, 10.0, 3);
         let order: Vec<_> = verdict.candidates.iter().map(|m| m.track.0).collect();
         assert_eq!(order, [999, 1_000]);
@@ -291,7 +300,7 @@ mod tests {
     #[test]
     fn a_recording_may_begin_before_its_track() {
         let asked = asked((0..20).map(|n| vec![20 + 30 * n]));
-        let labels: Vec<_> = (0..20).map(|n| (n, 50 + 15 * n)).collect();
+        let labels = labels((0..20).map(|n| (n, 50 + 15 * n)));
         let best = align(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
         assert!((best.offset_seconds + 0.32).abs() < 1e-9);
     }
@@ -301,7 +310,7 @@ mod tests {
         for (step, tones, matches) in [(0, 2, false), (1, 2, false), (15, 20, true)] {
             let mut asked = asked((0..20).map(|n| vec![2 * step * n]));
             asked.iter_mut().zip(0..).for_each(|(c, n)| c.hash = Hash::pack(30 + n % tones, 0, 0));
-            let labels: Vec<_> = (0..20).map(|n| (n, 150 + step * n)).collect();
+            let labels = labels((0..20).map(|n| (n, 150 + step * n)));
             let verdict = align(&catalogue(1), &asked, &labels, 10.0, 1);
             assert_eq!(verdict.candidates[0].votes, 20);
             assert_eq!(verdict.best.is_some(), matches, "a vote every {step} frames");
@@ -313,7 +322,7 @@ mod tests {
         for (tone, matches) in [(0, false), (11, true)] {
             let mut asked = asked((0..14).map(|n| vec![40 * n]));
             asked.iter_mut().zip(0..).for_each(|(c, n)| c.hash = Hash::pack(30 + tone * n, 0, 0));
-            let labels: Vec<_> = (0..14).map(|n| (n, 150 + 20 * n)).collect();
+            let labels = labels((0..14).map(|n| (n, 150 + 20 * n)));
             let verdict = align(&catalogue(1), &asked, &labels, 10.0, 1);
             assert_eq!(verdict.candidates[0].votes, 14);
             assert_eq!(verdict.best.is_some(), matches, "{}", verdict.candidates[0].score);
@@ -324,7 +333,7 @@ mod tests {
     fn a_recording_that_runs_fast_is_counted_along_its_slope() {
         // One vote every 15 frames of the track, 1% less of the recording.
         let asked = asked((0..20).map(|n| vec![(f64::from(30 * n) / 1.01).round() as u32]));
-        let labels: Vec<_> = (0..20).map(|n| (n, 50 + 300 + 15 * n)).collect();
+        let labels = labels((0..20).map(|n| (n, 50 + 300 + 15 * n)));
         let best = align(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
         assert_eq!(best.votes, 20);
         assert!((best.offset_seconds - 9.6).abs() < 0.03, "{}", best.offset_seconds);
@@ -332,10 +341,10 @@ mod tests {
 
     #[test]
     fn nothing_asked_or_nothing_back() {
-        assert_eq!(align(&catalogue(3), &[], &[(0, 60)], 10.0, 3), Verdict::default());
+        assert_eq!(align(&catalogue(3), &[], &labels([(0, 60)]), 10.0, 3), Verdict::default());
         assert_eq!(align(&catalogue(3), &asked([vec![1]]), &[], 10.0, 3), Verdict::default());
         assert_eq!(
-            align(&Catalogue::default(), &asked([vec![1]]), &[(0, 60)], f64::NAN, 3),
+            align(&Catalogue::default(), &asked([vec![1]]), &labels([(0, 60)]), f64::NAN, 3),
             Verdict::default()
         );
     }
@@ -344,8 +353,9 @@ mod tests {
         #[test]
         fn agrees_with_the_definition(
             times in prop::collection::vec(prop::collection::vec(0u32..40, 1..4), 12),
-            labels in prop::collection::vec((0u32..12, 0u32..2_200), 0..80),
+            pairs in prop::collection::vec((0u32..12, 0u32..2_200), 0..80),
         ) {
+            let labels = labels(pairs);
             let catalogue = catalogue(2);
             let asked = asked(times);
             let verdict = align(&catalogue, &asked, &labels, 1.0, 9);

@@ -72,7 +72,7 @@ pub fn anatomy(samples: &[f32], settings: &Settings) -> Result<Anatomy, Error> {
 mod tests {
     use super::*;
     use crate::testing::music;
-    use crate::{Landmark, reference_landmarks};
+    use crate::{Frame, Landmark, reference_landmarks};
 
     #[test]
     fn what_is_drawn_is_what_is_indexed() {
@@ -82,7 +82,7 @@ mod tests {
         let mut drawn: Vec<Landmark> = anatomy
             .pairs
             .iter()
-            .map(|pair| Landmark { hash: pair.hash, frame: frame(pair) as u32 })
+            .map(|pair| Landmark { hash: pair.hash, frame: Frame(frame(pair) as u32) })
             .collect();
         drawn.sort_unstable_by_key(|landmark| (landmark.frame, landmark.hash));
         drawn.dedup();

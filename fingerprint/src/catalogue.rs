@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Frame, GlobalFrame};
+
 /// Version of the encoding, its first byte.
 const VERSION: u8 = 1;
 
@@ -29,7 +31,7 @@ pub struct Track {
     /// Where the server has it, likewise.
     pub path: String,
     /// First frame on the global time line.
-    pub start: u32,
+    pub start: GlobalFrame,
     /// Length in frames, at least 1.
     pub frames: u32,
 }
@@ -87,8 +89,8 @@ impl Catalogue {
             if [&track.title, &track.artist, &track.path].iter().any(|text| text.len() > MAX_TEXT) {
                 return Err(CatalogueError::Text(track.id));
             }
-            let past = track.start.checked_add(track.frames).filter(|_| track.frames > 0);
-            if track.start < end {
+            let past = track.start.0.checked_add(track.frames).filter(|_| track.frames > 0);
+            if track.start.0 < end {
                 return Err(CatalogueError::Overlap(track.id));
             }
             end = past.ok_or(CatalogueError::Extent(track.id))?;
@@ -100,11 +102,11 @@ impl Catalogue {
     }
 
     /// The track at a frame of the global time line, and the frame within it; nothing where no track lies.
-    pub fn locate(&self, global_frame: u32) -> Option<(&Track, u32)> {
-        let next = self.tracks.partition_point(|track| track.start <= global_frame);
+    pub fn locate(&self, frame: GlobalFrame) -> Option<(&Track, Frame)> {
+        let next = self.tracks.partition_point(|track| track.start <= frame);
         let track = &self.tracks[next.checked_sub(1)?];
-        let frame = global_frame - track.start;
-        (frame < track.frames).then_some((track, frame))
+        let within = frame.0 - track.start.0;
+        (within < track.frames).then_some((track, Frame(within)))
     }
 
     /// The track with this number.
@@ -143,21 +145,37 @@ mod tests {
 
     fn track(id: u32, start: u32, frames: u32) -> Track {
         let text = format!("track {id}");
-        Track { id: TrackId(id), title: text.clone(), artist: String::new(), path: text, start, frames }
+        Track {
+            id: TrackId(id),
+            title: text.clone(),
+            artist: String::new(),
+            path: text,
+            start: GlobalFrame(start),
+            frames,
+        }
     }
 
     #[test]
     fn locates_by_frame() {
         let catalogue = Catalogue::new(vec![track(7, 100, 50), track(3, 10, 20)]).unwrap();
-        let at = |frame| catalogue.locate(frame).map(|(track, frame)| (track.id.0, frame));
+        let at = |frame| catalogue.locate(GlobalFrame(frame)).map(|(track, within)| (track.id.0, within.0));
         assert_eq!([at(0), at(9), at(10), at(29), at(30)], [None, None, Some((3, 0)), Some((3, 19)), None]);
         assert_eq!(
             [at(99), at(100), at(149), at(150), at(u32::MAX)],
             [None, Some((7, 0)), Some((7, 49)), None, None]
         );
-        assert_eq!(catalogue.get(TrackId(7)).unwrap().start, 100);
+        assert_eq!(catalogue.get(TrackId(7)).unwrap().start, GlobalFrame(100));
         assert!(catalogue.get(TrackId(1)).is_none());
-        assert!(Catalogue::default().locate(5).is_none());
+        assert!(Catalogue::default().locate(GlobalFrame(5)).is_none());
+    }
+
+    /// Clients keep these bytes, and servers of this version send them.
+    #[test]
+    fn the_encoding_is_the_documented_one() {
+        let catalogue = Catalogue::new(vec![track(7, 300, 128), track(3, 10, 20)]).unwrap();
+        let first = b"\x03\x07track 3\x00\x07track 3\x0a\x14";
+        let second = b"\x07\x07track 7\x00\x07track 7\xac\x02\x80\x01"; // 300 and 128 as LEB128
+        assert_eq!(catalogue.encode(), [&[VERSION, 2], &first[..], second].concat());
     }
 
     #[test]

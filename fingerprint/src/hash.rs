@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Frame;
+
 /// Values of a frequency field (10 bits).
 pub const FREQUENCY_CELLS: u32 = 1 << 10;
 
@@ -31,14 +33,13 @@ impl Hash {
     }
 }
 
-/// One posting of a reference: a hash and the frame of its anchor, counted from the start of the track in
-/// steps of [`crate::FRAME_SECONDS`].
+/// One posting of a reference: a hash and where its anchor stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Landmark {
     /// The landmark's hash.
     pub hash: Hash,
     /// Frame of the anchor.
-    pub frame: u32,
+    pub frame: Frame,
 }
 
 #[cfg(test)]

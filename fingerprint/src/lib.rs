@@ -51,6 +51,7 @@ mod stream;
 mod tags;
 #[cfg(test)]
 mod testing;
+mod units;
 mod votes;
 mod whiten;
 
@@ -72,4 +73,5 @@ pub use resample::ToWorkingRate;
 pub use settings::Settings;
 pub use spectrogram::Spectrogram;
 pub use tags::Tags;
+pub use units::{Frame, GlobalFrame, HalfFrame, Label};
 pub use votes::{Vote, votes};

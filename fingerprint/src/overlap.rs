@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::params::FRAME_SECONDS;
-use crate::{Hash, Landmark};
+use crate::{Frame, Hash, Landmark};
 
 /// Frames of a cell in which agreement is judged (1.02 s).
 const CELL_FRAMES: u32 = 32;
@@ -37,12 +37,12 @@ impl Stretch {
 }
 
 /// A track's landmarks, to be looked up by hash.
-pub struct Indexed(Vec<(Hash, u32)>);
+pub struct Indexed(Vec<(Hash, Frame)>);
 
 impl Indexed {
     /// Sorts them; they may come in any order.
     pub fn new(landmarks: &[Landmark]) -> Indexed {
-        let mut sorted: Vec<(Hash, u32)> = landmarks.iter().map(|l| (l.hash, l.frame)).collect();
+        let mut sorted: Vec<(Hash, Frame)> = landmarks.iter().map(|l| (l.hash, l.frame)).collect();
         sorted.sort_unstable();
         Indexed(sorted)
     }
@@ -51,8 +51,8 @@ impl Indexed {
     fn holds(&self, hash: Hash, frame: i64) -> bool {
         let Ok(last) = u32::try_from(frame + i64::from(SLACK)) else { return false };
         let first = last.saturating_sub(2 * SLACK);
-        let at = self.0.partition_point(|entry| *entry < (hash, first));
-        self.0.get(at).is_some_and(|&(there, frame)| there == hash && frame <= last)
+        let at = self.0.partition_point(|entry| *entry < (hash, Frame(first)));
+        self.0.get(at).is_some_and(|&(there, frame)| there == hash && frame.0 <= last)
     }
 }
 
@@ -60,10 +60,10 @@ impl Indexed {
 /// A stretch reaches from the first landmark that agrees to the last, in cells that do.
 pub fn stretches(first: &[Landmark], second: &Indexed, shift: i64) -> Vec<Stretch> {
     let mut found: Vec<Stretch> = Vec::new();
-    for cell in first.chunk_by(|a, b| a.frame / CELL_FRAMES == b.frame / CELL_FRAMES) {
+    for cell in first.chunk_by(|a, b| a.frame.0 / CELL_FRAMES == b.frame.0 / CELL_FRAMES) {
         let mut agreeing = cell
             .iter()
-            .map(|l| (l.hash, l.frame))
+            .map(|l| (l.hash, l.frame.0))
             .filter(|&(hash, frame)| second.holds(hash, i64::from(frame) + shift));
         let Some((_, start)) = agreeing.next() else { continue };
         let (end, landmarks) = agreeing.fold((start + 1, 1), |(_, count), (_, frame)| (frame + 1, count + 1));

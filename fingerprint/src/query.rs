@@ -7,7 +7,7 @@ use crate::params::{
     QUERY_PEAKS_PER_SECOND, QUERY_SHIFT, SAMPLE_RATE, SPEED_EVERY, SPEEDS, SPEEDS_SECONDS, STRENGTH_FAN_OUT,
     STRENGTH_SALIENCE_DB,
 };
-use crate::{Error, Settings, constellation};
+use crate::{Error, HalfFrame, Settings, constellation};
 
 /// A hash worth asking about.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,9 +16,9 @@ pub struct Candidate {
     pub hash: Hash,
     /// How much it is worth to ask it: minus its place among all, so greater is better.
     pub strength: f32,
-    /// Where in the recording its anchor stands, ascending, in half frames of [`crate::HALF_FRAME_SECONDS`] of
-    /// the track: for a hash of another speed they are scaled by it.
-    pub times: Vec<u32>,
+    /// Where in the recording its anchor stands, ascending. For a hash of another speed the times are scaled
+    /// by it, so that they are times of the track.
+    pub times: Vec<HalfFrame>,
 }
 
 /// Fingerprints a recording to be identified: mono samples at [`SAMPLE_RATE`], of which at most
@@ -62,7 +62,7 @@ fn at_speed(pair: &Pair, shift: u32, speed: f32, settings: &Settings) -> Sightin
         cell(pair.target.hz),
         (settings.time_cells(pair.distance()) * speed) as u32,
     );
-    let time = ((2 * pair.anchor.frame + shift) as f32 * speed).round() as u32;
+    let time = HalfFrame(((2 * pair.anchor.frame + shift) as f32 * speed).round() as u32);
     Sighting { hash, round: 0, time, strength: strength(pair, settings) }
 }
 
@@ -131,7 +131,7 @@ struct Sighting {
     hash: Hash,
     /// 0 for the right speed, n for the n-th of [`SPEEDS`].
     round: u8,
-    time: u32,
+    time: HalfFrame,
     strength: f32,
 }
 
@@ -168,7 +168,7 @@ impl Coordinate {
 
 /// Adds the pair's own hash and those with up to [`PROBE_MOVES`] coordinates moved.
 fn probe(pair: &Pair, shift: u32, settings: &Settings, sightings: &mut Vec<Sighting>) {
-    let time = 2 * pair.anchor.frame + shift;
+    let time = HalfFrame(2 * pair.anchor.frame + shift);
     let strength = strength(pair, settings);
     let f1 = Coordinate::new(settings.frequency_cells(pair.anchor.hz));
     let f2 = Coordinate::new(settings.frequency_cells(pair.target.hz));
@@ -197,8 +197,8 @@ fn strength(pair: &Pair, settings: &Settings) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference_landmarks;
     use crate::testing::music;
+    use crate::{Frame, reference_landmarks};
     use std::collections::{HashMap, HashSet};
 
     #[test]
@@ -223,13 +223,13 @@ mod tests {
         for cut in [80_000usize, 80_037, 80_128, 80_200] {
             let candidates = query_candidates(&samples[cut..cut + 80_000], &settings).unwrap();
             let asked: HashMap<_, _> = candidates.iter().take(8_192).map(|c| (c.hash, &c.times)).collect();
-            let inside = |frame: u32| (cut..cut + 80_000 - 14_000).contains(&(frame as usize * 256));
+            let inside = |frame: Frame| (cut..cut + 80_000 - 14_000).contains(&(frame.0 as usize * 256));
             let wanted: Vec<_> = reference.iter().filter(|l| inside(l.frame)).collect();
             let found = wanted.iter().filter(|l| {
-                let at = (f64::from(l.frame) * 256.0 - cut as f64) / 128.0;
+                let at = (f64::from(l.frame.0) * 256.0 - cut as f64) / 128.0;
                 asked
                     .get(&l.hash)
-                    .is_some_and(|times| times.iter().any(|&t| (f64::from(t) - at).abs() <= 2.0))
+                    .is_some_and(|times| times.iter().any(|&t| (f64::from(t.0) - at).abs() <= 2.0))
             });
             let share = found.count() as f64 / wanted.len() as f64;
             assert!(share > 0.7, "cut {cut}: {share}");
@@ -246,7 +246,7 @@ mod tests {
         let mut sightings = Vec::new();
         for round in 0..=SPEEDS.len() as u8 {
             let hash = |n: u32| Hash::pack(round.into(), n, 1);
-            let sighting = |n| Sighting { hash: hash(n), round, time: n, strength: -(n as f32) };
+            let sighting = |n| Sighting { hash: hash(n), round, time: HalfFrame(n), strength: -(n as f32) };
             sightings.extend((0..1_000).map(sighting));
         }
         let first = share(sightings, SPEEDS.len());
@@ -258,9 +258,9 @@ mod tests {
     #[test]
     fn a_hash_of_two_speeds_keeps_both_times() {
         let hash = Hash::pack(1, 2, 3);
-        let sighting = |round, time| Sighting { hash, round, time, strength: 0.0 };
+        let sighting = |round, time| Sighting { hash, round, time: HalfFrame(time), strength: 0.0 };
         let united = share(vec![sighting(0, 9), sighting(1, 7), sighting(3, 9)], SPEEDS.len());
-        assert_eq!(united, [Candidate { hash, strength: 0.0, times: vec![7, 9] }]);
+        assert_eq!(united, [Candidate { hash, strength: 0.0, times: vec![HalfFrame(7), HalfFrame(9)] }]);
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         let pair = Pair { anchor: &anchor, target: &target, order: 0 };
         let seen = at_speed(&pair, 0, 1.04, &Settings::default());
         assert_eq!(seen.hash, Hash::pack(50, 100, 10));
-        assert_eq!(seen.time, 208);
+        assert_eq!(seen.time, HalfFrame(208));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::pairs::for_each_pair;
 use crate::params::SAMPLE_RATE;
 use crate::pcm::listen;
-use crate::{Constellation, Error, Landmark, Peak, Settings, Tags, constellation};
+use crate::{Constellation, Error, Frame, Landmark, Peak, Settings, Tags, constellation};
 
 /// A reference track as it enters a catalogue.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +53,7 @@ fn landmarks(mut peaks: Vec<Peak>, settings: &Settings) -> Result<Vec<Landmark>,
     peaks.retain(|peak| peak.rank < settings.peaks_per_second);
     let mut landmarks = Vec::new();
     for_each_pair(&peaks, usize::from(settings.fan_out), |pair| {
-        landmarks.push(Landmark { hash: pair.hash(settings), frame: pair.anchor.frame });
+        landmarks.push(Landmark { hash: pair.hash(settings), frame: Frame(pair.anchor.frame) });
     });
     if landmarks.is_empty() {
         return Err(Error::Featureless);
@@ -110,8 +110,8 @@ mod tests {
             let later = hashes(&samples[shift..]);
             let near = |l: &Landmark| {
                 (0..3).any(|d| {
-                    l.frame + 1 >= frames + d
-                        && later.contains(&Landmark { frame: l.frame + 1 - frames - d, ..*l })
+                    l.frame.0 + 1 >= frames + d
+                        && later.contains(&Landmark { frame: Frame(l.frame.0 + 1 - frames - d), ..*l })
                 })
             };
             let share = plain.iter().filter(|l| near(l)).count() as f64 / plain.len() as f64;
@@ -125,9 +125,9 @@ mod tests {
             let start = from as usize * 256;
             let whole: HashSet<Landmark> = hashes(&samples);
             let clip = hashes(&samples[start..start + 240_000]);
-            let inside = |l: &&Landmark| (160..720).contains(&l.frame);
+            let inside = |l: &&Landmark| (160..720).contains(&l.frame.0);
             let clip: HashSet<Landmark> = clip.iter().filter(inside).copied().collect();
-            let there = clip.iter().filter(|l| whole.contains(&Landmark { frame: l.frame + from, ..**l }));
+            let there = clip.iter().filter(|l| whole.contains(&Landmark { frame: Frame(l.frame.0 + from), ..**l }));
             let share = there.count() as f64 / clip.len() as f64;
             prop_assert!(share > 0.95, "{share} of the clip are in the whole");
         }
@@ -138,7 +138,7 @@ mod tests {
         let samples = music(13, 30.0);
         let plain = hashes(&samples);
         let later = hashes(&samples[256 * 40..]);
-        let moved = later.iter().map(|l| Landmark { frame: l.frame + 40, ..*l }).collect();
+        let moved = later.iter().map(|l| Landmark { frame: Frame(l.frame.0 + 40), ..*l }).collect();
         // The mean over the first 10 s changes with where the recording begins; the rest is equal.
         let share = kept(&plain, &moved);
         assert!(share > 0.85, "{share}");

@@ -1,7 +1,6 @@
 //! Labels to votes: each says that the recording's own time and a place in a track belong together.
 
-use crate::params::{FRAME_SECONDS, HALF_FRAME_SECONDS};
-use crate::{Candidate, Catalogue, TrackId};
+use crate::{Candidate, Catalogue, Frame, HalfFrame, Label, TrackId};
 
 /// A label that falls into a track, as a point: those of a true match lie on one diagonal, and their
 /// `track_seconds - query_seconds` heap up at one offset.
@@ -16,16 +15,15 @@ pub struct Vote {
 
 /// The votes for one track out of the labels that [`crate::align`] counts, by time in the track, then in the
 /// recording: what to draw of a match. A hash that stands in several places of the recording votes at each.
-pub fn votes(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)], track: TrackId) -> Vec<Vote> {
-    let inside =
-        |&&(_, frame): &&(u32, u32)| catalogue.locate(frame).is_some_and(|(found, _)| found.id == track);
-    let labels: Vec<(u32, u32)> = labels.iter().filter(inside).copied().collect();
+pub fn votes(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label], track: TrackId) -> Vec<Vote> {
+    let inside = |label: &&Label| catalogue.locate(label.frame).is_some_and(|(found, _)| found.id == track);
+    let labels: Vec<Label> = labels.iter().filter(inside).copied().collect();
     let mut ballots = cast(catalogue, asked, &labels);
     ballots.sort_unstable_by_key(|ballot| (ballot.frame, ballot.time));
     ballots.dedup_by_key(|ballot| (ballot.frame, ballot.time, ballot.label));
     let point = |ballot: Ballot| Vote {
-        query_seconds: (f64::from(ballot.time) * HALF_FRAME_SECONDS) as f32,
-        track_seconds: (f64::from(ballot.frame) * FRAME_SECONDS) as f32,
+        query_seconds: ballot.time.seconds() as f32,
+        track_seconds: ballot.frame.seconds() as f32,
     };
     ballots.into_iter().map(point).collect()
 }
@@ -35,9 +33,9 @@ pub(crate) struct Ballot {
     /// Place of the track in the catalogue.
     pub track: u32,
     /// Frame within the track.
-    pub frame: u32,
-    /// Half frames of the recording.
-    pub time: u32,
+    pub frame: Frame,
+    /// Time in the recording.
+    pub time: HalfFrame,
     /// Track time minus query time at the slope in question, in half frames.
     pub offset: i64,
     /// Which of the labels it is.
@@ -48,19 +46,19 @@ pub(crate) struct Ballot {
 
 /// Turns labels into ballots, one for each time of the candidate. Labels that name no candidate or no track are
 /// dropped.
-pub(crate) fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u32)]) -> Vec<Ballot> {
+pub(crate) fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<Ballot> {
     let tracks = catalogue.tracks();
     let mut ballots = Vec::new();
-    for (label, &(candidate, global_frame)) in labels.iter().enumerate() {
+    for (label, &Label { candidate, frame }) in labels.iter().enumerate() {
         let Some(candidate) = asked.get(candidate as usize) else { continue };
-        let Some((track, frame)) = catalogue.locate(global_frame) else { continue };
+        let Some((track, frame)) = catalogue.locate(frame) else { continue };
         let index = tracks.partition_point(|other| other.start < track.start) as u32;
         let (tone, _, _) = candidate.hash.unpack();
         ballots.extend(candidate.times.iter().map(|&time| Ballot {
             track: index,
             frame,
             time,
-            offset: 2 * i64::from(frame) - i64::from(time),
+            offset: 2 * i64::from(frame.0) - i64::from(time.0),
             label: label as u32,
             tone,
         }));
@@ -71,7 +69,7 @@ pub(crate) fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[(u32, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Hash, Track};
+    use crate::{GlobalFrame, Hash, Track};
 
     #[test]
     fn votes_are_those_of_the_track_and_lie_on_its_diagonal() {
@@ -80,16 +78,21 @@ mod tests {
             title: String::new(),
             artist: String::new(),
             path: String::new(),
-            start: 1_000 * n,
+            start: GlobalFrame(1_000 * n),
             frames: 937,
         };
         let catalogue = Catalogue::new(vec![track(0), track(1)]).unwrap();
         let asked: Vec<Candidate> = (0..5)
-            .map(|n| Candidate { hash: Hash(n), strength: 0.0, times: vec![20 * n, 20 * n + 1] })
+            .map(|n| Candidate {
+                hash: Hash(n),
+                strength: 0.0,
+                times: vec![HalfFrame(20 * n), HalfFrame(20 * n + 1)],
+            })
             .collect();
         // Four on track 1, 100 frames in; one on track 0; one between tracks; one that nobody asked.
-        let mut labels: Vec<(u32, u32)> = (0..4).map(|n| (n, 1_000 + 100 + 10 * n)).collect();
-        labels.extend([(4, 7), (4, 950), (9, 1_100)]);
+        let label = |(candidate, frame)| Label { candidate, frame: GlobalFrame(frame) };
+        let mut labels: Vec<Label> = (0..4).map(|n| label((n, 1_000 + 100 + 10 * n))).collect();
+        labels.extend([(4, 7), (4, 950), (9, 1_100)].map(label));
         let found = votes(&catalogue, &asked, &labels, TrackId(1));
         assert_eq!(found.len(), 8);
         assert_eq!(found[0], Vote { query_seconds: 0.0, track_seconds: 3.2 });

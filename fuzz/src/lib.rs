@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use fingerprint::{Catalogue, Settings, Track, TrackId};
+use fingerprint::{Catalogue, GlobalFrame, Settings, Track, TrackId};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::linear::{LinearParams, LinearSpec};
@@ -38,7 +38,7 @@ pub fn track(id: u32) -> Track {
         title: text.clone(),
         artist: String::new(),
         path: text,
-        start: id * 100,
+        start: GlobalFrame(id * 100),
         frames: 90,
     }
 }

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use client::{Answer, Cache, Client, ClientConfig, Question, Trust};
-use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use fingerprint::{Candidate, Catalogue, GlobalFrame, HalfFrame, Hash, Settings, Track, TrackId};
 use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
@@ -76,13 +76,14 @@ fn snapshot(key: Arc<OprfKey>, shards: u16, points: u16) -> Result<Snapshot, Box
 fn track(number: u32) -> Track {
     let title = format!("track {number}");
     let (artist, path) = (String::new(), String::new());
-    Track { id: TrackId(number), title, artist, path, start: number * 1000, frames: 940 }
+    Track { id: TrackId(number), title, artist, path, start: GlobalFrame(number * 1000), frames: 940 }
 }
 
 /// Two thousand hashes, of which the strongest per bin are asked.
 fn question(query: u16) -> Question {
     let hash = |i: u32| Hash((i + u32::from(query) * 2000).wrapping_mul(2_654_435_761));
-    let candidate = |i: u32| Candidate { hash: hash(i), strength: -(i as f32), times: vec![i / 4] };
+    let candidate =
+        |i: u32| Candidate { hash: hash(i), strength: -(i as f32), times: vec![HalfFrame(i / 4)] };
     Question { candidates: (0..2000).map(candidate).collect(), seconds: 10.0 }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use db::{Duplicate, Relation, StoredTrack};
-use fingerprint::{Hash, Landmark};
+use fingerprint::{Frame, Hash, Landmark};
 use serde_json::{Value, json};
 
 use crate::batch;
@@ -83,7 +83,7 @@ fn find(
     let bar = batch::bar(Some(tracks.len() as u64), "{spinner} comparing  {bar:30} {pos}/{len} tracks");
     let found = db::duplicates(tracks, least, fresh, |track| -> Result<_> {
         bar.inc(1);
-        let landmark = |(hash, frame)| Landmark { hash: Hash(hash), frame };
+        let landmark = |(hash, frame)| Landmark { hash: Hash(hash), frame: Frame(frame) };
         Ok(library.track(track)?.map(|track| track.postings.into_iter().map(landmark).collect()))
     })?;
     bar.finish_and_clear();

@@ -169,7 +169,7 @@ impl Cues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fingerprint::TrackId;
+    use fingerprint::{GlobalFrame, TrackId};
 
     /// A window of 10 s that hears all of `track` from `offset` seconds on.
     fn seen(track: u32, window: f64, offset: f64) -> Option<Cue> {
@@ -180,7 +180,7 @@ mod tests {
             title: String::new(),
             artist: String::new(),
             path: String::new(),
-            start: 0,
+            start: GlobalFrame(0),
             frames: 1,
         };
         Some(Cue::new(&found, &track, window, 0.0, 10.0))

@@ -1,6 +1,6 @@
 use std::convert::Infallible;
 
-use fingerprint::Hash;
+use fingerprint::{Frame, Hash};
 
 use super::*;
 
@@ -18,19 +18,25 @@ impl Random {
 fn music(seed: u64, frames: u32) -> Vec<Landmark> {
     let mut random = Random(seed);
     let landmark = |n: u32| (n / 2, random.below(5_000));
-    (0..2 * frames).map(landmark).map(|(frame, hash)| Landmark { hash: Hash(hash), frame }).collect()
+    (0..2 * frames)
+        .map(landmark)
+        .map(|(frame, hash)| Landmark { hash: Hash(hash), frame: Frame(frame) })
+        .collect()
 }
 
 fn shifted(of: &[Landmark], frames: Range<u32>, to: u32) -> impl Iterator<Item = Landmark> {
     let start = frames.start;
-    let inside = of.iter().filter(move |l| frames.contains(&l.frame)).copied();
-    inside.map(move |l| Landmark { frame: l.frame - start + to, ..l }).collect::<Vec<_>>().into_iter()
+    let inside = of.iter().filter(move |l| frames.contains(&l.frame.0)).copied();
+    inside
+        .map(move |l| Landmark { frame: Frame(l.frame.0 - start + to), ..l })
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn catalogue(all: &[Vec<Landmark>]) -> Vec<StoredTrack> {
     let mut start = 7;
     let track = |(n, landmarks): (usize, &Vec<Landmark>)| {
-        let frames = landmarks.last().unwrap().frame + 1;
+        let frames = landmarks.last().unwrap().frame.0 + 1;
         let track = StoredTrack {
             id: 10 + n as u32,
             title: String::new(),

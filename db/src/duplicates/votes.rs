@@ -99,9 +99,9 @@ fn postings<E>(
             tracks.iter().zip(is_fresh).filter(|(track, fresh)| **fresh == round && track.frames < LONGEST)
         {
             let landmarks = landmarks(track.id)?.unwrap_or_default();
-            let inside = landmarks.iter().filter(|l| chosen(l.hash.0) && l.frame < track.frames);
+            let inside = landmarks.iter().filter(|l| chosen(l.hash.0) && l.frame.0 < track.frames);
             let asked = inside.filter(|l| round || wanted.binary_search(&l.hash.0).is_ok());
-            found.extend(asked.map(|l| u64::from(l.hash.0) << 32 | u64::from(track.start + l.frame)));
+            found.extend(asked.map(|l| u64::from(l.hash.0) << 32 | u64::from(track.start + l.frame.0)));
         }
         if round && !everything {
             wanted = found.iter().map(|posting| (posting >> 32) as u32).collect();

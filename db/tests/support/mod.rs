@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use db::{Database, NewTrack, Served};
-use fingerprint::{Catalogue, Settings};
+use fingerprint::{Catalogue, GlobalFrame, Settings};
 use psi::query::{AskedKey, KnownShard};
 use psi::{Params, PublicMasks, bins, evaluate, oprf, query};
 use rand::{Rng, SeedableRng, rngs::StdRng, thread_rng};
@@ -61,8 +61,8 @@ pub fn ask(served: &Served, database: &Database, hashes: &BTreeSet<u32>) -> BTre
             .map(|(info, hint)| KnownShard { uid: info.uid, group: 0, hint })
             .collect();
         let labels = pending.open(&known, &answer, |r| {
-            let frame = u32::from(r.label[0]) | u32::from(r.label[1]) << 16;
-            catalogue.locate(frame).map(|_| (r.item, frame))
+            let frame = GlobalFrame::from_elements(r.label.try_into().unwrap());
+            catalogue.locate(frame).map(|_| (r.item, frame.0))
         });
         for (hash, frame) in labels.unwrap() {
             found.entry(hash).or_default().insert(frame);
@@ -78,7 +78,7 @@ pub fn check(database: &Database, tracks: &[NewTrack]) {
     let catalogue = Catalogue::decode(&served.attachment).unwrap();
     assert_eq!(catalogue.tracks().len(), tracks.len());
     let starts: BTreeMap<&str, u32> =
-        catalogue.tracks().iter().map(|t| (t.title.as_str(), t.start)).collect();
+        catalogue.tracks().iter().map(|t| (t.title.as_str(), t.start.0)).collect();
     let mut expected: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for track in tracks {
         for &(hash, frame) in &track.postings {

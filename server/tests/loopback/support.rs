@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use client::{Cache, Client, ClientConfig, Question, ServerKey, Trust};
-use fingerprint::{Candidate, Catalogue, Hash, Settings, Track, TrackId};
+use fingerprint::{Candidate, Catalogue, GlobalFrame, HalfFrame, Hash, Settings, Track, TrackId};
 use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
@@ -50,8 +50,9 @@ pub fn start_of(track: u32) -> u32 {
 /// `count` hashes of a track from `from` on, as a recording would give them.
 pub fn question(track: u32, from: u32, count: usize) -> Question {
     let heard = postings(track).into_iter().filter(|&(_, frame)| frame >= from).take(count);
+    let time = |frame| HalfFrame(2 * (frame - from));
     let candidates = heard
-        .map(|(hash, frame)| Candidate { hash: Hash(hash), strength: 1.0, times: vec![2 * (frame - from)] })
+        .map(|(hash, frame)| Candidate { hash: Hash(hash), strength: 1.0, times: vec![time(frame)] })
         .collect();
     Question { candidates, seconds: 10.0 }
 }
@@ -62,7 +63,7 @@ pub fn catalogue(tracks: &[u32]) -> Catalogue {
         title: format!("title {track}"),
         artist: format!("artist {track}"),
         path: String::new(),
-        start: start_of(track),
+        start: GlobalFrame(start_of(track)),
         frames: FRAMES,
     };
     Catalogue::new(tracks.iter().map(track).collect()).unwrap()
