@@ -17,6 +17,8 @@ mod monitor;
 mod output;
 mod picture;
 mod playlist;
+mod reach;
+mod recordings;
 mod watch;
 mod web;
 

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use fingerprint::{
-    Candidate, Catalogue, FRAME_SECONDS, GlobalFrame, Hash, Label, Landmark, SAMPLE_RATE, Settings, Track,
-    TrackId, Verdict, align, reference_landmarks,
+    AskedHashes, Candidate, Catalogue, FRAME_SECONDS, GlobalFrame, Hash, Label, Labels, Landmark,
+    SAMPLE_RATE, Settings, Track, TrackId, Verdict, align, reference_landmarks,
 };
 use psi::bins::Bins;
 use psi::params::LatticeSet;
@@ -115,7 +115,8 @@ impl Index {
         let params = params(asked)?;
         let items = candidates.iter().map(|candidate| candidate.hash.0.to_le_bytes());
         let chosen = bins::choose(&params, &self.bins, items, &mut OsRng);
-        let mut labels = Vec::new();
+        let asked: AskedHashes = candidates.iter().collect();
+        let mut labels = Labels::new(asked.len());
         let sources: Vec<usize> = chosen.into_iter().filter_map(|asked| asked.source).collect();
         for &source in &sources {
             let found = self.look_up(candidates[source].hash);
@@ -124,7 +125,7 @@ impl Index {
             let label = |&(_, frame): &_| Label { candidate: source as u32, frame: GlobalFrame(frame) };
             labels.extend(found.iter().step_by(step).map(label));
         }
-        Ok((align(&self.catalogue, candidates, &labels, seconds, 3), sources.len(), labels.len()))
+        Ok((align(&self.catalogue, &asked, &labels, seconds, 3), sources.len(), labels.len()))
     }
 
     fn look_up(&self, hash: Hash) -> &[(u32, u32)] {

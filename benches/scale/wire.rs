@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use client::frames::{read_frame, write_frame};
-use fingerprint::{Catalogue, GlobalFrame, Label, TrackId, Verdict, align};
+use fingerprint::{AskedHashes, Catalogue, GlobalFrame, Label, Labels, TrackId, Verdict, align};
 use protocol::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
 use psi::query::{KnownShard, Returned};
 use psi::shard::{Hint, ShardUid};
@@ -169,11 +169,17 @@ pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
             infos.map(|(info, hint)| KnownShard { uid: info.uid, group: info.group.into(), hint }).collect();
         pending.open(&shards, &reply, |returned: Returned| {
             let frame = GlobalFrame::from_elements(returned.label.try_into().ok()?);
-            held.catalogue.locate(frame).map(|_| Label { candidate: sources[returned.item as usize] as u32, frame })
+            held.catalogue
+                .locate(frame)
+                .map(|_| Label { candidate: sources[returned.item as usize] as u32, frame })
         })
     })?;
-    let verdict =
-        timed(&mut steps.vote, || align(&held.catalogue, candidates, &labels, excerpt.question.seconds, 1));
+    let verdict = timed(&mut steps.vote, || {
+        let asked: AskedHashes = candidates.iter().collect();
+        let mut kept = Labels::new(asked.len());
+        kept.extend(labels);
+        align(&held.catalogue, &asked, &kept, excerpt.question.seconds, 1)
+    });
     let (sent, received) = ((evaluate.len() + query.len()) as u64, evaluated_bytes + answer_bytes);
     Ok(Asked { evaluate, query, steps, verdict, sent, received })
 }

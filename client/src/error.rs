@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use protocol::wire::Refusal;
+use protocol::ask;
 
 use crate::frames::FrameError;
 use protocol::key::ServerKey;
@@ -105,78 +105,27 @@ pub enum Error {
         /// What happened.
         source: FrameError,
     },
-    /// The server refused.
-    #[error("the server refused ({:?}): {}", .0.code, .0.text.escape_debug())]
-    Refused(Refusal),
-    /// The server answers holders of an access token only.
-    #[error(
-        "the server wants an access token, and none was given; ask its owner for one, and pass it as \
-         PSI_SHAZAM_TOKEN, or in a file by --token-file"
-    )]
-    TokenWanted,
-    /// The server does not know the access token.
-    #[error("the server does not take this access token: it is wrong, or was revoked; ask its owner")]
-    TokenRefused,
-    /// The server has too much to do, also after some waiting.
-    #[error("the server is busy ({}); ask again in {:.1} s", .0.text.escape_debug(), f64::from(.0.retry_after_ms) / 1e3)]
-    Busy(Refusal),
-    /// The server has no model of this name.
-    #[error("the server has no model {name:?}; {}", models(.there))]
-    NoModel {
-        /// What was asked for.
-        name: String,
-        /// The models that it has.
-        there: Vec<String>,
-    },
-    /// The server answered something that was not asked.
-    #[error("the server answered {what} with something else")]
-    Unexpected {
-        /// What was asked.
-        what: &'static str,
-    },
-    /// What the server sent is not what its manifest promised.
-    #[error("the {what} that the server sent is not the one that its manifest names")]
-    Digest {
-        /// What was sent.
-        what: &'static str,
-    },
-    /// A message breaks the protocol's rules.
+    /// There is no answer, because of what the server says.
     #[error(transparent)]
-    Protocol(#[from] protocol::Error),
-    /// The private set intersection refuses what the server sent.
-    #[error(transparent)]
-    Psi(#[from] psi::Error),
-    /// The server's labels are no positions on a time line.
-    #[error("the server's labels have {actual} elements, positions have 2")]
-    LabelElements {
-        /// Elements found.
-        actual: usize,
-    },
-    /// The manifest's fingerprint settings are no such settings, or out of range.
-    #[error("the server's fingerprint settings are unusable: {0}")]
-    Settings(String),
-    /// The server's settings changed after the recording was fingerprinted.
-    #[error("the server's fingerprint settings have changed; fingerprint the recording again")]
-    SettingsChanged,
+    Ask(#[from] ask::Error),
     /// The recording cannot be decoded or fingerprinted.
     #[error("the recording cannot be used: {0}")]
     Recording(#[from] fingerprint::Error),
-    /// The server's catalogue is none.
-    #[error("the server's catalogue is unusable: {0}")]
-    Catalogue(#[from] fingerprint::CatalogueError),
     /// TLS or the socket could not be set up on this machine.
     #[error("cannot set up the connection: {0}")]
     Setup(String),
+    /// This machine computes something wrong.
+    #[error(transparent)]
+    SelfCheck(#[from] psi::Error),
+    /// The server cannot be found again.
+    #[error("{0}")]
+    Lost(String),
+    /// Too many answers wait to be opened.
+    #[error("this machine opens answers more slowly than they come")]
+    Backlog,
     /// A computation on this machine did not finish.
     #[error("a computation was stopped")]
     Stopped,
-}
-
-fn models(there: &[String]) -> String {
-    match there {
-        [] => "it has none".to_owned(),
-        names => format!("it has {}", names.join(", ").escape_debug()),
-    }
 }
 
 impl Error {
@@ -184,5 +133,35 @@ impl Error {
     /// line was cut. Depends on nothing that was asked.
     pub fn is_of_connection(&self) -> bool {
         matches!(self, Error::Connection(_) | Error::Frame { .. } | Error::Timeout { .. })
+    }
+
+    /// Whether trying again is of no use, or no good.
+    pub fn is_final(&self) -> bool {
+        use ask::Error as Ask;
+        match self {
+            Error::WrongKey { .. } | Error::KeyChanged { .. } | Error::KnownServers { .. } => true,
+            Error::Address { .. } | Error::Stopped | Error::SelfCheck(_) => true,
+            Error::Ask(error) => matches!(
+                error,
+                Ask::TokenWanted
+                    | Ask::TokenRefused
+                    | Ask::Settings(_)
+                    | Ask::SettingsChanged
+                    | Ask::LabelElements { .. }
+                    | Ask::NoModel { .. }
+                    | Ask::Model(_)
+            ),
+            _ => false,
+        }
+    }
+
+    /// How long a busy server wants to be left alone.
+    pub(crate) fn busy(&self) -> Option<Duration> {
+        match self {
+            Error::Ask(ask::Error::Busy(refusal)) => {
+                Some(Duration::from_millis(refusal.retry_after_ms.into()))
+            }
+            _ => None,
+        }
     }
 }

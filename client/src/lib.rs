@@ -1,12 +1,12 @@
-//! The asking side of psi-shazam: transport, pinning, cache, and one query from question to answer.
+//! The asking side of psi-shazam: transport, pinning, cache, and sessions that keep their answers sealed until they end.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use client::{Cache, Client, ClientConfig, Trust};
+//! use client::{Cache, ClientConfig, Trust};
 //!
-//! let trust = Trust::FirstUse("known_servers".into());
-//! let mut client = Client::connect("example.org:4433", ClientConfig::new(trust, Cache::in_memory())).await?;
-//! let answer = client.identify_bytes(std::fs::read("heard.m4a")?, Some("m4a"), 1).await?;
+//! let sound = client::sound_of_bytes(std::fs::read("heard.m4a")?, Some("m4a")).await?;
+//! let config = ClientConfig::new(Trust::FirstUse("known_servers".into()), Cache::in_memory());
+//! let answer = client::identify("example.org:4433", config, sound, 1).await?;
 //! match answer.best() {
 //!     Some((found, track)) => println!("{}, from {:.1} s on", track.title, found.offset_seconds),
 //!     None => println!("no match"),
@@ -15,34 +15,34 @@
 //! # }
 //! ```
 //!
-//! [`Client::identify_file`] and [`Client::identify_recording`] do the same from a file, and from samples. Who
-//! fingerprints by other means asks in three steps: [`Client::settings`], then `fingerprint::query_candidates` under
-//! these settings, then [`Client::identify`], or [`Client::identify_watched`] to be told of each stage.
+//! [`identify`] is [`Session::connect`], [`Session::ask`], [`Session::end`] and [`Sealed::open`] in one. A session asks about
+//! any number of sounds before it ends. Programs that never end (a monitor) open by an [`Opener`] beside a timetable.
 //!
-//! Everything runs on tokio; what computes or waits for the disk leaves its threads alone. One client is one
-//! connection and one query at a time. After an error that [`Error::is_of_connection`], connect again.
+//! Everything runs on tokio; what computes or waits for the disk leaves its threads alone. What is sent, and when it is
+//! sent again, is decided by `protocol::ask`, which knows no sockets.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `key`, `known_servers`, `tls` | who the server is, and how that is remembered and checked |
+//! | `known_servers`, `tls` | who the server is, and how that is remembered and checked |
 //! | `address`, `transport`, [`frames`] | one connection, one stream per request, one frame each way |
-//! | `cache`, `sync` | what a client must hold before it asks |
-//! | `identify`, `answer` | the query itself |
-//! | `models` | a server's linear models: recordings to scores |
-//! | `recording` | the same from a file, bytes or samples |
+//! | `cache` | what a client keeps of a server |
+//! | `session` | connections, retries, the goodbye |
+//! | `answer`, `opener` | answers, opened after the goodbye or beside a timetable |
+//! | `classification` | recordings to classes, by a server's linear models |
+//! | `sound` | sounds from files, bytes and samples |
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod answer;
 mod cache;
+mod classification;
 mod error;
 pub mod frames;
-mod identify;
 mod known_servers;
-mod models;
-mod recording;
-mod sync;
+mod opener;
+mod session;
+mod sound;
 mod tls;
 mod transport;
 
@@ -52,18 +52,23 @@ use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
 
-pub use answer::{Answer, Bytes, Passed, Question, Stage, Stages};
+pub use answer::{Answer, Sealed, StageEnd, Stages};
 pub use cache::Cache;
+pub use classification::{Class, Classes, SealedClasses, Wanted};
 pub use error::Error;
 pub use fingerprint::Vote;
-pub use identify::{Client, ClientConfig};
 pub use known_servers::KnownServers;
-pub use models::{Model, Scores};
+pub use opener::{Opener, Opening};
+pub use protocol::ask::{
+    self, Bytes, Direction, Ended, Named, Prepared, Question, Record, Sound, Stage, Synced,
+};
 pub use protocol::key::{KeyError, ServerKey};
 pub use protocol::token::AccessToken;
 pub use protocol::{ALPN, DEFAULT_PORT};
+pub use session::{ClientConfig, Farewell, Finder, Happened, Place, Reconnect, Session, Watch, identify};
+pub use sound::{sound_of, sound_of_bytes, sound_of_file};
 pub use tls::tls_config;
-pub use transport::{Direction, Record, Trust};
+pub use transport::Trust;
 
 /// Runs work that computes or waits for the disk away from the threads that serve sockets; as many at a time as
 /// there are cores, in the order in which they came. Without that order a process with many clients would let some
@@ -81,7 +86,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(counted).await.map_err(|_| Error::Stopped)
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     available_parallelism().map_or(1, NonZero::get)
 }
 

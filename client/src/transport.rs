@@ -1,5 +1,4 @@
-//! One QUIC connection: every address tried, every request under a deadline, retries that depend on
-//! nothing secret.
+//! One QUIC connection: every address tried, every request under a deadline.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,8 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::token::AccessToken;
-use protocol::wire::{HEADER_BYTES, Header, Refusal, RefusalCode, Request, Response, response_cap};
+use protocol::wire::Header;
 use quinn::congestion::CubicConfig;
 use quinn::{Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
 use tokio::net::UdpSocket;
@@ -16,18 +14,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::address::Address;
-use crate::answer::Bytes;
 use crate::frames::{FrameError, read_header, read_rest, write_frame};
 use crate::known_servers::KnownServers;
 use crate::tls::KeyVerifier;
 use crate::{Error, blocking};
-use protocol::frame::FrameReader;
+use protocol::ask::Exchange;
+use protocol::frame::{Frame, FrameReader};
 use protocol::key::ServerKey;
 
-/// Waits for a busy server so often.
-const BUSY_RETRIES: u32 = 3;
-/// Waits for a busy server at most so long each time.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// The next address is tried after so long without an answer from the ones before (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// Requests get a second more for so many bytes each way: half a megabit per second.
@@ -59,36 +53,12 @@ pub enum Trust {
     FirstUse(PathBuf),
 }
 
-/// Which way a frame went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// To the server.
-    Sent,
-    /// From the server.
-    Received,
-}
-
-/// What an observer of the connection could see of one frame at best.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Record {
-    /// Which way it went.
-    pub direction: Direction,
-    /// The kind byte of its header.
-    pub kind: u8,
-    /// Its bytes, header included.
-    pub length: u64,
-}
-
 pub(crate) struct Transport {
     /// Drives the connection; closed with it.
     endpoint: Endpoint,
     connection: Connection,
     key: ServerKey,
     timeout: Duration,
-    transcript: Vec<Record>,
-    bytes: Bytes,
-    /// Whether an access token was shown.
-    shown: bool,
 }
 
 impl Transport {
@@ -107,92 +77,24 @@ impl Transport {
             let (file, name) = (file.clone(), address.to_string());
             blocking(move || KnownServers::remember(&file, &name, key)).await??;
         }
-        Ok(Transport {
-            endpoint,
-            connection,
-            key,
-            timeout: patience,
-            transcript: Vec::new(),
-            bytes: Bytes::default(),
-            shown: false,
-        })
+        Ok(Transport { endpoint, connection, key, timeout: patience })
     }
 
     pub fn key(&self) -> ServerKey {
         self.key
     }
 
-    /// Every frame since the connection began.
-    pub fn transcript(&self) -> &[Record] {
-        &self.transcript
-    }
-
-    /// Bytes of the frames since they were last taken.
-    pub fn bytes(&self) -> Bytes {
-        self.bytes
-    }
-
-    /// Bytes of the frames since this was last called.
-    pub fn take_bytes(&mut self) -> Bytes {
-        std::mem::take(&mut self.bytes)
-    }
-
-    /// Sends a request and returns the response; a refusal is an error. `cap` is the longest payload
-    /// that an honest server could answer with. A busy server is asked again, with the same bytes.
-    pub async fn call(&mut self, what: &'static str, request: &Request, cap: u64) -> Result<Response, Error> {
-        let frame = request.encode();
-        let mut retries = 0;
-        loop {
-            match self.exchange(what, request, &frame, cap).await? {
-                Response::Refused(refusal) if refusal.code == RefusalCode::Busy && retries < BUSY_RETRIES => {
-                    retries += 1;
-                    sleep(Duration::from_millis(refusal.retry_after_ms.into()).min(BUSY_WAIT)).await;
-                }
-                Response::Refused(refusal) => return Err(self.refused(refusal)),
-                response => return Ok(response),
-            }
-        }
-    }
-
-    /// Shows an access token; all requests that follow are its holder's.
-    pub async fn show(&mut self, token: AccessToken) -> Result<(), Error> {
-        let (what, request) = ("the access token", Request::Token(token));
-        self.shown = true;
-        match self.call(what, &request, response_cap(None, &request, 0)).await? {
-            Response::Admitted => Ok(()),
-            _ => Err(Error::Unexpected { what }),
-        }
-    }
-
-    fn refused(&self, refusal: Refusal) -> Error {
-        match refusal.code {
-            RefusalCode::Unauthorized if self.shown => Error::TokenRefused,
-            RefusalCode::Unauthorized => Error::TokenWanted,
-            RefusalCode::Busy => Error::Busy(refusal),
-            _ => Error::Refused(refusal),
-        }
-    }
-
-    async fn exchange(
-        &mut self,
-        what: &'static str,
-        request: &Request,
-        frame: &[u8],
-        cap: u64,
-    ) -> Result<Response, Error> {
-        self.note_sent(request, frame);
+    /// Sends a request, and returns the response's frame.
+    pub async fn exchange(&mut self, exchange: &Exchange) -> Result<Frame, Error> {
+        let Exchange { what, frame, cap } = exchange;
+        let what = *what;
         let after = self.patience(frame.len());
-        let asked = timeout(after, ask(&self.connection, frame, cap)).await;
+        let asked = timeout(after, ask(&self.connection, frame, *cap)).await;
         let (mut receive, reader, header) =
             asked.map_err(|_| Error::Timeout { what, after })?.map_err(|error| self.explain(what, error))?;
         let after = self.patience(header.length as usize);
         let answer = timeout(after, read_rest(&mut receive, reader)).await;
-        let frame =
-            answer.map_err(|_| Error::Timeout { what, after })?.map_err(|error| self.explain(what, error))?;
-        let (kind, length) = (frame.kind, (HEADER_BYTES + frame.payload.len()) as u64);
-        let response = Response::decode(kind, frame.payload)?;
-        self.note_received(&response, kind, length);
-        Ok(response)
+        answer.map_err(|_| Error::Timeout { what, after })?.map_err(|error| self.explain(what, error))
     }
 
     /// How long so many bytes may take.
@@ -208,31 +110,6 @@ impl Transport {
             }
             Some(reason) => Error::Connection(reason),
             None => Error::Frame { what, source },
-        }
-    }
-
-    fn note_sent(&mut self, request: &Request, frame: &[u8]) {
-        let length = frame.len() as u64;
-        self.transcript.push(Record { direction: Direction::Sent, kind: frame[0], length });
-        match request {
-            Request::Attachment(_) | Request::Hints(_) | Request::Token(_) | Request::Models => {
-                self.bytes.setup_sent += length;
-            }
-            _ => self.bytes.sent += length,
-        }
-    }
-
-    fn note_received(&mut self, response: &Response, kind: u8, length: u64) {
-        self.transcript.push(Record { direction: Direction::Received, kind, length });
-        match response {
-            Response::Manifest(_)
-            | Response::Attachment(_)
-            | Response::Hints(_)
-            | Response::Models(_)
-            | Response::Admitted => {
-                self.bytes.setup_received += length;
-            }
-            _ => self.bytes.received += length,
         }
     }
 

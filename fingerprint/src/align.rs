@@ -1,15 +1,14 @@
 //! The vote: labels that line up on one offset name the track.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
+use crate::ballots::{Ballot, Ballots, OnTrack, advances};
 use crate::confidence::{THRESHOLD, confidence};
 use crate::params::{
-    FRAME_SECONDS, HALF_FRAME_SECONDS, MAX_QUERY_SECONDS, SLOPED_TRACKS, SLOPES, SPREAD_FRAMES,
-    SPREAD_LENGTH_POWER, SPREAD_TONES, VOTE_LAMBDA_FLOOR, VOTE_WINDOW, VOTE_WINDOW_SECONDS,
+    FRAME_SECONDS, HALF_FRAME_SECONDS, SLOPED_TRACKS, SLOPES, VOTE_LAMBDA_FLOOR, VOTE_WINDOW_SECONDS,
 };
-use crate::votes::{Ballot, cast};
-use crate::{Candidate, Catalogue, Label, TrackId};
+use crate::window::{Window, spread};
+use crate::{AskedHashes, Catalogue, Labels, TrackId};
 
 /// A track that the recording may be taken from.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,32 +37,36 @@ pub struct Verdict {
 
 /// Counts the votes.
 ///
-/// `labels` are about candidates of `asked` and may hold noise: what lies on no track, or names no candidate, is
-/// dropped; the rest adds to what chance is expected to give. `query_seconds` is the
-/// length of the recording. At most `top` candidates are returned; ties go to more votes, then to the lower
-/// track number. Takes O(n log n) for n labels.
+/// `labels` may hold noise: what lies on no track is dropped; the rest adds to what chance is expected to give.
+/// `query_seconds` is the length of the recording. At most `top` candidates are returned; ties go to more votes,
+/// then to the lower track number.
+///
+/// What it costs is bounded, whoever made the labels: [`Labels`] are at most so many, and they cast at most
+/// [`crate::params::MAX_BALLOTS`] ballots. Takes O(n log n) for n ballots, on one thread.
 pub fn align(
     catalogue: &Catalogue,
-    asked: &[Candidate],
-    labels: &[Label],
+    asked: &AskedHashes,
+    labels: &Labels,
     query_seconds: f64,
     top: usize,
 ) -> Verdict {
-    let mut labels = labels.to_vec();
-    labels.sort_unstable();
-    labels.dedup();
-    let mut votes = cast(catalogue, asked, &labels);
-    votes.sort_unstable_by_key(|vote| (vote.track, vote.offset, vote.label));
-    let mut counter = Counter { seen: vec![0; labels.len()] };
-    let mut weighed: Vec<(Match, Range<usize>)> = Vec::new();
-    let mut start = 0;
-    for votes in votes.chunk_by(|a, b| a.track == b.track) {
-        weighed.push((weigh(catalogue, votes, &mut counter, query_seconds), start..start + votes.len()));
-        start += votes.len();
+    let ballots = Ballots::new(asked, labels);
+    let mut count =
+        Count { all: &ballots, query_seconds, cast: Vec::new(), seen: Vec::new(), inside: Vec::new() };
+    let mut best = Best { keep: top.max(SLOPED_TRACKS), found: Vec::new(), least: None };
+    let level = advances(asked, 0.0);
+    for on in ballots.by_track(catalogue) {
+        best.offer(count.weigh(on, &level), on);
     }
-    weighed.sort_by(|a, b| order(&a.0, &b.0));
-    for (found, range) in weighed.iter_mut().take(SLOPED_TRACKS) {
-        tilt(catalogue, &mut votes[range.clone()], &mut counter, query_seconds, found);
+    let mut weighed = best.finish();
+    for slope in SLOPES {
+        let sloped = advances(asked, slope);
+        for (found, on) in weighed.iter_mut().take(SLOPED_TRACKS) {
+            match count.weigh(*on, &sloped) {
+                Some(tilted) if tilted.score > found.score => *found = tilted,
+                _ => {}
+            }
+        }
     }
     weighed.sort_by(|a, b| order(&a.0, &b.0));
     let candidates: Vec<Match> = weighed.into_iter().take(top).map(|(found, _)| found).collect();
@@ -76,36 +79,76 @@ fn order(a: &Match, b: &Match) -> Ordering {
     b.score.total_cmp(&a.score).then(b.votes.cmp(&a.votes)).then(a.track.cmp(&b.track))
 }
 
-/// Replaces `found` by what the same votes say where the recording runs a little fast or slow, if that is
-/// better.
-fn tilt(catalogue: &Catalogue, votes: &mut [Ballot], counter: &mut Counter, seconds: f64, found: &mut Match) {
-    for slope in SLOPES {
-        for vote in votes.iter_mut() {
-            let advance = (f64::from(vote.time.0) * (1.0 + slope)).round() as i64;
-            vote.offset = 2 * i64::from(vote.frame.0) - advance;
+/// The best tracks so far.
+struct Best<'a> {
+    /// How many are wanted.
+    keep: usize,
+    /// Never more than twice as many.
+    found: Vec<(Match, OnTrack<'a>)>,
+    /// What a track must beat, once enough are better than it.
+    least: Option<Match>,
+}
+
+impl<'a> Best<'a> {
+    fn offer(&mut self, found: Option<Match>, on: OnTrack<'a>) {
+        let Some(found) = found else { return };
+        if self.least.as_ref().is_some_and(|least| order(&found, least).is_gt()) {
+            return;
         }
-        votes.sort_unstable_by_key(|vote| (vote.offset, vote.label));
-        let tilted = weigh(catalogue, votes, counter, seconds);
-        if tilted.score > found.score {
-            *found = tilted;
+        self.found.push((found, on));
+        if self.found.len() >= self.keep.saturating_mul(2) {
+            self.trim();
+            self.least = self.found.last().map(|(least, _)| least.clone());
         }
+    }
+
+    fn trim(&mut self) {
+        self.found.sort_by(|a, b| order(&a.0, &b.0));
+        self.found.truncate(self.keep);
+    }
+
+    /// Best first.
+    fn finish(mut self) -> Vec<(Match, OnTrack<'a>)> {
+        self.trim();
+        self.found
     }
 }
 
-/// Scores one track by its heaviest window.
-fn weigh(catalogue: &Catalogue, votes: &[Ballot], counter: &mut Counter, query_seconds: f64) -> Match {
-    let track = &catalogue.tracks()[votes[0].track as usize];
-    let heaviest = counter.heaviest_window(votes);
-    let range = f64::from(track.frames) * FRAME_SECONDS + query_seconds.max(0.0);
-    let expected = counter.different(votes) as f64 * VOTE_WINDOW_SECONDS / range;
-    let score = excess(f64::from(heaviest.votes), expected.max(VOTE_LAMBDA_FLOOR))
-        * spread(&votes[heaviest.inside.clone()], query_seconds);
-    Match {
-        track: track.id,
-        offset_seconds: heaviest.offset * HALF_FRAME_SECONDS,
-        score,
-        votes: heaviest.votes,
-        confidence: confidence(score),
+/// Weighs one track after another in the same memory.
+struct Count<'a> {
+    all: &'a Ballots<'a>,
+    query_seconds: f64,
+    /// The ballots of a track.
+    cast: Vec<Ballot>,
+    /// How often each of its labels is in the window that moves over them.
+    seen: Vec<u32>,
+    /// The labels in the heaviest window.
+    inside: Vec<u32>,
+}
+
+impl Count<'_> {
+    /// Scores one track by its heaviest window. Nothing where none of its labels votes.
+    fn weigh(&mut self, on: OnTrack, advances: &[i64]) -> Option<Match> {
+        let track = on.track;
+        self.all.cast(on, advances, &mut self.cast);
+        if self.cast.is_empty() {
+            return None;
+        }
+        self.seen.resize(self.seen.len().max(on.labels.len()), 0);
+        let window = Window::heaviest(&self.cast, &mut self.seen);
+        let range = f64::from(track.frames) * FRAME_SECONDS + self.query_seconds.max(0.0);
+        let voting = on.labels.iter().filter(|label| !self.all.times(label).is_empty()).count();
+        let expected = voting as f64 * VOTE_WINDOW_SECONDS / range;
+        let inside = &self.cast[window.inside];
+        let score = excess(f64::from(window.votes), expected.max(VOTE_LAMBDA_FLOOR))
+            * spread(self.all, on, inside, self.query_seconds, &mut self.inside);
+        Some(Match {
+            track: track.id,
+            offset_seconds: window.offset * HALF_FRAME_SECONDS,
+            score,
+            votes: window.votes,
+            confidence: confidence(score),
+        })
     }
 }
 
@@ -114,88 +157,12 @@ fn excess(count: f64, expected: f64) -> f64 {
     if count > expected { count * (count / expected).ln() - (count - expected) } else { 0.0 }
 }
 
-/// How widely the votes lie over time and pitch: the geometric mean of the numbers of cells of
-/// [`SPREAD_FRAMES`] and of anchor frequencies that they effectively fill, as a share of what a match of 10 s
-/// fills; a longer recording has to fill a little more. A drum loop, a held chord or a scale that two songs
-/// have in common gives many votes in few places; a match has them everywhere.
-fn spread(votes: &[Ballot], query_seconds: f64) -> f64 {
-    let cells = |seconds: f64| (seconds / (f64::from(SPREAD_FRAMES) * FRAME_SECONDS)).max(1.0);
-    let length = query_seconds.min(f64::from(MAX_QUERY_SECONDS));
-    let filled = effective(votes, |vote| vote.frame.0 / SPREAD_FRAMES) * effective(votes, |vote| vote.tone);
-    let usual = cells(10.0) * SPREAD_TONES * (cells(length) / cells(10.0)).powf(2.0 * SPREAD_LENGTH_POWER);
-    (filled / usual).sqrt()
-}
-
-/// The number of cells that the labels effectively fill: exp of the entropy of their shares.
-fn effective(votes: &[Ballot], cell: impl Fn(&Ballot) -> u32) -> f64 {
-    let mut labels: Vec<(u32, u32)> = votes.iter().map(|vote| (cell(vote), vote.label)).collect();
-    labels.sort_unstable();
-    labels.dedup();
-    let total = labels.len().max(1) as f64;
-    let shares = labels.chunk_by(|a, b| a.0 == b.0).map(|cell| cell.len() as f64 / total);
-    shares.map(|share| -share * share.ln()).sum::<f64>().exp()
-}
-
-/// Counts different labels in a moving window; the memory is shared by all tracks.
-struct Counter {
-    /// How often each label is in the window.
-    seen: Vec<u32>,
-}
-
-struct Window {
-    votes: u32,
-    /// The votes themselves.
-    inside: Range<usize>,
-    /// Mean offset of the votes in it, in half frames.
-    offset: f64,
-}
-
-impl Counter {
-    /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels; the first of
-    /// equals. Expects the votes of one track by offset.
-    fn heaviest_window(&mut self, votes: &[Ballot]) -> Window {
-        let (mut past, mut different) = (0, 0u32);
-        let (mut most, mut best) = (0, 0..0);
-        for first in 0..votes.len() {
-            while past < votes.len() && votes[past].offset < votes[first].offset + VOTE_WINDOW {
-                different += u32::from(self.enter(votes[past].label));
-                past += 1;
-            }
-            if different > most {
-                (most, best) = (different, first..past);
-            }
-            different -= u32::from(self.leave(votes[first].label));
-        }
-        let inside = &votes[best.clone()];
-        let sum: i64 = inside.iter().map(|vote| vote.offset).sum();
-        Window { votes: most, offset: sum as f64 / inside.len().max(1) as f64, inside: best }
-    }
-
-    /// Number of different labels among the votes.
-    fn different(&mut self, votes: &[Ballot]) -> u32 {
-        let count = votes.iter().map(|vote| u32::from(self.enter(vote.label))).sum();
-        votes.iter().for_each(|vote| self.seen[vote.label as usize] = 0);
-        count
-    }
-
-    /// Adds a label; true where it was not in the window yet.
-    fn enter(&mut self, label: u32) -> bool {
-        self.seen[label as usize] += 1;
-        self.seen[label as usize] == 1
-    }
-
-    /// Takes a label out; true where it was the last of its kind.
-    fn leave(&mut self, label: u32) -> bool {
-        self.seen[label as usize] -= 1;
-        self.seen[label as usize] == 0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::naive;
     use crate::testing::Random;
-    use crate::{GlobalFrame, HalfFrame, Hash, Track};
+    use crate::{Candidate, GlobalFrame, HalfFrame, Hash, Label, Track};
     use proptest::prelude::*;
 
     /// Tracks of 30 s, numbered from the end, with gaps between them.
@@ -226,8 +193,23 @@ mod tests {
         pairs.into_iter().map(label).collect()
     }
 
+    /// What the fast vote finds; the slow one must find the same, to the bit.
+    fn vote(
+        catalogue: &Catalogue,
+        asked: &[Candidate],
+        labels: &[Label],
+        seconds: f64,
+        top: usize,
+    ) -> Verdict {
+        let mut kept = Labels::new(asked.len());
+        kept.extend(labels.iter().copied());
+        let verdict = align(catalogue, &asked.iter().collect(), &kept, seconds, top);
+        assert_eq!(verdict, naive::align(catalogue, asked, labels, seconds, top));
+        verdict
+    }
+
     /// The definition, word by word: for every window of every track, the set of labels that vote in it.
-    fn naive(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<(TrackId, u32)> {
+    fn definition(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<(TrackId, u32)> {
         let mut best = Vec::new();
         for track in catalogue.tracks() {
             let mut votes = Vec::new();
@@ -261,7 +243,7 @@ mod tests {
         let mut returned = labels((0..40).map(|n| (7 * n, 50 + 20_000 + 400 + 7 * n)));
         returned.extend(labels((0..5_000).map(|_| (random.below(300) as u32, random.below(60_000) as u32))));
         returned.extend(labels([(9_999, 50)]));
-        let verdict = align(&catalogue, &asked, &returned, 10.0, 5);
+        let verdict = vote(&catalogue, &asked, &returned, 10.0, 5);
         let best = verdict.best.expect("a clear match");
         assert_eq!(best.track, TrackId(980));
         assert!((best.offset_seconds - 12.8).abs() < 0.03, "{}", best.offset_seconds);
@@ -275,7 +257,7 @@ mod tests {
         let mut random = Random(6);
         let asked = asked((0..2_048).map(|n| vec![n % 600]));
         let labels = labels((0..200_000).map(|n| (n % 2_048, random.below(51_000) as u32)));
-        let verdict = align(&catalogue(50), &asked, &labels, 10.0, 3);
+        let verdict = vote(&catalogue(50), &asked, &labels, 10.0, 3);
         assert!(verdict.best.is_none(), "{:?}", verdict.best);
         assert!(verdict.candidates[0].score < 20.0);
     }
@@ -283,7 +265,7 @@ mod tests {
     #[test]
     fn a_label_counts_once_in_a_window() {
         let asked = asked([vec![10, 11, 12]]);
-        let verdict = align(&catalogue(1), &asked, &labels([(0, 100), (0, 100)]), 10.0, 3);
+        let verdict = vote(&catalogue(1), &asked, &labels([(0, 100), (0, 100)]), 10.0, 3);
         assert_eq!(verdict.candidates[0].votes, 1);
     }
 
@@ -291,7 +273,7 @@ mod tests {
     fn ties_go_to_the_lower_number() {
         let asked = asked((0..20).map(|n| vec![30 * n]));
         let labels = labels((0..20).flat_map(|n| [(n, 150 + 15 * n), (n, 1_150 + 15 * n)]));
-        let verdict = align(&catalogue(2), &asked, &labels, 10.0, 3);
+        let verdict = vote(&catalogue(2), &asked, &labels, 10.0, 3);
         let order: Vec<_> = verdict.candidates.iter().map(|m| m.track.0).collect();
         assert_eq!(order, [999, 1_000]);
         assert_eq!(verdict.candidates[0].score, verdict.candidates[1].score);
@@ -301,7 +283,7 @@ mod tests {
     fn a_recording_may_begin_before_its_track() {
         let asked = asked((0..20).map(|n| vec![20 + 30 * n]));
         let labels = labels((0..20).map(|n| (n, 50 + 15 * n)));
-        let best = align(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
+        let best = vote(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
         assert!((best.offset_seconds + 0.32).abs() < 1e-9);
     }
 
@@ -311,7 +293,7 @@ mod tests {
             let mut asked = asked((0..20).map(|n| vec![2 * step * n]));
             asked.iter_mut().zip(0..).for_each(|(c, n)| c.hash = Hash::pack(30 + n % tones, 0, 0));
             let labels = labels((0..20).map(|n| (n, 150 + step * n)));
-            let verdict = align(&catalogue(1), &asked, &labels, 10.0, 1);
+            let verdict = vote(&catalogue(1), &asked, &labels, 10.0, 1);
             assert_eq!(verdict.candidates[0].votes, 20);
             assert_eq!(verdict.best.is_some(), matches, "a vote every {step} frames");
         }
@@ -323,7 +305,7 @@ mod tests {
             let mut asked = asked((0..14).map(|n| vec![40 * n]));
             asked.iter_mut().zip(0..).for_each(|(c, n)| c.hash = Hash::pack(30 + tone * n, 0, 0));
             let labels = labels((0..14).map(|n| (n, 150 + 20 * n)));
-            let verdict = align(&catalogue(1), &asked, &labels, 10.0, 1);
+            let verdict = vote(&catalogue(1), &asked, &labels, 10.0, 1);
             assert_eq!(verdict.candidates[0].votes, 14);
             assert_eq!(verdict.best.is_some(), matches, "{}", verdict.candidates[0].score);
         }
@@ -334,17 +316,17 @@ mod tests {
         // One vote every 15 frames of the track, 1% less of the recording.
         let asked = asked((0..20).map(|n| vec![(f64::from(30 * n) / 1.01).round() as u32]));
         let labels = labels((0..20).map(|n| (n, 50 + 300 + 15 * n)));
-        let best = align(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
+        let best = vote(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
         assert_eq!(best.votes, 20);
         assert!((best.offset_seconds - 9.6).abs() < 0.03, "{}", best.offset_seconds);
     }
 
     #[test]
     fn nothing_asked_or_nothing_back() {
-        assert_eq!(align(&catalogue(3), &[], &labels([(0, 60)]), 10.0, 3), Verdict::default());
-        assert_eq!(align(&catalogue(3), &asked([vec![1]]), &[], 10.0, 3), Verdict::default());
+        assert_eq!(vote(&catalogue(3), &[], &labels([(0, 60)]), 10.0, 3), Verdict::default());
+        assert_eq!(vote(&catalogue(3), &asked([vec![1]]), &[], 10.0, 3), Verdict::default());
         assert_eq!(
-            align(&Catalogue::default(), &asked([vec![1]]), &labels([(0, 60)]), f64::NAN, 3),
+            vote(&Catalogue::default(), &asked([vec![1]]), &labels([(0, 60)]), f64::NAN, 3),
             Verdict::default()
         );
     }
@@ -358,11 +340,11 @@ mod tests {
             let labels = labels(pairs);
             let catalogue = catalogue(2);
             let asked = asked(times);
-            let verdict = align(&catalogue, &asked, &labels, 1.0, 9);
+            let verdict = vote(&catalogue, &asked, &labels, 1.0, 9);
             let mut found: Vec<_> = verdict.candidates.iter().map(|m| (m.track, m.votes)).collect();
             found.sort();
             // Slopes hardly bend times as short as these.
-            prop_assert_eq!(found, naive(&catalogue, &asked, &labels));
+            prop_assert_eq!(found, definition(&catalogue, &asked, &labels));
         }
     }
 }

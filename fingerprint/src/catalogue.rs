@@ -36,6 +36,13 @@ pub struct Track {
     pub frames: u32,
 }
 
+impl Track {
+    /// The frame within the track; nothing where it lies elsewhere.
+    pub fn within(&self, frame: GlobalFrame) -> Option<Frame> {
+        frame.0.checked_sub(self.start.0).filter(|&within| within < self.frames).map(Frame)
+    }
+}
+
 /// All tracks by start, none overlapping another.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalogue {
@@ -105,8 +112,7 @@ impl Catalogue {
     pub fn locate(&self, frame: GlobalFrame) -> Option<(&Track, Frame)> {
         let next = self.tracks.partition_point(|track| track.start <= frame);
         let track = &self.tracks[next.checked_sub(1)?];
-        let within = frame.0 - track.start.0;
-        (within < track.frames).then_some((track, Frame(within)))
+        Some((track, track.within(frame)?))
     }
 
     /// The track with this number.

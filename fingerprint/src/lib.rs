@@ -29,12 +29,17 @@
 
 mod align;
 mod anatomy;
+mod asked;
+mod ballots;
 mod catalogue;
 mod confidence;
 mod constellation;
 mod error;
 mod hash;
+mod labels;
 mod maximum;
+#[cfg(test)]
+mod naive;
 mod opus;
 mod overlap;
 mod pairs;
@@ -54,14 +59,17 @@ mod testing;
 mod units;
 mod votes;
 mod whiten;
+mod window;
 
 pub use align::{Match, Verdict, align};
 pub use anatomy::{Anatomy, SeenPair, SeenPeak, anatomy};
+pub use asked::AskedHashes;
 pub use catalogue::{Catalogue, CatalogueError, Track, TrackId};
 pub use confidence::{THRESHOLD, confidence};
 pub use constellation::{Constellation, constellation};
 pub use error::Error;
 pub use hash::{FREQUENCY_CELLS, Hash, Landmark};
+pub use labels::Labels;
 pub use overlap::{Indexed, Stretch, stretches};
 pub use params::{FRAME_SECONDS, HALF_FRAME_SECONDS, RECIPE_VERSION, SAMPLE_RATE};
 pub use partial::{decode_excerpt, decode_excerpt_of_bytes, decode_file_stream, decode_stream};

@@ -132,6 +132,17 @@ pub const SOURCE_RATES: std::ops::RangeInclusive<u32> = 2_000..=768_000;
 /// transformed in pairs.
 pub const SECTION_FRAMES: usize = 9_376;
 
+/// Labels of one candidate that are counted. A shard holds a hash at most once, and 100,000 clips fill 1,850
+/// shards, so an honest server stays below. A hostile one may have 4,096.
+pub const MAX_LABELS_PER_CANDIDATE: usize = 2_048;
+
+/// Labels of one question that are counted: 4 MB of frames. 100,000 clips give 830,000 (measured).
+pub const MAX_LABELS: usize = 1 << 20;
+
+/// Ballots that the labels of one question cast, one for each time of their candidates. Four for each label; 34 MB
+/// where all of them fall into one track.
+pub const MAX_BALLOTS: usize = 1 << 22;
+
 /// Half-frame offsets that one window of the vote spans (the recipe's 35 ms at two query shifts: a tolerance
 /// of one half-frame to each side).
 pub const VOTE_WINDOW: i64 = 3;

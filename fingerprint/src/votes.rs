@@ -1,6 +1,7 @@
-//! Labels to votes: each says that the recording's own time and a place in a track belong together.
+//! What there is to draw of a match.
 
-use crate::{Candidate, Catalogue, Frame, HalfFrame, Label, TrackId};
+use crate::ballots::Ballots;
+use crate::{AskedHashes, Catalogue, Frame, HalfFrame, Labels, TrackId};
 
 /// A label that falls into a track, as a point: those of a true match lie on one diagonal, and their
 /// `track_seconds - query_seconds` heap up at one offset.
@@ -14,62 +15,27 @@ pub struct Vote {
 }
 
 /// The votes for one track out of the labels that [`crate::align`] counts, by time in the track, then in the
-/// recording: what to draw of a match. A hash that stands in several places of the recording votes at each.
-pub fn votes(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label], track: TrackId) -> Vec<Vote> {
-    let inside = |label: &&Label| catalogue.locate(label.frame).is_some_and(|(found, _)| found.id == track);
-    let labels: Vec<Label> = labels.iter().filter(inside).copied().collect();
-    let mut ballots = cast(catalogue, asked, &labels);
-    ballots.sort_unstable_by_key(|ballot| (ballot.frame, ballot.time));
-    ballots.dedup_by_key(|ballot| (ballot.frame, ballot.time, ballot.label));
-    let point = |ballot: Ballot| Vote {
-        query_seconds: ballot.time.seconds() as f32,
-        track_seconds: ballot.frame.seconds() as f32,
-    };
-    ballots.into_iter().map(point).collect()
-}
-
-/// One label at one of its query times.
-pub(crate) struct Ballot {
-    /// Place of the track in the catalogue.
-    pub track: u32,
-    /// Frame within the track.
-    pub frame: Frame,
-    /// Time in the recording.
-    pub time: HalfFrame,
-    /// Track time minus query time at the slope in question, in half frames.
-    pub offset: i64,
-    /// Which of the labels it is.
-    pub label: u32,
-    /// Frequency cell of the anchor.
-    pub tone: u32,
-}
-
-/// Turns labels into ballots, one for each time of the candidate. Labels that name no candidate or no track are
-/// dropped.
-pub(crate) fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<Ballot> {
-    let tracks = catalogue.tracks();
-    let mut ballots = Vec::new();
-    for (label, &Label { candidate, frame }) in labels.iter().enumerate() {
-        let Some(candidate) = asked.get(candidate as usize) else { continue };
-        let Some((track, frame)) = catalogue.locate(frame) else { continue };
-        let index = tracks.partition_point(|other| other.start < track.start) as u32;
-        let (tone, _, _) = candidate.hash.unpack();
-        ballots.extend(candidate.times.iter().map(|&time| Ballot {
-            track: index,
-            frame,
-            time,
-            offset: 2 * i64::from(frame.0) - i64::from(time.0),
-            label: label as u32,
-            tone,
-        }));
+/// recording. A hash that stands in several places of the recording votes at each.
+pub fn votes(catalogue: &Catalogue, asked: &AskedHashes, labels: &Labels, track: TrackId) -> Vec<Vote> {
+    let ballots = Ballots::new(asked, labels);
+    let Some(on) = ballots.by_track(catalogue).find(|on| on.track.id == track) else { return Vec::new() };
+    let mut points: Vec<(Frame, HalfFrame)> = Vec::with_capacity(ballots.count(on));
+    for label in on.labels {
+        let Some(frame) = on.track.within(label.frame) else { continue };
+        points.extend(asked.all_times()[ballots.times(label)].iter().map(|&time| (frame, time)));
     }
-    ballots
+    points.sort_unstable();
+    let vote = |(frame, time): (Frame, HalfFrame)| Vote {
+        query_seconds: time.seconds() as f32,
+        track_seconds: frame.seconds() as f32,
+    };
+    points.into_iter().map(vote).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{GlobalFrame, Hash, Track};
+    use crate::{Candidate, GlobalFrame, Hash, Label, Track, naive};
 
     #[test]
     fn votes_are_those_of_the_track_and_lie_on_its_diagonal() {
@@ -93,11 +59,18 @@ mod tests {
         let label = |(candidate, frame)| Label { candidate, frame: GlobalFrame(frame) };
         let mut labels: Vec<Label> = (0..4).map(|n| label((n, 1_000 + 100 + 10 * n))).collect();
         labels.extend([(4, 7), (4, 950), (9, 1_100)].map(label));
-        let found = votes(&catalogue, &asked, &labels, TrackId(1));
+        let mut kept = Labels::new(asked.len());
+        kept.extend(labels.iter().copied());
+        let votes = |track| {
+            let votes = votes(&catalogue, &asked.iter().collect(), &kept, track);
+            assert_eq!(votes, naive::votes(&catalogue, &asked, &labels, track));
+            votes
+        };
+        let found = votes(TrackId(1));
         assert_eq!(found.len(), 8);
         assert_eq!(found[0], Vote { query_seconds: 0.0, track_seconds: 3.2 });
         assert!(found.iter().all(|v| (v.track_seconds - v.query_seconds - 3.2).abs() < 0.017));
-        assert_eq!(votes(&catalogue, &asked, &labels, TrackId(0)).len(), 2);
-        assert!(votes(&catalogue, &asked, &labels, TrackId(7)).is_empty());
+        assert_eq!(votes(TrackId(0)).len(), 2);
+        assert!(votes(TrackId(7)).is_empty());
     }
 }

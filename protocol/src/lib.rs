@@ -5,6 +5,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | [`answer`] | the answering side: which request is legal, and what it comes to |
+//! | [`ask`] | the asking side: what is sent when, and answers that stay sealed until the end |
 //! | [`frame`] | a stream's bytes to one frame |
 //! | [`wire`] | requests, responses, refusals, the header of a frame |
 //! | [`manifest`] | what a server offers |
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod ask;
 mod error;
 pub mod frame;
 pub mod key;

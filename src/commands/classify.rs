@@ -1,49 +1,23 @@
 //! `psi-shazam classify`: what a recording sounds like, asked privately.
+//!
+//! As in `query`: everything is decoded and asked, then the session ends, then the answers are opened.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use ::classify::{Kind, Public};
-use anyhow::{Context, Result, bail};
-use client::Client;
-use fingerprint::Recording;
+use anyhow::Result;
+use client::{SealedClasses, Session, Wanted};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cli::sound::ClassifyArgs;
-use crate::commands::query::{self, connect};
-use crate::output::{self, FileError, JsonBytes, out, plain, size};
+use crate::commands::query::print_error;
+use crate::output::{self, SoundAnswer, out, plain, size};
+use crate::reach;
+use crate::recordings::{Heard, hear};
 
-/// A class that a recording may be of.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct JsonClass {
-    pub label: String,
-    /// Given that the recording is of one of the classes.
-    pub probability: f32,
-    pub score: i32,
-}
-
-/// Time of the steps of one classification, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct SoundMilliseconds {
-    pub features: f64,
-    pub encrypt: f64,
-    pub server: f64,
-    pub decrypt: f64,
-}
-
-/// What a model says of a recording.
-#[derive(Debug, Clone, Serialize)]
-pub struct SoundAnswer {
-    pub model: String,
-    /// Whether it is most likely of no class at all.
-    pub none_of_these: bool,
-    /// Share of recordings of no class that are taken for one of a class all the same, as measured in training.
-    pub false_accept_rate: f32,
-    pub classes: Vec<JsonClass>,
-    pub bytes: JsonBytes,
-    pub milliseconds: SoundMilliseconds,
-}
+/// Files decoded before they are asked about.
+const FILES_AT_A_TIME: usize = 64;
 
 #[derive(Serialize)]
 struct FileClasses<'a> {
@@ -57,116 +31,84 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
 }
 
 async fn classify_all(args: &ClassifyArgs) -> Result<ExitCode> {
-    let (mut connection, mut none, mut failed) = (None, false, false);
-    for file in &args.files {
-        // Decoded before the server hears of it: one that cannot be used causes no connection.
-        let (path, heard) = decoded(file.clone()).await?;
-        let answer = match heard {
-            Err(error) => Err(error),
-            Ok(recording) => {
-                let (client, _) = match &mut connection {
-                    Some(connection) => connection,
-                    none => none.insert(connect(&args.whom, &args.database.db).await?),
-                };
-                ask(client, &args.model, &recording, args.top.into(), |_| Ok(())).await
-            }
+    let (mut session, mut asked) = (None, Vec::new());
+    let outcome = ask_all(args, &mut session, &mut asked).await;
+    let ended = match session {
+        Some(session) => Some(session.end().await),
+        None => None,
+    };
+    let (mut none, mut failed) = (false, false);
+    for (file, sealed) in asked {
+        let answer = match (sealed, &ended) {
+            (Ok(sealed), Some(ended)) => open(sealed, ended.clone(), args.top.into()).await,
+            (Ok(_), None) => Err(anyhow::anyhow!("there was no session")),
+            (Err(error), _) => Err(error),
         };
         match answer {
             Ok(answer) => {
                 none |= answer.none_of_these;
-                print(&path, &answer, args.database.json)?;
+                print(&file, &answer, args.database.json)?;
             }
             Err(error) => {
                 failed = true;
-                print_error(&path, &error, args.database.json)?;
-                if error.downcast_ref::<client::Error>().is_some() {
-                    break; // the next one would fare alike
-                }
+                print_error(&file, &error, args.database.json)?;
             }
         }
     }
-    if let Some((client, daemon)) = connection {
-        client.close().await;
-        if let Some(daemon) = daemon {
-            daemon.stop().await?;
-        }
-    }
+    outcome?;
     Ok(ExitCode::from(if failed { 2 } else { u8::from(none) }))
 }
 
-async fn decoded(file: PathBuf) -> Result<(PathBuf, Result<Recording>)> {
-    let seconds = ::classify::params::MAX_SECONDS as f64;
-    let work = move || {
-        let heard = query::decode(&file, 0.0, seconds);
-        (file, heard)
-    };
-    Ok(tokio::task::spawn_blocking(work).await?)
-}
-
-/// Asks a model about a recording. `admit` may refuse a model before anything of the recording is sent.
-pub async fn ask(
-    client: &mut Client,
-    model: &str,
-    recording: &Recording,
+async fn open(
+    sealed: SealedClasses,
+    ended: std::sync::Arc<client::Ended>,
     top: usize,
-    admit: impl Fn(&Public) -> Result<()>,
 ) -> Result<SoundAnswer> {
-    let mut features_took = 0.0;
-    let mut asked = None;
-    // The public part is asked for first, as features depend on it; a model that changes meanwhile is fetched anew.
-    let held = client.model(model).await?;
-    let unusable = || format!("the model {model:?} cannot be used by this program");
-    let public = Public::decode(held.public()).with_context(unusable)?;
-    admit(&public)?;
-    let scores = {
-        let start = Instant::now();
-        let features = public.question(&recording.samples)?;
-        features_took += start.elapsed().as_secs_f64() * 1e3;
-        let (digest, cell) = (held.offer().public, std::cell::RefCell::new(&mut asked));
-        client
-            .classify(model, |held| -> Result<Vec<i8>> {
-                if held.offer().public == digest {
-                    return Ok(features.clone());
-                }
-                let changed = Public::decode(held.public()).with_context(unusable)?;
-                admit(&changed)?;
-                let features = changed.question(&recording.samples)?;
-                **cell.borrow_mut() = Some(changed);
-                Ok(features)
-            })
-            .await?
-    };
-    let public = asked.unwrap_or(public);
-    let verdict = public.verdict(&scores.scores)?;
-    let class = |ranked: &::classify::Ranked| JsonClass {
-        label: public.labels()[ranked.class].clone(),
-        probability: ranked.probability,
-        score: ranked.score,
-    };
-    Ok(SoundAnswer {
-        model: model.to_owned(),
-        none_of_these: !verdict.accepted,
-        false_accept_rate: public.calibration().false_accepts,
-        classes: verdict.ranked.iter().take(top).map(class).collect(),
-        bytes: scores.bytes.into(),
-        milliseconds: SoundMilliseconds {
-            features: output::tenth(features_took),
-            encrypt: output::tenth(scores.encrypt),
-            server: output::tenth(scores.server),
-            decrypt: output::tenth(scores.decrypt),
-        },
-    })
+    let classes = sealed.open(ended, top).await?;
+    match classes.fault {
+        Some(fault) => Err(anyhow::anyhow!(fault)),
+        None => Ok(SoundAnswer::from(classes)),
+    }
 }
 
-/// Refuses a model whose classes are no tracks.
-pub fn of_tracks(public: &Public) -> Result<()> {
-    if public.kind() != Kind::Tracks {
-        bail!(
-            "the model {:?} knows groups of recordings; --also-by-sound wants one of `train --tracks`",
-            public.name()
-        );
+/// Files are decoded before the server hears of them: one that cannot be decoded causes no connection.
+async fn ask_all(
+    args: &ClassifyArgs,
+    session: &mut Option<Session>,
+    asked: &mut Vec<(PathBuf, Result<SealedClasses>)>,
+) -> Result<()> {
+    for files in args.files.chunks(FILES_AT_A_TIME) {
+        let files = files.to_vec();
+        let seconds = ::classify::params::MAX_SECONDS;
+        let decode = move || files.into_par_iter().map(|file| hear(file, seconds)).collect();
+        let heard: Vec<(PathBuf, Result<Heard>)> = tokio::task::spawn_blocking(decode).await?;
+        for (file, heard) in heard {
+            let sealed = match heard {
+                Ok(heard) => ask(args, session, heard).await?,
+                Err(error) => Err(error),
+            };
+            let lost = sealed.is_err() && session.is_some();
+            let decoded = sealed.as_ref().err().is_none_or(|error| error.is::<client::Error>());
+            asked.push((file, sealed));
+            if lost && decoded {
+                return Ok(()); // the next one would fare alike
+            }
+        }
     }
     Ok(())
+}
+
+async fn ask(
+    args: &ClassifyArgs,
+    session: &mut Option<Session>,
+    heard: Heard,
+) -> Result<Result<SealedClasses>> {
+    let session = match session {
+        Some(session) => session,
+        none => none.insert(reach::session(&args.whom, &args.database.db).await?),
+    };
+    let sealed = session.classify(&args.model, heard.samples, Wanted::Any).await;
+    Ok(sealed.map_err(anyhow::Error::from))
 }
 
 fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {
@@ -202,13 +144,4 @@ fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {
 
 fn percent(answer: &SoundAnswer) -> String {
     format!("{:.0}", 100.0 * answer.false_accept_rate)
-}
-
-fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
-    let (file, error) = (file.display().to_string(), output::explain(error));
-    match json {
-        true => output::print_json(&FileError { file, error })?,
-        false => eprintln!("psi-shazam: {}: {error}", plain(&file)),
-    }
-    Ok(())
 }

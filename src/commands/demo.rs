@@ -5,17 +5,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use client::Trust;
+use client::{Session, Trust};
 use db::Database;
 use fingerprint::Settings;
 
 use crate::cli::DemoArgs;
 use crate::commands::index;
-use crate::commands::query;
 use crate::files;
 use crate::interrupt::Interrupt;
 use crate::library::Library;
-use crate::output::{self, hours, out, position, size};
+use crate::output::{self, FileAnswer, hours, out, position, size};
+use crate::reach;
+use crate::recordings::{QUERY_SECONDS, hear};
 
 /// A noisy recording of a bundled track, and one of a song that is not in the catalogue.
 const RECORDINGS: [&str; 2] = ["recordings/noisy.m4a", "unknown/heroes-rite.m4a"];
@@ -38,26 +39,31 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
 }
 
 async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
-    let daemon = query::start_embedded(database).await?;
+    let daemon = reach::start_daemon(database).await?;
     out!("Serving on {} (UDP), server key {}\n", daemon.local_addr(), daemon.server_key());
-    let mut client =
-        query::connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key()), daemon.owner_token())
-            .await?;
-    let mut matched = [false; 2];
-    for (matched, recording) in matched.iter_mut().zip(RECORDINGS) {
-        *matched = tell(&mut client, &audio.join(recording), recording).await?;
+    let trust = Trust::Pinned(daemon.server_key());
+    let place = reach::on_this_machine(daemon.local_addr(), trust, daemon.owner_token());
+    let mut session = Session::at(place).await?;
+    let mut asked = Vec::new();
+    for recording in RECORDINGS {
+        let heard = hear(audio.join(recording), QUERY_SECONDS).1?;
+        asked.push((recording, heard.decode, session.ask(heard.sound()).await?));
     }
-    client.close().await;
+    // Nothing is opened before everything was asked.
+    let ended = session.end().await;
     daemon.stop().await?;
+    let mut matched = [false; 2];
+    for (matched, (recording, decode, sealed)) in matched.iter_mut().zip(asked) {
+        let answer = sealed.open(ended.clone(), 1).await?;
+        *matched = tell(recording, &FileAnswer::new(recording.to_owned(), &answer, decode, 0.0))?;
+    }
     out!("Now yours: psi-shazam index MUSIC_FOLDER, then psi-shazam query RECORDING");
     Ok(matched)
 }
 
-/// Asks about one recording and prints all there is to say of it.
-async fn tell(client: &mut client::Client, file: &Path, shown: &str) -> Result<bool> {
-    out!("Asking about {shown}");
-    let (file, heard) = query::hear(file.to_owned());
-    let answer = query::identify(client, &file, heard?, 1).await?;
+/// Prints all there is to say of the answer to one recording.
+fn tell(recording: &str, answer: &FileAnswer) -> Result<bool> {
+    out!("Asking about {recording}");
     match &answer.best {
         Some(best) => {
             out!("  title       {}", output::plain(&best.title));

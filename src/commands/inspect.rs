@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use client::{Answer, Question};
+use client::{Answer, Sound};
 use fingerprint::{Anatomy, SeenPeak, Settings, anatomy};
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use crate::cli::InspectArgs;
 use crate::commands::query;
 use crate::output::{self, JsonMatch, plain};
 use crate::picture::{self, Scene, Voting};
+use crate::{reach, recordings};
 
 /// How many peaks are listed.
 const LISTED: usize = 5;
@@ -21,7 +23,7 @@ const NEAR: f64 = 0.5;
 const BEHIND: f64 = 1.8;
 
 pub fn run(args: &InspectArgs) -> Result<ExitCode> {
-    let recording = query::decode(&args.file, args.from, args.seconds)
+    let recording = recordings::decode(&args.file, args.from, args.seconds)
         .with_context(|| plain(&args.file.display().to_string()))?;
     let samples = &recording.samples;
     let (settings, asked) = match args.asked {
@@ -54,16 +56,12 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 
 /// The server's settings, and its answer.
 async fn ask(args: &InspectArgs, samples: &[f32]) -> Result<(Settings, Option<Answer>)> {
-    let (mut client, daemon) = query::connect(&args.whom, &args.database.db).await?;
-    let settings = client.settings().await?;
-    let candidates = fingerprint::query_candidates(samples, &settings)?;
-    let seconds = samples.len() as f64 / f64::from(fingerprint::SAMPLE_RATE);
-    let answer = client.identify(Question { candidates, seconds }, 1).await?;
-    client.close().await;
-    if let Some(daemon) = daemon {
-        daemon.stop().await?;
-    }
-    Ok((settings, Some(answer)))
+    let mut session = reach::session(&args.whom, &args.database.db).await?;
+    let synced = session.sync().await?;
+    let asked = session.ask(Sound::Samples(Arc::new(samples.to_vec()))).await;
+    let ended = session.end().await;
+    let answer = query::usable(asked?.open(ended, 1).await?)?;
+    Ok((synced.settings().clone(), Some(answer)))
 }
 
 /// The anchor to be shown, among the peaks: the strongest with the most pairs, near the moment that was named.
@@ -171,11 +169,11 @@ fn report(
 }
 
 fn asked_of(answer: &Answer) -> Asked {
-    let first = answer.verdict.candidates.first().zip(answer.tracks.first());
+    let first = answer.named.verdict.candidates.first().zip(answer.named.tracks.first());
     let first = first.map(|(found, track)| JsonMatch::new(found, track));
-    let best = answer.verdict.best.as_ref().and(first.clone());
+    let best = answer.named.verdict.best.as_ref().and(first.clone());
     let nearest = if best.is_none() { first } else { None };
-    Asked { best, nearest, labels: answer.labels, votes: answer.votes.len() }
+    Asked { best, nearest, labels: answer.named.labels, votes: answer.named.votes.len() }
 }
 
 fn voting(answer: Answer) -> Voting {
@@ -188,8 +186,8 @@ fn voting(answer: Answer) -> Voting {
         }
         (None, None) => "no match".to_owned(),
     };
-    let offset = answer.verdict.candidates.first().map(|found| found.offset_seconds);
-    Voting { caption, votes: answer.votes, offset, matched: answer.verdict.best.is_some() }
+    let offset = answer.named.verdict.candidates.first().map(|found| found.offset_seconds);
+    Voting { caption, votes: answer.named.votes, offset, matched: answer.named.verdict.best.is_some() }
 }
 
 fn subtitle(report: &Report) -> String {

@@ -2,16 +2,16 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
 
 use anyhow::Result;
-use client::Question;
-use fingerprint::SAMPLE_RATE;
+use client::Sound;
 
 use crate::cli::ListenArgs;
 use crate::commands::query;
 use crate::microphone;
 use crate::output::{self, FileAnswer};
+use crate::reach;
 
 /// Cells of the level that is drawn.
 const BAR: usize = 30;
@@ -37,21 +37,13 @@ pub fn run(args: &ListenArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(answer.best.is_none())))
 }
 
-/// As `query` asks about a file: connected first, as the server's settings decide what is looked for.
+/// As `query` asks about a file: the answer is opened when the session has ended.
 async fn ask(args: &ListenArgs, samples: Vec<f32>) -> Result<FileAnswer> {
-    let (mut client, daemon) = query::connect(&args.whom, &args.database.db).await?;
-    let settings = client.settings().await?;
-    let start = Instant::now();
-    let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-    let candidates = fingerprint::query_candidates(&samples, &settings)?;
-    let fingerprint = start.elapsed().as_secs_f64() * 1e3;
-    let found = candidates.len();
-    let answer = client.identify(Question { candidates, seconds }, args.top.into()).await?;
-    client.close().await;
-    if let Some(daemon) = daemon {
-        daemon.stop().await?;
-    }
-    Ok(FileAnswer::new("microphone".to_owned(), &answer, found, 0.0, fingerprint))
+    let mut session = reach::session(&args.whom, &args.database.db).await?;
+    let asked = session.ask(Sound::Samples(Arc::new(samples))).await;
+    let ended = session.end().await;
+    let answer = query::usable(asked?.open(ended, args.top.into()).await?)?;
+    Ok(FileAnswer::new("microphone".to_owned(), &answer, 0.0, 0.0))
 }
 
 /// One line that is drawn over: the seconds, and how loud it is.

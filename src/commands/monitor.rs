@@ -1,17 +1,25 @@
 //! `psi-shazam monitor`: what was played when.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use client::{Happened, Reconnect, Sealed, Session, Sound};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::cli::MonitorArgs;
 use crate::interrupt::Interrupt;
-use crate::monitor::cues::{Cue, Cues};
 use crate::monitor::feed::Feed;
-use crate::monitor::link::Link;
+use crate::monitor::results::Results;
 use crate::monitor::tell::{Form, Teller};
 use crate::monitor::windows::{Window, Windows};
 use crate::output::plain;
+use crate::reach;
+
+/// Questions to a server begin on this beat. What the machine does beside them, such as opening the answer before,
+/// moves the first message by microseconds then, not by what the preparation took.
+const BEAT: Duration = Duration::from_millis(250);
 
 pub fn run(args: &MonitorArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::listen_saying("stopping after this window (Ctrl-C again to stop at once)")?;
@@ -29,43 +37,53 @@ async fn monitor(args: &MonitorArgs, interrupt: &Interrupt) -> Result<ExitCode> 
         (_, true) => Form::Sheet,
         _ => Form::Text,
     };
+    // Here every error is told, so that a wrong name is seen at once; from now on the server is waited for.
+    let session = reach::session(&args.whom, &args.database.db).await?;
     let mut watch = Watch {
-        link: Link::connect(args).await?,
+        session: session.reconnecting(Reconnect::UntilAnswered),
+        beat: args.whom.server.is_some().then(beat),
         windows: Windows::new(args.window, args.every),
-        cues: Cues::default(),
-        teller: Teller::new(form, &args.source)?,
+        results: Results::start(Teller::new(form, &args.source)?)?,
         interrupt,
+        silent: false,
     };
     let heard = watch.listen(&feed).await;
     feed.abandon();
-    let Watch { link, mut cues, mut teller, .. } = watch;
-    teller.tell(cues.close())?;
-    teller.finish();
+    let Watch { session, results, .. } = watch;
+    session.end().await;
+    let entries = results.finish().await?;
     heard.with_context(|| plain(&args.source.display().to_string()))?;
-    link.close().await?;
-    Ok(ExitCode::from(u8::from(teller.entries == 0)))
+    Ok(ExitCode::from(u8::from(entries == 0)))
 }
 
+fn beat() -> Interval {
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    beat
+}
+
+/// The timetable: cuts the sound into windows and asks about each. It never waits for an answer to be opened.
 struct Watch<'a> {
-    link: Link<'a>,
+    session: Session,
+    beat: Option<Interval>,
     windows: Windows,
-    cues: Cues,
-    teller: Teller,
+    results: Results,
     interrupt: &'a Interrupt,
+    /// Whether it was told that the server is away.
+    silent: bool,
 }
 
 impl Watch<'_> {
-    /// Until the end of the sound, or until the user asks to stop.
+    /// Until the end of the sound, or until the user asks to stop, or nobody reads any more.
     async fn listen(&mut self, feed: &Feed) -> Result<()> {
-        loop {
+        while !self.results.is_over() {
             let piece = tokio::select! {
                 () = self.interrupt.wait() => return Ok(()),
                 piece = feed.next() => piece?,
             };
             let Some(piece) = piece else { break };
             if let Some(gap) = self.windows.push(&piece) {
-                let events = self.cues.gap(gap);
-                self.teller.tell(events)?;
+                self.results.gap(gap);
             }
             while let Some(window) = self.windows.next() {
                 self.ask(window).await?;
@@ -73,7 +91,7 @@ impl Watch<'_> {
                     return Ok(());
                 }
             }
-            self.teller.progress(self.windows.seconds(), self.cues.playing());
+            self.results.heard(self.windows.seconds());
         }
         match self.windows.last() {
             Some(window) => self.ask(window).await,
@@ -81,11 +99,37 @@ impl Watch<'_> {
         }
     }
 
+    /// Silence is asked about as well, by padding alone: the server sees no difference.
     async fn ask(&mut self, window: Window) -> Result<()> {
         let start = window.start;
         let end = start + window.samples.len() as f64 / f64::from(fingerprint::SAMPLE_RATE);
-        let Some(answer) = self.link.ask(window.samples, self.interrupt).await? else { return Ok(()) };
-        let events = self.cues.see(end, Cue::of(&answer, start));
-        self.teller.tell(events)
+        let interrupt = self.interrupt.clone();
+        let sealed = tokio::select! {
+            () = interrupt.wait() => return Ok(()),
+            sealed = self.exchange(Sound::Samples(Arc::new(window.samples))) => sealed?,
+        };
+        self.results.window(start, end, sealed)
+    }
+
+    async fn exchange(&mut self, sound: Sound) -> Result<Sealed> {
+        let silent = &mut self.silent;
+        let synced = self.session.sync().await?;
+        let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
+        if let Some(beat) = &mut self.beat {
+            beat.tick().await;
+        }
+        let mut told = |happened| match happened {
+            Happened::Retry(reason) if !*silent => {
+                *silent = true;
+                eprintln!("psi-shazam: {reason}; trying again");
+            }
+            Happened::Recovered => {
+                *silent = false;
+                eprintln!("psi-shazam: the server answers again");
+            }
+            _ => {}
+        };
+        let prepared = prepared.map_err(client::Error::from)?;
+        Ok(self.session.ask_watched(prepared, &mut told).await?)
     }
 }

@@ -1,269 +1,256 @@
 //! `psi-shazam query`: recordings to names.
+//!
+//! First everything is asked, then the session ends, then the answers are opened: what is sent, and when, cannot depend
+//! on what is found.
 
-use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::Result;
-use client::{AccessToken, Cache, Client, ClientConfig, Question, Trust};
-use db::Database;
-use fingerprint::Recording;
+use anyhow::{Context, Result};
+use client::{Answer, Ended, Prepared, SealedClasses, Session, Synced, Wanted};
 use rayon::prelude::*;
-use server::{Config, Daemon};
 
-use crate::cli::{self, QueryArgs, WhomArgs};
-use crate::commands::{classify, token};
-use crate::library::Library;
+use crate::cli::QueryArgs;
+use crate::interrupt::Interrupt;
 use crate::output::stages::{self, Stages};
-use crate::output::{self, FileAnswer, FileError, out};
+use crate::output::{self, FileAnswer, FileError, SoundAnswer, out};
+use crate::reach;
+use crate::recordings::{Heard, QUERY_SECONDS, hear};
 
-/// Longest recording taken from standard input: an hour of CD-quality sound.
-const STDIN_CAP: u64 = 1 << 30;
 /// Files decoded before they are asked about; a minute of each is kept, 2 MB.
 const FILES_AT_A_TIME: usize = 64;
-/// More than is ever recorded to name a song; what comes after is not asked about, nor decoded.
-pub const QUERY_SECONDS: usize = 60;
+/// Bytes of sealed answers in memory; what comes above waits in a temporary file.
+const SEALED_BYTES: usize = 256 << 20;
 
 pub fn run(args: &QueryArgs) -> Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(query_all(args))
+    let interrupt =
+        Interrupt::listen_saying("stopping; what was asked is opened (Ctrl-C again to stop at once)")?;
+    tokio::runtime::Runtime::new()?.block_on(query_all(args, &interrupt))
 }
 
-/// Connects to the server that was named, to the daemon that has the local database open, or to one
-/// that is started here for this query; all speak the same protocol.
-pub async fn connect(whom: &WhomArgs, db: &Option<PathBuf>) -> Result<(Client, Option<Daemon>)> {
-    if let Some(server) = &whom.server {
-        let folders = cli::user_folders()?;
-        let trust = match whom.server_key {
-            Some(key) => Trust::Pinned(key),
-            None => Trust::FirstUse(folders.data_dir().join("known_servers")),
-        };
-        let cache = match whom.no_cache {
-            true => Cache::in_memory(),
-            false => Cache::in_folder(folders.cache_dir()),
-        };
-        let config = ClientConfig { token: token::given(whom)?, ..ClientConfig::new(trust, cache) };
-        return Ok((Client::connect(server, config).await?, None));
-    }
-    let folder = cli::database_folder(db)?;
-    let database = match tokio::task::spawn_blocking(move || Library::open(&folder, false)).await?? {
-        Library::Local(database) => database,
-        Library::Daemon(daemon) => {
-            let found = daemon.describe()?;
-            let trust = Trust::Pinned(found.key.parse()?);
-            let token = daemon.owner_token()?;
-            return Ok((connect_local(found.address, trust, token).await?, None));
-        }
-    };
-    let daemon = start_embedded(Arc::new(*database)).await?;
-    let client =
-        connect_local(daemon.local_addr(), Trust::Pinned(daemon.server_key()), daemon.owner_token()).await?;
-    Ok((client, Some(daemon)))
-}
-
-/// A daemon on a free port of the loopback interface, without limits: its one client is this process.
-pub async fn start_embedded(database: Arc<Database>) -> Result<Daemon> {
-    let listen = (Ipv4Addr::LOCALHOST, 0).into();
-    let config = Config {
-        listen,
-        evaluations_per_minute: 0,
-        setups_per_minute: 0,
-        setup_bytes_per_minute: 0,
-        ..Config::default()
-    };
-    Ok(Daemon::start(config, database, false).await?)
-}
-
-/// Connects to a daemon of this machine.
-pub async fn connect_local(address: SocketAddr, trust: Trust, token: AccessToken) -> Result<Client> {
-    let ip = match address.ip() {
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ip => ip,
-    };
-    let server = SocketAddr::new(ip, address.port()).to_string();
-    let config = ClientConfig { token: Some(token), ..ClientConfig::new(trust, Cache::in_memory()) };
-    Ok(Client::connect(&server, config).await?)
-}
-
-/// Files are decoded before the server hears of them, some at a time, so that neither a file that
-/// cannot be used nor the length of one shows on the line.
-async fn query_all(args: &QueryArgs) -> Result<ExitCode> {
-    let (mut unmatched, mut failed) = (false, false);
-    let mut connection = None;
+async fn query_all(args: &QueryArgs, interrupt: &Interrupt) -> Result<ExitCode> {
     let watched = stages::are_watched() && !args.database.json;
-    for files in args.files.chunks(FILES_AT_A_TIME) {
-        let files = files.to_vec();
-        let stages = if watched { Stages::watched(args.files.len() == 1) } else { Stages::hidden() };
-        stages.begin("listening");
-        let heard = tokio::task::spawn_blocking(move || files.into_par_iter().map(hear).collect::<Vec<_>>());
-        let heard = heard.await?;
-        stages.finish();
-        for (file, recording) in heard {
-            let stages = match watched {
-                true => begin(&file, args.files.len() == 1)?,
-                false => Stages::hidden(),
-            };
-            let answer = match recording {
-                Ok(recording) => ask(&mut connection, args, &file, recording, &stages).await,
-                Err(error) => Ok(Err(error)),
-            };
-            stages.finish();
-            match answer? {
-                Ok(answer) => {
-                    unmatched |= answer.best.is_none();
-                    match (args.database.json, watched) {
-                        (true, _) => output::print_json(&answer)?,
-                        (_, true) => output::show_answer(&answer, args.top.into())?,
-                        _ => output::print_answer(&answer, args.top.into())?,
-                    }
+    let stages = match (watched, args.files.len()) {
+        (false, _) => Stages::hidden(),
+        (true, count) => Stages::watched(count == 1),
+    };
+    let mut asking = Asking { args, stages: &stages, session: None, asked: Vec::new(), sealed_bytes: 0 };
+    // A session that fails ends the asking; what was asked before is opened all the same.
+    let outcome = asking.ask_all(interrupt).await;
+    let Asking { session, asked, .. } = asking;
+    let ended = match session {
+        Some(session) => Some(session.end().await),
+        None => None,
+    };
+    let opened = open_all(args, asked, ended, &stages).await;
+    stages.finish();
+    let (unmatched, failed) = opened?;
+    outcome?;
+    let interrupted = interrupt.came().then_some(130);
+    Ok(ExitCode::from(interrupted.unwrap_or(if failed { 2 } else { u8::from(unmatched) })))
+}
+
+/// The first half: files to sealed answers.
+struct Asking<'a> {
+    args: &'a QueryArgs,
+    stages: &'a Stages,
+    /// There is none before a file could be decoded: one that cannot be used causes no connection.
+    session: Option<Session>,
+    asked: Vec<(PathBuf, Result<Asked>)>,
+    sealed_bytes: usize,
+}
+
+/// What was asked about one file.
+struct Asked {
+    heard: Heard,
+    /// Milliseconds that the fingerprint took.
+    fingerprint: f64,
+    answer: client::Sealed,
+    by_sound: Option<SealedClasses>,
+}
+
+impl Asking<'_> {
+    /// Files are decoded and fingerprinted some at a time, before they are asked about one after another. So neither a
+    /// file that cannot be used nor the length of one shows on the line, nor what the one before was.
+    async fn ask_all(&mut self, interrupt: &Interrupt) -> Result<()> {
+        for files in self.args.files.chunks(FILES_AT_A_TIME) {
+            self.stages.begin("listening");
+            let files = files.to_vec();
+            let decode = move || files.into_par_iter().map(|file| hear(file, QUERY_SECONDS)).collect();
+            let heard: Vec<(PathBuf, Result<Heard>)> = tokio::task::spawn_blocking(decode).await?;
+            if heard.iter().all(|(_, heard)| heard.is_err()) {
+                let failed = heard.into_iter().filter_map(|(file, heard)| Some((file, Err(heard.err()?))));
+                self.asked.extend(failed);
+                continue;
+            }
+            let synced = self.synced().await?;
+            for (file, prepared) in prepare(synced, heard).await? {
+                if interrupt.came() {
+                    return Ok(());
                 }
-                Err(error) => {
-                    failed = true;
-                    print_error(&file, &error, args.database.json)?;
-                }
+                self.ask(file, prepared).await?;
             }
         }
+        Ok(())
     }
-    if let Some((client, daemon)) = connection {
-        client.close().await;
-        if let Some(daemon) = daemon {
-            daemon.stop().await?;
+
+    async fn synced(&mut self) -> Result<Arc<Synced>> {
+        self.stages.begin("connecting");
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => none.insert(reach::session(&self.args.whom, &self.args.database.db).await?),
+        };
+        Ok(session.sync().await?)
+    }
+
+    /// Asks about one file, and its sound where a model is to be asked, too: always both.
+    async fn ask(&mut self, file: PathBuf, ready: Result<ReadyFile>) -> Result<()> {
+        let asked = match ready {
+            Ok(ready) => self.exchange(ready).await,
+            Err(error) => Err(error),
+        };
+        let lost = asked.as_ref().err().and_then(|error| error.downcast_ref::<client::Error>());
+        let is_lost =
+            lost.is_some_and(|error| !error.is_of_connection() && !matches!(error, client::Error::Ask(_)));
+        self.asked.push((file, asked));
+        // Without a connection nothing goes on.
+        anyhow::ensure!(!is_lost, "the rest was not asked about");
+        Ok(())
+    }
+
+    async fn exchange(&mut self, ready: ReadyFile) -> Result<Asked> {
+        let ReadyFile { heard, prepared, fingerprint } = ready;
+        let session = self.session.as_mut().context("there is no session")?;
+        self.stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.seconds));
+        let found = prepared.hashes().unwrap_or_default();
+        self.stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
+        if self.args.files.len() > 1 {
+            self.stages.begin(format!("asking, {} of {}", self.asked.len() + 1, self.args.files.len()));
         }
+        let stages = self.stages;
+        let mut answer = session.ask_watched(prepared, &mut |happened| stages.watch(happened)).await?;
+        let by_sound = match &self.args.also_by_sound {
+            Some(model) => {
+                self.stages.begin("asking a model about the sound");
+                Some(session.classify(model, heard.samples.clone(), Wanted::Tracks).await?)
+            }
+            None => None,
+        };
+        if self.sealed_bytes + answer.length() > SEALED_BYTES {
+            answer.set_aside()?;
+        } else {
+            self.sealed_bytes += answer.length();
+        }
+        Ok(Asked { heard, fingerprint, answer, by_sound })
     }
-    Ok(ExitCode::from(if failed { 2 } else { u8::from(unmatched) }))
 }
 
-/// Names the file in a terminal, under which its stages follow.
-fn begin(file: &Path, lines: bool) -> Result<Stages> {
-    let name = match file == Path::new("-") {
-        true => "standard input".to_owned(),
-        false => output::plain(&file.display().to_string()),
-    };
-    out!("{name}");
-    Ok(Stages::watched(lines))
-}
-
-/// Asks about one file. A connection that breaks is made anew, once, whatever was asked: the server may have been
-/// started again. Without a connection nothing goes on.
-async fn ask(
-    connection: &mut Option<(Client, Option<Daemon>)>,
-    args: &QueryArgs,
-    file: &Path,
+/// A file that stands ready to be asked about.
+struct ReadyFile {
     heard: Heard,
+    prepared: Prepared,
+    fingerprint: f64,
+}
+
+/// Fingerprints files side by side.
+async fn prepare(
+    synced: Arc<Synced>,
+    heard: Vec<(PathBuf, Result<Heard>)>,
+) -> Result<Vec<(PathBuf, Result<ReadyFile>)>> {
+    let one = move |(file, heard): (PathBuf, Result<Heard>)| {
+        let ready = heard.and_then(|heard| {
+            let start = std::time::Instant::now();
+            let prepared = synced.prepare(heard.sound()).map_err(client::Error::from)?;
+            Ok(ReadyFile { heard, prepared, fingerprint: start.elapsed().as_secs_f64() * 1e3 })
+        });
+        (file, ready)
+    };
+    Ok(tokio::task::spawn_blocking(move || heard.into_iter().map(one).collect()).await?)
+}
+
+/// The second half: opens and prints. Returns whether a file had no match, and whether one failed.
+async fn open_all(
+    args: &QueryArgs,
+    asked: Vec<(PathBuf, Result<Asked>)>,
+    ended: Option<Arc<Ended>>,
     stages: &Stages,
-) -> Result<Result<FileAnswer>> {
-    let fresh = connection.is_none();
-    stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.recording.seconds()));
-    stages.begin("connecting");
-    let (client, _) = match &mut *connection {
-        Some(connection) => connection,
-        none => none.insert(connect(&args.whom, &args.database.db).await?),
-    };
-    let answer = both(client, args, file, heard.clone(), stages).await;
-    let broke = |error: &anyhow::Error| {
-        error.downcast_ref::<client::Error>().is_some_and(client::Error::is_of_connection)
-    };
-    match answer {
-        Err(error) if broke(&error) => {
-            *connection = None;
-            if fresh {
-                return Ok(Err(error));
-            }
-            let (client, _) = connection.insert(connect(&args.whom, &args.database.db).await?);
-            Ok(both(client, args, file, heard, stages).await)
+) -> Result<(bool, bool)> {
+    let watched = stages::are_watched() && !args.database.json;
+    let (mut unmatched, mut failed) = (false, false);
+    for (file, asked) in asked {
+        let answer = match (asked, &ended) {
+            (Ok(asked), Some(ended)) => open(&file, asked, ended, args.top.into(), stages).await,
+            (Ok(_), None) => Err(anyhow::anyhow!("there was no session")),
+            (Err(error), _) => Err(error),
+        };
+        if watched {
+            stages.clear();
+            out!("{}", name(&file));
         }
-        answer => Ok(answer),
+        match answer {
+            Ok(answer) => {
+                unmatched |= answer.best.is_none();
+                match (args.database.json, watched) {
+                    (true, _) => output::print_json(&answer)?,
+                    (_, true) => output::show_answer(&answer, args.top.into())?,
+                    _ => output::print_answer(&answer, args.top.into())?,
+                }
+            }
+            Err(error) => {
+                failed = true;
+                print_error(&file, &error, args.database.json)?;
+            }
+        }
     }
+    Ok((unmatched, failed))
 }
 
-/// The match, and what a model says of the sound, where one is to be asked: always both, whatever the first one was.
-async fn both(
-    client: &mut Client,
-    args: &QueryArgs,
+async fn open(
     file: &Path,
-    heard: Heard,
+    asked: Asked,
+    ended: &Arc<Ended>,
+    top: usize,
     stages: &Stages,
 ) -> Result<FileAnswer> {
-    let recording = heard.recording.clone();
-    let mut answer = identify_watched(client, file, heard, args.top.into(), stages).await?;
-    if let Some(model) = &args.also_by_sound {
-        stages.begin("asking a model about the sound");
-        let sound = classify::ask(client, model, &recording, 1, classify::of_tracks).await?;
-        let ms = sound.milliseconds;
-        stages.passed("sound", ms.features + ms.encrypt + ms.server + ms.decrypt, &sound.model);
-        answer.by_sound = Some(sound);
-    }
-    Ok(answer)
+    stages.begin("opening the answer");
+    let answer = asked.answer.open(ended.clone(), top).await?;
+    stages.opened(&answer);
+    let by_sound = match asked.by_sound {
+        Some(sealed) => Some(SoundAnswer::from(sealed.open(ended.clone(), 1).await?)),
+        None => None,
+    };
+    let answer = usable(answer)?;
+    let mut told =
+        FileAnswer::new(file.display().to_string(), &answer, asked.heard.decode, asked.fingerprint);
+    told.by_sound = by_sound;
+    Ok(told)
 }
 
-fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
+/// An answer that means something: sound without a fingerprint was asked about by padding alone.
+///
+/// # Errors
+/// Why it had none.
+pub fn usable(answer: Answer) -> Result<Answer> {
+    match &answer.named.fault {
+        Some(fault) => Err(anyhow::anyhow!("{fault}")),
+        None => Ok(answer),
+    }
+}
+
+/// A file as it is named in a terminal.
+fn name(file: &Path) -> String {
+    match file == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => output::plain(&file.display().to_string()),
+    }
+}
+
+pub fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
     let (file, error) = (file.display().to_string(), output::explain(error));
     match json {
         true => output::print_json(&FileError { file, error })?,
         false => eprintln!("psi-shazam: {}: {error}", output::plain(&file)),
     }
     Ok(())
-}
-
-/// A recording, with the milliseconds that decoding it took.
-#[derive(Clone)]
-pub struct Heard {
-    recording: Arc<Recording>,
-    decode: f64,
-}
-
-/// Decodes what is asked about of a file, and reads no further.
-pub fn hear(file: PathBuf) -> (PathBuf, Result<Heard>) {
-    let start = Instant::now();
-    let heard = decode(&file, 0.0, QUERY_SECONDS as f64).map(|recording| Heard {
-        recording: Arc::new(recording),
-        decode: start.elapsed().as_secs_f64() * 1e3,
-    });
-    (file, heard)
-}
-
-/// Names one recording.
-pub async fn identify(client: &mut Client, file: &Path, heard: Heard, top: usize) -> Result<FileAnswer> {
-    identify_watched(client, file, heard, top, &Stages::hidden()).await
-}
-
-async fn identify_watched(
-    client: &mut Client,
-    file: &Path,
-    heard: Heard,
-    top: usize,
-    stages: &Stages,
-) -> Result<FileAnswer> {
-    let settings = client.settings().await?;
-    let Heard { recording, decode } = heard;
-    stages.begin("looking for peaks");
-    let start = Instant::now();
-    let question = tokio::task::spawn_blocking(move || -> Result<Question> {
-        let candidates = fingerprint::query_candidates(&recording.samples, &settings)?;
-        Ok(Question { candidates, seconds: recording.seconds() })
-    });
-    let question = question.await??;
-    let fingerprint = start.elapsed().as_secs_f64() * 1e3;
-    let found = question.candidates.len();
-    stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
-    let answer = client.identify_watched(question, top, &mut |passed| stages.watch(passed)).await?;
-    Ok(FileAnswer::new(file.display().to_string(), &answer, found, decode, fingerprint))
-}
-
-/// Decodes so many seconds of a file, or of standard input where it is `-`.
-pub fn decode(file: &Path, from: f64, seconds: f64) -> Result<Recording> {
-    if file != Path::new("-") {
-        return Ok(fingerprint::decode_excerpt(file, from, seconds)?);
-    }
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().take(STDIN_CAP + 1).read_to_end(&mut bytes)?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= STDIN_CAP,
-        "more than {} on standard input",
-        output::size(STDIN_CAP)
-    );
-    Ok(fingerprint::decode_excerpt_of_bytes(bytes, None, from, seconds)?)
 }

@@ -39,9 +39,9 @@ pub struct Cue {
 impl Cue {
     /// What the answer to a window says, if it names a track. `start` is the window's.
     pub fn of(answer: &Answer, start: f64) -> Option<Cue> {
-        let found = answer.verdict.best.as_ref()?;
-        let (first, last) = extent(&answer.votes, found.offset_seconds);
-        Some(Cue::new(found, answer.tracks.first()?, start, first, last))
+        let found = answer.named.verdict.best.as_ref()?;
+        let (first, last) = extent(&answer.named.votes, found.offset_seconds);
+        Some(Cue::new(found, answer.named.tracks.first()?, start, first, last))
     }
 
     fn new(found: &Match, track: &Track, window: f64, first: f64, last: f64) -> Cue {
@@ -100,8 +100,18 @@ pub enum Event {
     Playing(Cue),
     /// It is over.
     Played(Cue),
-    /// Nothing was asked about this stretch.
-    Gap { start_seconds: f64, end_seconds: f64 },
+    /// Nothing is known about this stretch.
+    Gap { start_seconds: f64, end_seconds: f64, reason: Reason },
+}
+
+/// Why nothing is known about a stretch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It was not asked about: the server was away.
+    NotAsked,
+    /// It was asked about, and the answer came to nothing: this machine opens answers more slowly than they come.
+    NotOpened,
 }
 
 /// The list as it grows.
@@ -141,9 +151,9 @@ impl Cues {
     }
 
     /// A stretch that nothing is known of.
-    pub fn gap(&mut self, (start_seconds, end_seconds): (f64, f64)) -> Vec<Event> {
+    pub fn gap(&mut self, start_seconds: f64, end_seconds: f64, reason: Reason) -> Vec<Event> {
         let mut events = self.close();
-        events.push(Event::Gap { start_seconds, end_seconds });
+        events.push(Event::Gap { start_seconds, end_seconds, reason });
         events
     }
 

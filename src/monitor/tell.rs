@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::monitor::cues::{Cue, Event};
+use crate::monitor::cues::{Cue, Event, Reason};
 use crate::output::{self, plain};
 
 /// A cue sheet has no more tracks.
@@ -89,10 +89,14 @@ fn text(event: &Event) -> Option<String> {
             minutes(cue.track_start_seconds),
             minutes(cue.track_end_seconds)
         )),
-        Event::Gap { start_seconds, end_seconds } => Some(format!(
-            "{} – {}  (not asked about: the server was away)",
+        Event::Gap { start_seconds, end_seconds, reason } => Some(format!(
+            "{} – {}  ({})",
             clock(*start_seconds),
-            clock(*end_seconds)
+            clock(*end_seconds),
+            match reason {
+                Reason::NotAsked => "not asked about: the server was away",
+                Reason::NotOpened => "not known: this machine opens answers more slowly than they come",
+            }
         )),
     }
 }
@@ -109,7 +113,7 @@ fn sheet(event: &Event, number: u32) -> Option<String> {
             quoted(&cue.artist),
             sheet_time(cue.start_seconds)
         )),
-        Event::Gap { start_seconds, end_seconds } => {
+        Event::Gap { start_seconds, end_seconds, .. } => {
             Some(format!("REM GAP {} {}", sheet_time(*start_seconds), sheet_time(*end_seconds)))
         }
     }
@@ -168,9 +172,11 @@ fn rounded(event: Event) -> Event {
     match event {
         Event::Playing(cue) => Event::Playing(of(cue)),
         Event::Played(cue) => Event::Played(of(cue)),
-        Event::Gap { start_seconds, end_seconds } => {
-            Event::Gap { start_seconds: hundredths(start_seconds), end_seconds: hundredths(end_seconds) }
-        }
+        Event::Gap { start_seconds, end_seconds, reason } => Event::Gap {
+            start_seconds: hundredths(start_seconds),
+            end_seconds: hundredths(end_seconds),
+            reason,
+        },
     }
 }
 

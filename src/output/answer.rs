@@ -1,10 +1,8 @@
 //! The answer to a query, as `--json` prints it.
 
-use client::{Answer, Bytes};
+use client::{Answer, Bytes, Classes};
 use fingerprint::{Match, Track};
 use serde::Serialize;
-
-use crate::commands::classify::SoundAnswer;
 
 /// Time of the stages of one query, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -87,18 +85,21 @@ pub struct FileAnswer {
 }
 
 impl FileAnswer {
-    pub fn new(file: String, answer: &Answer, found: usize, decode: f64, fingerprint: f64) -> FileAnswer {
+    /// `decode` and `fingerprint` are what these took ahead of the question.
+    pub fn new(file: String, answer: &Answer, decode: f64, fingerprint: f64) -> FileAnswer {
+        let named = &answer.named;
         let candidates: Vec<JsonMatch> =
-            answer.verdict.candidates.iter().zip(&answer.tracks).map(|(m, t)| JsonMatch::new(m, t)).collect();
+            named.verdict.candidates.iter().zip(&named.tracks).map(|(m, t)| JsonMatch::new(m, t)).collect();
         // The best match is the first candidate, where it is above the threshold.
-        let best = answer.verdict.best.as_ref().and(candidates.first()).cloned();
+        let best = named.verdict.best.as_ref().and(candidates.first()).cloned();
         let stages = answer.milliseconds;
+        let fingerprint = fingerprint + stages.fingerprint;
         let private = stages.oprf + stages.encrypt + stages.server + stages.decrypt + stages.vote;
         FileAnswer {
             file,
             best,
             candidates,
-            hashes: Hashes { found, asked: answer.hashes_asked },
+            hashes: Hashes { found: named.hashes, asked: named.hashes_asked },
             bytes: answer.bytes.into(),
             milliseconds: Milliseconds {
                 decode: tenth(decode),
@@ -111,6 +112,61 @@ impl FileAnswer {
                 total: tenth(decode + fingerprint + private),
             },
             by_sound: None,
+        }
+    }
+}
+
+/// A class that a recording may be of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JsonClass {
+    pub label: String,
+    /// Given that the recording is of one of the classes.
+    pub probability: f32,
+    pub score: i32,
+}
+
+/// Time of the steps of one classification, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SoundMilliseconds {
+    pub features: f64,
+    pub encrypt: f64,
+    pub server: f64,
+    pub decrypt: f64,
+}
+
+/// What a model says of a recording.
+#[derive(Debug, Clone, Serialize)]
+pub struct SoundAnswer {
+    pub model: String,
+    /// Whether it is most likely of no class at all.
+    pub none_of_these: bool,
+    /// Share of recordings of no class that are taken for one of a class all the same, as measured in training.
+    pub false_accept_rate: f32,
+    pub classes: Vec<JsonClass>,
+    pub bytes: JsonBytes,
+    pub milliseconds: SoundMilliseconds,
+}
+
+impl From<Classes> for SoundAnswer {
+    fn from(classes: Classes) -> SoundAnswer {
+        let class = |class: client::Class| JsonClass {
+            label: class.label,
+            probability: class.probability,
+            score: class.score,
+        };
+        let stages = classes.milliseconds;
+        SoundAnswer {
+            model: classes.model,
+            none_of_these: classes.none_of_these,
+            false_accept_rate: classes.false_accept_rate,
+            classes: classes.classes.into_iter().map(class).collect(),
+            bytes: classes.bytes.into(),
+            milliseconds: SoundMilliseconds {
+                features: tenth(stages.fingerprint),
+                encrypt: tenth(stages.encrypt),
+                server: tenth(stages.server),
+                decrypt: tenth(stages.decrypt),
+            },
         }
     }
 }

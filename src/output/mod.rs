@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::advice;
 
-pub use answer::{FileAnswer, FileError, JsonBytes, JsonMatch, tenth};
+pub use answer::{FileAnswer, FileError, JsonMatch, SoundAnswer};
 pub use told::{print_answer, show_answer};
 
 /// A line of an answer. Where nobody reads any more (`| head`) it is an error, which ends the program without a word;

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use client::{Passed, Stage};
+use client::{Answer, Happened, Stage, StageEnd};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::paint::{DIM, GOOD, Paint};
@@ -37,7 +37,7 @@ impl Stages {
         self.bar.set_message(what.into());
     }
 
-    /// Something that is no stage of the protocol has passed.
+    /// Something has passed.
     pub fn passed(&self, what: &str, milliseconds: f64, detail: &str) {
         if self.lines {
             let tick = self.paint.with(GOOD, "✓");
@@ -47,17 +47,42 @@ impl Stages {
         }
     }
 
-    /// A stage of the protocol has passed; the next one begins.
-    pub fn watch(&self, passed: Passed) {
-        let bytes = match passed.sent + passed.received {
-            0 => String::new(),
-            _ => format!("{} up, {} down", size(passed.sent), size(passed.received)),
-        };
-        let nothing_fetched = passed.stage == Stage::Setup && passed.received == 0;
-        if !nothing_fetched {
-            self.passed(name(passed.stage), passed.milliseconds, &bytes);
+    /// Something of a question has happened.
+    pub fn watch(&self, happened: Happened) {
+        match happened {
+            Happened::Stage(ended) => self.ended(ended),
+            Happened::Retry(reason) => self.begin(format!("{reason}; trying again")),
+            _ => {}
         }
-        self.begin(doing_after(passed.stage));
+    }
+
+    /// A stage of the protocol has ended; the next one begins.
+    fn ended(&self, ended: StageEnd) {
+        let bytes = match ended.sent + ended.received {
+            0 => String::new(),
+            _ => format!("{} up, {} down", size(ended.sent), size(ended.received)),
+        };
+        let is_shown = match ended.stage {
+            Stage::Setup => ended.received > 0,
+            Stage::Fingerprint => false, // it was prepared, and told, before
+            _ => true,
+        };
+        if is_shown {
+            self.passed(name(ended.stage), ended.milliseconds, &bytes);
+        }
+        self.begin(doing_after(ended.stage));
+    }
+
+    /// The stages after the session's end.
+    pub fn opened(&self, answer: &Answer) {
+        self.passed(name(Stage::Decrypt), answer.milliseconds.decrypt, "");
+        self.passed(name(Stage::Vote), answer.milliseconds.vote, "");
+    }
+
+    /// Takes away what is being done, for a while.
+    pub fn clear(&self) {
+        self.bar.set_message("");
+        self.bar.tick();
     }
 
     /// Takes away what is being done.
@@ -74,6 +99,7 @@ pub fn are_watched() -> bool {
 fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Setup => "catalogue",
+        Stage::Fingerprint => "fingerprint",
         Stage::Oprf => "OPRF",
         Stage::Encrypt => "encrypt",
         Stage::Server => "server",
@@ -86,10 +112,11 @@ fn name(stage: Stage) -> &'static str {
 /// What follows a stage.
 fn doing_after(stage: Stage) -> &'static str {
     match stage {
-        Stage::Setup => "blinding the hashes, for the server to mark without seeing them",
+        Stage::Setup | Stage::Fingerprint => {
+            "blinded hashes go out, for the server to mark without seeing them"
+        }
         Stage::Oprf => "encrypting what is asked",
         Stage::Encrypt => "the server computes on encrypted numbers",
-        Stage::Server => "decrypting its answer",
-        _ => "voting",
+        _ => "saying goodbye",
     }
 }

@@ -3,18 +3,18 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use client::{Client, Question};
+use anyhow::Result;
+use client::{Answer, Happened, Opener, Opening, Session, Sound, Stage, StageEnd};
 use fingerprint::{SAMPLE_RATE, Settings};
-use server::Daemon;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::sleep_until;
 
 use super::App;
 use super::histogram::Histogram;
 use super::message::Event;
 use super::problem::Problem;
-use crate::commands::query;
 use crate::output::FileAnswer;
+use crate::reach;
 
 /// Tracks that an answer names.
 const CANDIDATES: usize = 3;
@@ -27,6 +27,8 @@ pub struct Round {
     pub name: String,
     /// Milliseconds that it took to decode it.
     pub decode: f64,
+    /// When its question is sent, by a timetable that was fixed before.
+    pub send_at: Option<tokio::time::Instant>,
 }
 
 /// Asks in the background, whether or not anybody still listens.
@@ -39,15 +41,13 @@ pub struct Asker {
     pub settings: Arc<OnceLock<Settings>>,
 }
 
-type Connection = (Client, Option<Daemon>);
-
 impl Asker {
     /// Connects, and waits for rounds.
     pub fn start(app: Arc<App>) -> Asker {
         let (rounds, next) = unbounded_channel();
         let (tell, events) = unbounded_channel();
         let settings = Arc::new(OnceLock::new());
-        let work = Work { app, tell, settings: settings.clone(), connection: None };
+        let work = Work { app, tell, settings: settings.clone() };
         tokio::spawn(work.run(next));
         Asker { rounds, events, settings }
     }
@@ -57,81 +57,61 @@ struct Work {
     app: Arc<App>,
     tell: UnboundedSender<Event>,
     settings: Arc<OnceLock<Settings>>,
-    connection: Option<Connection>,
 }
 
 impl Work {
-    async fn run(mut self, mut rounds: UnboundedReceiver<Round>) {
+    async fn run(self, mut rounds: UnboundedReceiver<Round>) {
         let app = self.app.clone();
         let _turn = app.turn.lock().await;
-        match self.connect().await {
-            Ok(()) => self.say(Event::Ready),
+        let (mut session, opener) = match self.connect().await {
+            Ok(connected) => connected,
             Err(error) => return self.say(Event::Problem { round: None, problem: Problem::from(&error) }),
-        }
+        };
+        self.say(Event::Ready);
         let mut number = 0;
         while let Some(round) = rounds.recv().await {
-            if let Err(error) = self.ask(number, round).await {
-                let broken =
-                    error.downcast_ref::<client::Error>().is_some_and(client::Error::is_of_connection);
-                if broken {
-                    self.disconnect().await;
-                }
+            if let Err(error) = self.ask(&mut session, &opener, number, round).await {
                 self.say(Event::Problem { round: Some(number), problem: Problem::from(&error) });
             }
             number += 1;
         }
-        self.disconnect().await;
+        session.end().await;
     }
 
     /// Gets everything that does not depend on the recording, while it is made.
-    async fn connect(&mut self) -> Result<()> {
-        let connection = query::connect(&self.app.whom, &self.app.db).await?;
-        let settings = self.connection.insert(connection).0.settings().await?;
-        let _ = self.settings.set(settings);
-        Ok(())
-    }
-
-    async fn disconnect(&mut self) {
-        if let Some((client, daemon)) = self.connection.take() {
-            client.close().await;
-            if let Some(daemon) = daemon {
-                let _ = daemon.stop().await;
-            }
-        }
+    async fn connect(&self) -> Result<(Session, Opener)> {
+        let mut session = reach::session(&self.app.whom, &self.app.db).await?;
+        let synced = session.sync().await?;
+        let _ = self.settings.set(synced.settings().clone());
+        Ok((session, Opener::start()?))
     }
 
     /// Asks about one round. Something is sent for every round, also where nothing was heard, so that who counts
-    /// the questions does not learn whether something was.
-    async fn ask(&mut self, number: usize, round: Round) -> Result<()> {
-        let Round { samples, name, decode } = round;
+    /// the questions does not learn whether something was. The answer is opened beside what follows.
+    async fn ask(&self, session: &mut Session, opener: &Opener, number: usize, round: Round) -> Result<()> {
+        let Round { samples, name, decode, send_at } = round;
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
         self.say(Event::Asking { round: number, seconds });
-        if self.connection.is_none() {
-            self.connect().await?;
-        }
-        let (client, _) = self.connection.as_mut().context("there is no connection")?;
-        let settings = client.settings().await?;
+        let synced = session.sync().await?;
         let start = Instant::now();
-        let found = tokio::task::spawn_blocking(move || fingerprint::query_candidates(&samples, &settings));
-        let (candidates, fault) = match found.await? {
-            Ok(candidates) => (candidates, None),
-            Err(fault) => (Vec::new(), Some(fault)),
-        };
+        let sound = Sound::Samples(Arc::new(samples));
+        let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
+        let prepared = prepared.map_err(client::Error::from)?;
         let fingerprint = start.elapsed().as_secs_f64() * 1e3;
-        let hashes = candidates.len();
-        let _ = self.tell.send(Event::Fingerprinted { round: number, hashes, milliseconds: fingerprint });
-        let tell = self.tell.clone();
-        let mut watch = move |passed| drop(tell.send(Event::passed(number, passed)));
-        let question = Question { candidates, seconds };
-        let answer = client.identify_watched(question, CANDIDATES, &mut watch).await?;
-        if let Some(fault) = fault {
-            return Err(fault.into());
+        let hashes = prepared.hashes().unwrap_or_default();
+        self.say(Event::Fingerprinted { round: number, hashes, milliseconds: fingerprint });
+        if let Some(send_at) = send_at {
+            sleep_until(send_at).await;
         }
-        let first = answer.verdict.candidates.first();
-        let histogram = first.and_then(|first| Histogram::new(&answer.votes, first.offset_seconds));
-        let (labels, agree) = (answer.labels, first.map_or(0, |first| first.votes));
-        let answer = Box::new(FileAnswer::new(name, &answer, hashes, decode, fingerprint));
-        self.say(Event::Answer { round: number, answer, histogram, labels, agree });
+        let tell = self.tell.clone();
+        let mut watch = move |happened| {
+            if let Happened::Stage(ended) = happened {
+                let _ = tell.send(Event::ended(number, ended));
+            }
+        };
+        let sealed = session.ask_watched(prepared, &mut watch).await?;
+        let opening = opener.open(sealed, CANDIDATES)?;
+        tokio::spawn(open(self.tell.clone(), opening, number, name, decode, fingerprint));
         Ok(())
     }
 
@@ -139,4 +119,46 @@ impl Work {
     fn say(&self, event: Event) {
         let _ = self.tell.send(event);
     }
+}
+
+/// Tells the page what an answer says, when it is open.
+async fn open(
+    tell: UnboundedSender<Event>,
+    opening: Opening,
+    round: usize,
+    name: String,
+    decode: f64,
+    fingerprint: f64,
+) {
+    let problem = match opening.answer().await {
+        Ok(answer) => match answer.named.fault.as_deref() {
+            None => {
+                tell_answer(&tell, round, name, &answer, decode, fingerprint);
+                return;
+            }
+            Some(fault) => Problem::from(fault),
+        },
+        Err(error) => Problem::from(&error),
+    };
+    let _ = tell.send(Event::Problem { round: Some(round), problem });
+}
+
+fn tell_answer(
+    tell: &UnboundedSender<Event>,
+    round: usize,
+    name: String,
+    answer: &Answer,
+    decode: f64,
+    fingerprint: f64,
+) {
+    for (stage, milliseconds) in
+        [(Stage::Decrypt, answer.milliseconds.decrypt), (Stage::Vote, answer.milliseconds.vote)]
+    {
+        let _ = tell.send(Event::ended(round, StageEnd { stage, milliseconds, sent: 0, received: 0 }));
+    }
+    let first = answer.named.verdict.candidates.first();
+    let histogram = first.and_then(|first| Histogram::new(&answer.named.votes, first.offset_seconds));
+    let (labels, agree) = (answer.named.labels, first.map_or(0, |first| first.votes));
+    let answer = Box::new(FileAnswer::new(name, answer, decode, fingerprint));
+    let _ = tell.send(Event::Answer { round, answer, histogram, labels, agree });
 }

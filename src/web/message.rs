@@ -1,6 +1,6 @@
 //! What page and program say to each other. Samples and columns go beside these as binary messages.
 
-use client::{Passed, Stage};
+use client::{Stage, StageEnd};
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
@@ -69,10 +69,11 @@ pub enum Event {
 
 impl Event {
     /// A stage of the client's.
-    pub fn passed(round: usize, passed: Passed) -> Event {
-        let Passed { stage, milliseconds, sent, received } = passed;
+    pub fn ended(round: usize, ended: StageEnd) -> Event {
+        let StageEnd { stage, milliseconds, sent, received } = ended;
         let stage = match stage {
             Stage::Setup => "setup",
+            Stage::Fingerprint => "fingerprint",
             Stage::Oprf => "oprf",
             Stage::Encrypt => "encrypt",
             Stage::Server => "server",

@@ -63,6 +63,7 @@ impl From<&anyhow::Error> for Problem {
 impl From<&client::Error> for Problem {
     fn from(error: &client::Error) -> Problem {
         use client::Error as E;
+        use client::ask::Error as A;
         let reason = error.to_string();
         match error {
             E::Address { address: server, .. }
@@ -80,9 +81,9 @@ impl From<&client::Error> for Problem {
                 presented: presented.to_string(),
                 file: Some(file.display().to_string()),
             },
-            E::TokenWanted => Problem::TokenWanted,
-            E::TokenRefused => Problem::TokenRefused,
-            E::Busy(refusal) => Problem::Busy { seconds: f64::from(refusal.retry_after_ms) / 1e3 },
+            E::Ask(A::TokenWanted) => Problem::TokenWanted,
+            E::Ask(A::TokenRefused) => Problem::TokenRefused,
+            E::Ask(A::Busy(refusal)) => Problem::Busy { seconds: f64::from(refusal.retry_after_ms) / 1e3 },
             E::Recording(error) => Problem::from(error),
             error if error.is_of_connection() => Problem::Broken { reason },
             _ => Problem::Other { reason },

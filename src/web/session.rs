@@ -15,11 +15,14 @@ use super::message::{Event, Hello};
 use super::page::{Heard, Page};
 use super::picture::Picture;
 use super::problem::Problem;
-use crate::commands::query::QUERY_SECONDS;
+use crate::recordings::QUERY_SECONDS;
 
 /// Seconds after the first sample at which a recording is asked about: all of them, whatever the answers are and
 /// whether or not the microphone is still on, so that the line does not show which question had an answer.
 pub const TIMETABLE: [u64; 3] = [4, 7, 10];
+/// From there to the first message of the question. It is fingerprinted in the meantime; what else this machine does,
+/// such as opening the answer before, does not move the message then.
+const PREPARING: Duration = Duration::from_millis(100);
 /// Between two looks at a recording that is being made.
 const LOOK: Duration = Duration::from_millis(160);
 /// Longest wait for the page's first words and for the microphone's first sample.
@@ -87,7 +90,8 @@ async fn record(page: &mut Page, app: Arc<App>, rate: u32) -> Result<(), Problem
                     return Err(Problem::NoSamples);
                 }
                 let samples = making.ear.samples().to_vec();
-                let round = Round { samples, name: "microphone".to_owned(), decode: 0.0 };
+                let send_at = Some(making.due(opened) + PREPARING);
+                let round = Round { samples, name: "microphone".to_owned(), decode: 0.0, send_at };
                 // It has told the page why, if it does not take questions any more.
                 let _ = rounds.as_ref().map(|rounds| rounds.send(round));
                 making.asked += 1;
@@ -133,7 +137,7 @@ async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Proble
     let decode = start.elapsed().as_secs_f64() * 1e3;
     let Asker { rounds, mut events, settings } = Asker::start(app);
     draw(page, &mut Picture::default(), samples.clone(), settings.get()).await;
-    let _ = rounds.send(Round { samples, name, decode });
+    let _ = rounds.send(Round { samples, name, decode, send_at: None });
     drop(rounds);
     while let Some(event) = events.recv().await {
         page.tell(&event).await;

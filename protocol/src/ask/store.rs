@@ -109,6 +109,8 @@ mod tests {
         }
         store.retain(Kind::Hint, &HashSet::from([a]));
         let there = |part| store.load(part, 1).is_some();
-        assert!(there(Part::Manifest) && there(Part::Hint(a)) && there(Part::Model(b)) && !there(Part::Hint(b)));
+        assert!(
+            there(Part::Manifest) && there(Part::Hint(a)) && there(Part::Model(b)) && !there(Part::Hint(b))
+        );
     }
 }

@@ -1,0 +1,113 @@
+//! A server's models of what recordings sound like: a recording to features, scores to classes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use classify::{Kind, Public};
+use protocol::ask::{self, Bytes, Ended, Features, HeldModel, MakeFeatures, SealedScores};
+
+use crate::answer::Stages;
+use crate::{Error, blocking};
+
+/// Which models are good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Any.
+    Any,
+    /// Those whose classes are tracks.
+    Tracks,
+}
+
+/// The classes of a sound, sealed until its session has ended.
+pub struct SealedClasses {
+    pub(crate) inner: SealedScores,
+    pub(crate) bytes: Bytes,
+    pub(crate) milliseconds: Stages,
+}
+
+/// A class that a recording may be of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Class {
+    /// Its name.
+    pub label: String,
+    /// Given that the recording is of one of the classes.
+    pub probability: f32,
+    /// The model's score.
+    pub score: i32,
+}
+
+/// What a model says of a recording.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Classes {
+    /// The model's name.
+    pub model: String,
+    /// Whether it is most likely of no class at all.
+    pub none_of_these: bool,
+    /// Share of recordings of no class that are taken for one of a class all the same, as measured in training.
+    pub false_accept_rate: f32,
+    /// The likeliest classes, likeliest first.
+    pub classes: Vec<Class>,
+    /// Why the recording had no features, where it had none: then the classes mean nothing.
+    pub fault: Option<String>,
+    /// Bytes both ways.
+    pub bytes: Bytes,
+    /// Time by stage.
+    pub milliseconds: Stages,
+}
+
+impl SealedClasses {
+    /// Opens the scores: the `top` likeliest classes.
+    ///
+    /// # Errors
+    /// [`ask::Error::StillOpen`] for the end of another session, [`ask::Error::Model`] for scores that are none.
+    pub async fn open(self, ended: Arc<Ended>, top: usize) -> Result<Classes, Error> {
+        blocking(move || self.open_now(&ended, top)).await?
+    }
+
+    fn open_now(self, ended: &Arc<Ended>, top: usize) -> Result<Classes, Error> {
+        let SealedClasses { inner, bytes, mut milliseconds } = self;
+        let start = Instant::now();
+        let scores = inner.open(ended)?;
+        let public = public_of(&scores.model)?;
+        let verdict = public.verdict(&scores.scores).map_err(|error| ask::Error::Model(error.to_string()))?;
+        milliseconds.decrypt = start.elapsed().as_secs_f64() * 1e3;
+        let class = |ranked: &classify::Ranked| Class {
+            label: public.labels()[ranked.class].clone(),
+            probability: ranked.probability,
+            score: ranked.score,
+        };
+        Ok(Classes {
+            model: public.name().to_owned(),
+            none_of_these: !verdict.accepted,
+            false_accept_rate: public.calibration().false_accepts,
+            classes: verdict.ranked.iter().take(top).map(class).collect(),
+            fault: scores.fault,
+            bytes,
+            milliseconds,
+        })
+    }
+}
+
+/// What a model is asked about these samples.
+pub(crate) fn make_features(samples: Arc<Vec<f32>>, wanted: Wanted) -> MakeFeatures {
+    Box::new(move |model| {
+        let public = public_of(model)?;
+        if wanted == Wanted::Tracks && public.kind() != Kind::Tracks {
+            let name = public.name();
+            return Err(ask::Error::Model(format!(
+                "the model {name:?} knows groups of recordings, and one that knows tracks is wanted"
+            )));
+        }
+        Ok(match public.question(&samples) {
+            Ok(features) => Features::Known(features),
+            Err(fault) => Features::Unknown(fault.to_string()),
+        })
+    })
+}
+
+fn public_of(model: &HeldModel) -> Result<Public, ask::Error> {
+    let unusable =
+        |error| format!("the model {:?} cannot be used by this program: {error}", model.offer().name);
+    Public::decode(model.public()).map_err(|error| ask::Error::Model(unusable(error)))
+}

@@ -1,0 +1,432 @@
+//! One session with one server: connections, retries, and the goodbye after which answers can be opened.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::ask::{self, AskMachine, Ended, Job, Prepared, Sound, Stage, Step, Synced};
+use protocol::key::ServerKey;
+use protocol::offer::ModelOffer;
+use protocol::token::AccessToken;
+use tokio::time::sleep;
+
+use crate::answer::{Sealed, StageEnd, Stages};
+use crate::cache::Cache;
+use crate::classification::{SealedClasses, Wanted, make_features};
+use crate::transport::{Transport, Trust};
+use crate::{Error, Record, blocking};
+
+/// Long enough for a slow line, short enough for a person who waits.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause before a connection is made again that must be had: this, and twice as long each time,
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How to connect.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Which key the server must have.
+    pub trust: Trust,
+    /// Where the catalogue and the hints are kept.
+    pub cache: Cache,
+    /// Longest wait for a connection and for each request; large messages get a second more for
+    /// every 64 KiB. Default: 20 s.
+    pub timeout: Duration,
+    /// Shown to the server before anything is asked. Default: none.
+    pub token: Option<AccessToken>,
+}
+
+impl ClientConfig {
+    /// With default timeouts.
+    pub fn new(trust: Trust, cache: Cache) -> ClientConfig {
+        ClientConfig { trust, cache, timeout: TIMEOUT, token: None }
+    }
+}
+
+/// Something to be done when a session has ended, such as stopping the daemon that was started for it.
+pub type Farewell = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where a server is.
+pub struct Place {
+    /// `host:port`; see [`Session::connect`].
+    pub server: String,
+    /// How to connect.
+    pub config: ClientConfig,
+    /// Done when the session has ended.
+    pub farewell: Option<Farewell>,
+}
+
+/// Finds the server again after a connection broke, for servers that may be elsewhere by then.
+pub type Finder = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Place, Error>> + Send>> + Send + Sync>;
+
+/// How often a broken connection is made again. Nothing else is retried here; while a server is busy, or its manifest
+/// changes, [`AskMachine`] retries. All retries depend on the server and the line alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reconnect {
+    /// Once for each request, if the connection has served another request before: the server may have been started
+    /// again. The default.
+    #[default]
+    Once,
+    /// Until the server answers, with pauses of 1 s, doubled up to 30 s. A server that stays busy is asked again when
+    /// it says. What waiting does not help against is an error all the same.
+    UntilAnswered,
+}
+
+/// What a session's user is told while a question is under way.
+pub type Watch<'a> = &'a mut (dyn FnMut(Happened) + Send);
+
+/// See [`Watch`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Happened {
+    /// A stage has ended.
+    Stage(StageEnd),
+    /// There is no answer yet for this reason, and another attempt follows.
+    Retry(String),
+    /// The server answers again.
+    Recovered,
+}
+
+/// A session with one server. It sends, and keeps what it is answered sealed; [`Session::end`] says goodbye, and what it
+/// returns opens the answers.
+///
+/// What is sent, and when, depends on the server, on the cache and on the length of what is asked; never on what was
+/// found. One request at a time.
+pub struct Session {
+    place: Place,
+    finder: Option<Finder>,
+    reconnect: Reconnect,
+    transport: Option<Transport>,
+    /// Absent while a job has it, and for good where a job was dropped in the middle.
+    machine: Option<AskMachine>,
+    /// The key that the machine's store belongs to.
+    key: ServerKey,
+    /// Whether the connection has served a request.
+    proven: bool,
+    /// When the connection was begun, until its time is told as part of a stage.
+    begun: Option<Instant>,
+    records: Vec<Record>,
+}
+
+impl Session {
+    /// Connects to `host:port`, where the host is a name, an IPv4 address or a bracketed IPv6 address,
+    /// and the port may be left out ([`crate::DEFAULT_PORT`]). All addresses of the host are tried. Shows the token,
+    /// where there is one.
+    ///
+    /// # Errors
+    /// [`Error::KeyChanged`], [`Error::WrongKey`], a refused token, and everything about addresses and connections.
+    pub async fn connect(server: &str, config: ClientConfig) -> Result<Session, Error> {
+        Session::at(Place { server: server.to_owned(), config, farewell: None }).await
+    }
+
+    /// Connects to a place.
+    ///
+    /// # Errors
+    /// Those of [`Session::connect`].
+    pub async fn at(place: Place) -> Result<Session, Error> {
+        let begun = Instant::now();
+        blocking(psi::self_check).await??;
+        let transport = Transport::connect(&place.server, &place.config.trust, place.config.timeout).await?;
+        let key = transport.key();
+        let store = Arc::new(place.config.cache.of_server(key));
+        let machine = AskMachine::new(store, place.config.token.clone());
+        let mut session = Session {
+            place,
+            finder: None,
+            reconnect: Reconnect::default(),
+            transport: Some(transport),
+            machine: Some(machine),
+            key,
+            proven: false,
+            begun: Some(begun),
+            records: Vec::new(),
+        };
+        session.run(&mut |_| (), AskMachine::greet).await?;
+        Ok(session)
+    }
+
+    /// Finds the server by this after a connection broke.
+    pub fn found_by(mut self, finder: Finder) -> Session {
+        self.finder = Some(finder);
+        self
+    }
+
+    /// Another policy for broken connections.
+    pub fn reconnecting(mut self, reconnect: Reconnect) -> Session {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// The server's key.
+    pub fn server_key(&self) -> ServerKey {
+        self.key
+    }
+
+    /// Fetches what must be held before anything can be asked, and is not. [`Synced::settings`] are the server's
+    /// settings; [`Synced::prepare`] does ahead of time what a question takes before its first message.
+    ///
+    /// # Errors
+    /// Whatever the server or the connection do wrong.
+    pub async fn sync(&mut self) -> Result<Arc<Synced>, Error> {
+        self.run(&mut |_| (), AskMachine::sync).await.map(|done| done.outcome)
+    }
+
+    /// Asks about a sound. The answer stays sealed until the session has ended.
+    ///
+    /// # Errors
+    /// Whatever the server or the connection do wrong; nothing that depends on the sound.
+    pub async fn ask(&mut self, sound: impl Into<Prepared>) -> Result<Sealed, Error> {
+        self.ask_watched(sound, &mut |_| ()).await
+    }
+
+    /// As [`Session::ask`]; `watch` is told what happens meanwhile. Where the server's manifest changes, the stages begin
+    /// again.
+    ///
+    /// # Errors
+    /// Those of [`Session::ask`].
+    pub async fn ask_watched(
+        &mut self,
+        sound: impl Into<Prepared>,
+        watch: Watch<'_>,
+    ) -> Result<Sealed, Error> {
+        let prepared: Prepared = sound.into();
+        let again = prepared.sound();
+        let mut first = Some(prepared);
+        let job = move |machine: AskMachine| {
+            machine.ask(first.take().unwrap_or_else(|| Prepared::from(again.clone())))
+        };
+        let Done { outcome, bytes, stages } = self.run(watch, job).await?;
+        Ok(Sealed { inner: outcome, bytes, milliseconds: stages, aside: None })
+    }
+
+    /// The server's linear models.
+    ///
+    /// # Errors
+    /// Whatever the server or the connection do wrong.
+    pub async fn models(&mut self) -> Result<Vec<ModelOffer>, Error> {
+        self.run(&mut |_| (), AskMachine::models).await.map(|done| done.outcome)
+    }
+
+    /// Asks a model about a sound. The classes stay sealed until the session has ended. Sound that has no features is
+    /// asked about by zeros.
+    ///
+    /// # Errors
+    /// A model that is not there or not as `wanted`, and whatever the server or the connection do wrong; nothing that
+    /// depends on the sound.
+    pub async fn classify(
+        &mut self,
+        model: &str,
+        samples: Arc<Vec<f32>>,
+        wanted: Wanted,
+    ) -> Result<SealedClasses, Error> {
+        let job =
+            |machine: AskMachine| machine.classify(model.to_owned(), make_features(samples.clone(), wanted));
+        let Done { outcome, bytes, stages } = self.run(&mut |_| (), job).await?;
+        Ok(SealedClasses { inner: outcome, bytes, milliseconds: stages })
+    }
+
+    /// Asks a model about features of the caller's making. The scores stay sealed until the session has ended.
+    ///
+    /// # Errors
+    /// Those of [`Session::classify`].
+    pub async fn score(
+        &mut self,
+        model: &str,
+        features: impl Fn() -> ask::MakeFeatures,
+    ) -> Result<ask::SealedScores, Error> {
+        let job = |machine: AskMachine| machine.classify(model.to_owned(), features());
+        self.run(&mut |_| (), job).await.map(|done| done.outcome)
+    }
+
+    /// Every frame since the session began.
+    pub fn transcript(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Says goodbye, stops what was started for this session, and returns what opens its answers.
+    pub async fn end(mut self) -> Arc<Ended> {
+        let machine = self.machine.take();
+        if let Some(transport) = self.transport.take() {
+            transport.close().await;
+        }
+        if let Some(farewell) = self.place.farewell.take() {
+            farewell.await;
+        }
+        match machine {
+            Some(machine) => machine.end(),
+            // A request was given up in the middle. Its session's answers stay closed.
+            None => AskMachine::new(Arc::new(ask::MemoryStore::default()), None).end(),
+        }
+    }
+
+    /// Runs a job to its end, over another connection if need be.
+    async fn run<T: Send + 'static>(
+        &mut self,
+        watch: Watch<'_>,
+        mut job: impl FnMut(AskMachine) -> Job<T>,
+    ) -> Result<Done<T>, Error> {
+        let (mut pause, mut reconnected) = (FIRST_PAUSE, false);
+        loop {
+            let error = match self.attempt(watch, &mut job).await {
+                Ok(done) => {
+                    if pause > FIRST_PAUSE {
+                        watch(Happened::Recovered);
+                    }
+                    return Ok(done);
+                }
+                Err(error) => error,
+            };
+            if error.is_of_connection() {
+                self.transport = None;
+            }
+            let wait = match self.reconnect {
+                Reconnect::Once if error.is_of_connection() && self.proven && !reconnected => {
+                    reconnected = true;
+                    Duration::ZERO
+                }
+                Reconnect::Once => return Err(error),
+                Reconnect::UntilAnswered if error.is_final() => return Err(error),
+                Reconnect::UntilAnswered => match error.busy() {
+                    Some(until) => until,
+                    None => {
+                        self.transport = None;
+                        let wait = pause;
+                        pause = (2 * pause).min(LONGEST_PAUSE);
+                        wait
+                    }
+                },
+            };
+            watch(Happened::Retry(error.to_string()));
+            self.proven = false;
+            sleep(wait).await;
+        }
+    }
+
+    async fn attempt<T: Send + 'static>(
+        &mut self,
+        watch: Watch<'_>,
+        job: &mut impl FnMut(AskMachine) -> Job<T>,
+    ) -> Result<Done<T>, Error> {
+        if self.transport.is_none() {
+            self.reach().await?;
+        }
+        let machine = self.machine.take().ok_or(Error::Stopped)?;
+        let job = job(machine);
+        self.drive(watch, job).await
+    }
+
+    /// Makes another connection.
+    async fn reach(&mut self) -> Result<(), Error> {
+        self.begun = Some(Instant::now());
+        if let Some(finder) = &self.finder {
+            self.place = finder().await?;
+        }
+        let config = &self.place.config;
+        let transport = Transport::connect(&self.place.server, &config.trust, config.timeout).await?;
+        let mut machine = self.machine.take().ok_or(Error::Stopped)?;
+        machine.reconnected();
+        if transport.key() != self.key || self.finder.is_some() {
+            self.key = transport.key();
+            machine = machine.moved(Arc::new(config.cache.of_server(self.key)), config.token.clone());
+        }
+        (self.machine, self.transport) = (Some(machine), Some(transport));
+        Ok(())
+    }
+
+    /// Steps a job: sends what it shows, hands in what comes back.
+    async fn drive<T: Send + 'static>(
+        &mut self,
+        watch: Watch<'_>,
+        mut job: Job<T>,
+    ) -> Result<Done<T>, Error> {
+        let mut clock = StageClock::new(self.begun.take());
+        let mut broken = None;
+        loop {
+            let (stepped, step) = blocking(move || {
+                let step = job.step();
+                (job, step)
+            })
+            .await?;
+            job = stepped;
+            match step {
+                Step::Exchange(exchange) => {
+                    let transport = self.transport.as_mut().ok_or(Error::Stopped)?;
+                    match transport.exchange(&exchange).await {
+                        Ok(frame) => {
+                            clock.exchanged(exchange.frame.len() as u64, frame.length());
+                            job.receive(frame);
+                        }
+                        // The job ends without a response, and gives its machine back.
+                        Err(error) => broken = Some(error),
+                    }
+                }
+                Step::Wait(pause) => sleep(pause).await,
+                Step::Ended(stage) => watch(Happened::Stage(clock.ended(stage))),
+                Step::Done((mut machine, outcome)) => {
+                    let bytes = machine.traffic().take_bytes();
+                    self.records = machine.traffic().records().to_vec();
+                    self.machine = Some(machine);
+                    if let Some(error) = broken {
+                        return Err(error);
+                    }
+                    self.proven = true;
+                    return Ok(Done { outcome: outcome?, bytes, stages: clock.stages });
+                }
+            }
+        }
+    }
+}
+
+/// The outcome of a job, and what it cost.
+struct Done<T> {
+    outcome: T,
+    bytes: ask::Bytes,
+    stages: Stages,
+}
+
+/// Times of stages as they end.
+struct StageClock {
+    stages: Stages,
+    since: Instant,
+    sent: u64,
+    received: u64,
+}
+
+impl StageClock {
+    /// The first stage began with the connection, where that is new.
+    fn new(begun: Option<Instant>) -> StageClock {
+        let since = begun.unwrap_or_else(Instant::now);
+        StageClock { stages: Stages::default(), since, sent: 0, received: 0 }
+    }
+
+    fn exchanged(&mut self, sent: u64, received: u64) {
+        self.sent += sent;
+        self.received += received;
+    }
+
+    fn ended(&mut self, stage: Stage) -> StageEnd {
+        let now = Instant::now();
+        let milliseconds = (now - self.since).as_secs_f64() * 1e3;
+        self.since = now;
+        *self.stages.of(stage) = milliseconds;
+        let (sent, received) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.received));
+        StageEnd { stage, milliseconds, sent, received }
+    }
+}
+
+/// Connects, asks about one sound, says goodbye, and opens the answer: the best `top` tracks.
+///
+/// # Errors
+/// Those of [`Session::connect`] and [`Session::ask`].
+pub async fn identify(
+    server: &str,
+    config: ClientConfig,
+    sound: Sound,
+    top: usize,
+) -> Result<crate::Answer, Error> {
+    let mut session = Session::connect(server, config).await?;
+    let asked = session.ask(sound).await;
+    let ended = session.end().await;
+    asked?.open(ended, top).await
+}

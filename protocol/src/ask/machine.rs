@@ -1,0 +1,211 @@
+//! The asking side of one server: what is held, what is sent, and when it is sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::job::{Exchange, Job, Line};
+use super::models::Held;
+use super::sealed::Ended;
+use super::store::Store;
+use super::synced::Synced;
+use super::traffic::Traffic;
+use super::{Error, Prepared, Sealed, Stage};
+use crate::token::AccessToken;
+use crate::wire::{Refusal, RefusalCode, Request, Response, response_cap};
+
+/// Retries of one request while the server is busy.
+const BUSY_RETRIES: u32 = 3;
+/// Longest wait before a busy server is asked again.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Fresh starts where the server's manifest, or its model, changes under a question.
+const STALE_RETRIES: u32 = 3;
+
+/// Asks one server, over as many connections as it takes, one job at a time.
+///
+/// What it sends depends on what the server says and on what the store holds, never on the question or the answer: so
+/// all retries look alike whatever is asked.
+pub struct AskMachine {
+    pub(super) line: Line,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) held: Option<Arc<Synced>>,
+    /// Whether `held` is what the server had when it was last asked.
+    pub(super) current: bool,
+    pub(super) models: Held,
+    pub(super) session: Arc<Ended>,
+    token: Option<AccessToken>,
+    /// Whether the token was shown on this connection.
+    shown: bool,
+    traffic: Traffic,
+}
+
+impl AskMachine {
+    /// Keeps what the server sends once in `store`. A token is shown before anything is asked.
+    pub fn new(store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine {
+        AskMachine {
+            line: Line::default(),
+            store,
+            held: None,
+            current: false,
+            models: Held::default(),
+            session: Arc::new(Ended::new()),
+            token,
+            shown: false,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Goes on with another server, or with one that is known by another key: nothing that is held serves there. It
+    /// stays the same session.
+    pub fn moved(self, store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine {
+        let AskMachine { session, traffic, .. } = self;
+        AskMachine { session, traffic, ..AskMachine::new(store, token) }
+    }
+
+    /// From now on requests go over another connection: the token is shown there, and the manifest checked, anew.
+    pub fn reconnected(&mut self) {
+        self.shown = false;
+        self.current = false;
+        self.models.current = false;
+    }
+
+    /// What was sent and received so far.
+    pub fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
+    /// Shows the token, where there is one. Nothing else is sent.
+    pub fn greet(mut self) -> Job<()> {
+        Job::new(self.line.clone(), async move {
+            let outcome = self.show_token().await;
+            (self, outcome)
+        })
+    }
+
+    /// Fetches what must be held before a question, and is not.
+    pub fn sync(mut self) -> Job<Arc<Synced>> {
+        Job::new(self.line.clone(), async move {
+            let mut retries = 0;
+            loop {
+                match self.synced().await {
+                    Err(error) if self.starts_over(&error, &mut retries) => {}
+                    outcome => return (self, outcome),
+                }
+            }
+        })
+    }
+
+    /// Asks about a sound. Where the manifest changes meanwhile it starts over, with fresh blinds and a fresh secret.
+    pub fn ask(mut self, prepared: impl Into<Prepared>) -> Job<Sealed> {
+        let mut prepared: Prepared = prepared.into();
+        Job::new(self.line.clone(), async move {
+            let mut retries = 0;
+            loop {
+                match self.attempt(&mut prepared).await {
+                    Err(error) if self.starts_over(&error, &mut retries) => {}
+                    outcome => return (self, outcome),
+                }
+            }
+        })
+    }
+
+    /// Ends the session: nothing is sent any more, so that what it asked can be opened.
+    pub fn end(self) -> Arc<Ended> {
+        self.session
+    }
+
+    async fn attempt(&mut self, prepared: &mut Prepared) -> Result<Sealed, Error> {
+        let synced = self.synced().await?;
+        let ready = match prepared.ready.take() {
+            Some(ready) if Arc::ptr_eq(&ready.synced, &synced) => ready,
+            _ => synced.ready(&prepared.sound)?,
+        };
+        self.line.ended(Stage::Fingerprint).await;
+        let params = *synced.params();
+        let what = "the OPRF";
+        let request = Request::Evaluate(ready.blinded.message().to_vec());
+        let cap = response_cap(Some(&params), &request, 0);
+        let Response::Evaluated(evaluated) = self.call(what, &request, cap).await? else {
+            return Err(Error::Unexpected { what });
+        };
+        let unblinded = ready.blinded.unblind(&evaluated)?;
+        self.line.ended(Stage::Oprf).await;
+        let (upload, pending) = unblinded.encrypt()?;
+        self.line.ended(Stage::Encrypt).await;
+        let what = "the query";
+        let request = Request::Query { manifest: synced.digest, upload };
+        let shards = synced.manifest.shards.len();
+        let cap = response_cap(Some(&params), &request, shards);
+        let Response::Answer(answer) = self.call(what, &request, cap).await? else {
+            return Err(Error::Unexpected { what });
+        };
+        let (actual, expected) = (answer.len(), shards * params.answer_bytes());
+        if actual != expected {
+            return Err(crate::Error::Length { what: "answer", actual, expected }.into());
+        }
+        self.line.ended(Stage::Server).await;
+        Ok(Sealed { synced, pending, answer, heard: ready.heard, session: self.session.clone() })
+    }
+
+    /// Whether a job starts over after this error; what was stale is asked for again then.
+    pub(super) fn starts_over(&mut self, error: &Error, retries: &mut u32) -> bool {
+        let stale = matches!(error, Error::Refused(refusal) if refusal.code == RefusalCode::Stale);
+        let again = stale && *retries < STALE_RETRIES;
+        if again {
+            *retries += 1;
+            self.current = false;
+            self.models.current = false;
+        }
+        again
+    }
+
+    /// Sends a request and returns the response; a refusal is an error. `cap` is the longest payload that an honest
+    /// server could answer with. While the server is busy the same bytes are sent again.
+    pub(super) async fn call(
+        &mut self,
+        what: &'static str,
+        request: &Request,
+        cap: u64,
+    ) -> Result<Response, Error> {
+        let frame = request.encode();
+        let mut retries = 0;
+        loop {
+            self.traffic.sent(request, frame[0], frame.len() as u64);
+            let exchange = Exchange { what, frame: frame.clone(), cap };
+            let received = self.line.exchange(exchange).await?;
+            let (kind, length) = (received.kind, received.length());
+            let response = Response::decode(kind, received.payload)?;
+            self.traffic.received(&response, kind, length);
+            match response {
+                Response::Refused(refusal) if refusal.code == RefusalCode::Busy && retries < BUSY_RETRIES => {
+                    retries += 1;
+                    let asked = Duration::from_millis(refusal.retry_after_ms.into());
+                    self.line.wait(asked.min(BUSY_WAIT)).await;
+                }
+                Response::Refused(refusal) => return Err(self.refused(refusal)),
+                response => return Ok(response),
+            }
+        }
+    }
+
+    /// Shows the access token where there is one, once per connection; requests that follow are its holder's.
+    pub(super) async fn show_token(&mut self) -> Result<(), Error> {
+        let Some(token) = self.token.clone().filter(|_| !self.shown) else { return Ok(()) };
+        let (what, request) = ("the access token", Request::Token(token));
+        match self.call(what, &request, response_cap(None, &request, 0)).await? {
+            Response::Admitted => {
+                self.shown = true;
+                Ok(())
+            }
+            _ => Err(Error::Unexpected { what }),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        match refusal.code {
+            RefusalCode::Unauthorized if self.token.is_some() => Error::TokenRefused,
+            RefusalCode::Unauthorized => Error::TokenWanted,
+            RefusalCode::Busy => Error::Busy(refusal),
+            _ => Error::Refused(refusal),
+        }
+    }
+}

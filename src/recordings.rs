@@ -1,0 +1,60 @@
+//! Recordings to be asked about, as files or on standard input.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use client::Sound;
+use fingerprint::Recording;
+
+use crate::output;
+
+/// Longest recording taken from standard input: an hour of CD-quality sound.
+const STDIN_CAP: u64 = 1 << 30;
+/// More than is ever recorded to name a song; what comes after is not asked about, nor decoded.
+pub const QUERY_SECONDS: usize = 60;
+
+/// A recording, with the milliseconds that decoding it took.
+#[derive(Clone)]
+pub struct Heard {
+    /// Mono, at the fingerprint's rate.
+    pub samples: Arc<Vec<f32>>,
+    /// Its length.
+    pub seconds: f64,
+    pub decode: f64,
+}
+
+impl Heard {
+    /// What is asked.
+    pub fn sound(&self) -> Sound {
+        Sound::Samples(self.samples.clone())
+    }
+}
+
+/// Decodes so many seconds of a file, and reads no further.
+pub fn hear(file: PathBuf, seconds: usize) -> (PathBuf, Result<Heard>) {
+    let start = Instant::now();
+    let heard = decode(&file, 0.0, seconds as f64).map(|recording| Heard {
+        seconds: recording.seconds(),
+        samples: Arc::new(recording.samples),
+        decode: start.elapsed().as_secs_f64() * 1e3,
+    });
+    (file, heard)
+}
+
+/// Decodes so many seconds of a file, or of standard input where it is `-`.
+pub fn decode(file: &Path, from: f64, seconds: f64) -> Result<Recording> {
+    if file != Path::new("-") {
+        return Ok(fingerprint::decode_excerpt(file, from, seconds)?);
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(STDIN_CAP + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= STDIN_CAP,
+        "more than {} on standard input",
+        output::size(STDIN_CAP)
+    );
+    Ok(fingerprint::decode_excerpt_of_bytes(bytes, None, from, seconds)?)
+}
