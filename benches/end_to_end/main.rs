@@ -3,21 +3,22 @@
 #![forbid(unsafe_code)]
 
 mod phases;
-mod program;
 mod report;
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fingerprint::SAMPLE_RATE;
 use phases::Floors;
-use program::{Daemon, Program};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use report::{Queries, Report, Spread};
 use serde_json::Value;
+use support::sound::Wav;
+use support::{Daemon, Home, program_beside};
 
 /// Index a folder, serve it, query excerpts of it, and print a report in JSON.
 #[derive(Parser)]
@@ -51,26 +52,25 @@ const PROCESS_RUNS: usize = 9;
 fn main() -> Result<()> {
     let args = Args::parse();
     let folder = args.folder.canonicalize().context("the folder of music")?;
-    let work = tempfile::tempdir()?;
-    let program = Program::new(work.path())?;
-    let index = program.json(&["index", path(&folder)?, "--json"])?;
+    let home = Home::new(program_beside());
+    let index = json(&home, &["index", path(&folder)?, "--json"])?;
     let index = index.first().context("index printed nothing")?.clone();
-    let stats = program.json(&["stats", "--json"])?.remove(0);
+    let stats = json(&home, &["stats", "--json"])?.remove(0);
 
-    let excerpts = cut(&args, &folder, work.path())?;
-    let daemon = Daemon::start(&program)?;
-    let cold = daemon.query(&program, &excerpts[..1])?.remove(0);
-    let answers = daemon.query(&program, &excerpts)?;
-    let resident = daemon.resident_bytes()?;
-    let start_ms = daemon.start_ms;
+    let excerpts = cut(&args, &folder, &home.path(""))?;
+    let daemon = home.serve();
+    let cold = query(&home, &daemon, &excerpts[..1])?.remove(0);
+    let answers = query(&home, &daemon, &excerpts)?;
+    let resident = daemon.resident_bytes();
+    let start_ms = daemon.start.as_secs_f64() * 1e3;
     drop(daemon);
-    let daemon = Daemon::start(&program)?; // its rate limit has forgotten the queries so far
+    let daemon = home.serve(); // its rate limit has forgotten the queries so far
     let process: Vec<f64> = excerpts
         .iter()
         .take(PROCESS_RUNS)
         .map(|excerpt| {
             let start = std::time::Instant::now();
-            daemon.query(&program, std::slice::from_ref(excerpt))?;
+            query(&home, &daemon, std::slice::from_ref(excerpt))?;
             Ok(start.elapsed().as_secs_f64() * 1e3)
         })
         .collect::<Result<_>>()?;
@@ -87,7 +87,7 @@ fn main() -> Result<()> {
         stages,
         bytes: answers[0]["bytes"].clone(),
         process_ms: Spread::of(process),
-        phases: phases::measure(&daemon, &excerpts, work.path())?,
+        phases: phases::measure(&daemon, &excerpts, &home.path(""))?,
         floors,
         cold,
         index,
@@ -95,6 +95,26 @@ fn main() -> Result<()> {
     };
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
+}
+
+/// Runs a command of the program, however long it takes; its output, one JSON value a line.
+fn json(home: &Home, arguments: &[&str]) -> Result<Vec<Value>> {
+    let output = home.command(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    // `query` says by its code that something has no match.
+    let legal = if arguments[0] == "query" { 1 } else { 0 };
+    ensure!(output.status.code().is_some_and(|code| code <= legal), "{arguments:?}: {}", output.status);
+    let lines = output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| Ok(serde_json::from_slice(line)?)).collect()
+}
+
+/// Asks the daemon about excerpts in one process.
+fn query(home: &Home, daemon: &Daemon, excerpts: &[Excerpt]) -> Result<Vec<Value>> {
+    let server = daemon.server();
+    let mut arguments = vec!["query", "--json", "--server", &server, "--server-key", &daemon.key];
+    for excerpt in excerpts {
+        arguments.push(path(&excerpt.file)?);
+    }
+    json(home, &arguments)
 }
 
 fn path(path: &Path) -> Result<&str> {
@@ -152,15 +172,7 @@ fn add_noise(samples: &mut [f32], db: f64, rng: &mut StdRng) {
 /// 16-bit mono WAV at the working rate, scaled so that nothing is clipped.
 fn to_wav(samples: &[f32]) -> Vec<u8> {
     let peak = samples.iter().fold(1e-9f32, |peak, x| peak.max(x.abs()));
-    let data: Vec<u8> = samples.iter().flat_map(|x| ((x / peak * 32_000.0) as i16).to_le_bytes()).collect();
-    let mut wav = Vec::with_capacity(44 + data.len());
-    wav.extend_from_slice(b"RIFF");
-    wav.extend_from_slice(&(36 + data.len() as u32).to_le_bytes());
-    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend_from_slice(&SAMPLE_RATE.to_le_bytes());
-    wav.extend_from_slice(&(SAMPLE_RATE * 2).to_le_bytes());
-    wav.extend_from_slice(b"\x02\0\x10\0data");
-    wav.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    wav.extend_from_slice(&data);
+    let mut wav = Wav { rate: SAMPLE_RATE, channels: 1, bits: 16 }.header(samples.len());
+    wav.extend(samples.iter().flat_map(|x| ((x / peak * 32_000.0) as i16).to_le_bytes()));
     wav
 }

@@ -9,9 +9,9 @@ use client::{Cache, Client, ClientConfig, Question, Trust};
 use fingerprint::{SAMPLE_RATE, decode_file, query_candidates};
 use rayon::prelude::*;
 use serde::Serialize;
+use support::Daemon;
 
 use crate::Excerpt;
-use crate::program::Daemon;
 use crate::report::Spread;
 
 /// Clients that start, each with an empty cache, then again with what it kept.
@@ -89,10 +89,10 @@ pub fn measure(daemon: &Daemon, excerpts: &[Excerpt], folder: &Path) -> Result<P
 }
 
 async fn start(daemon: &Daemon, cache: &Path, excerpt: &Excerpt, times: &mut Times) -> Result<Client> {
-    let key = daemon.key().parse()?;
+    let key = daemon.key.parse()?;
     let config = ClientConfig::new(Trust::Pinned(key), Cache::in_folder(cache));
     let begun = Instant::now();
-    let mut client = Client::connect(daemon.address(), config).await?;
+    let mut client = Client::connect(&daemon.server(), config).await?;
     times.connect.push(milliseconds(begun));
     let syncing = Instant::now();
     let settings = client.settings().await?;

@@ -1,13 +1,14 @@
 //! The signal half: from a file's bytes to the vote.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput};
 use fingerprint::{
     AskedHashes, Catalogue, GlobalFrame, Label, Labels, SAMPLE_RATE, Settings, Spectrogram, Track, TrackId,
     align, constellation, decode_bytes, decode_file, query_candidates, reference_file, reference_landmarks,
 };
+use support::audio;
+use support::sound::Wav;
 
 /// Bundled clips, one of each kind of decoder.
 const CLIPS: [&str; 5] = [
@@ -25,19 +26,15 @@ const RATES: [u32; 3] = [SAMPLE_RATE, 44_100, 48_000];
 
 pub fn benches(criterion: &mut Criterion) {
     decode(criterion);
-    let bytes = std::fs::read(catalogue_folder().join(CLIPS[0])).expect("the bundled audio is there");
+    let bytes = std::fs::read(audio("catalogue").join(CLIPS[0])).expect("the bundled audio is there");
     let samples = decode_bytes(bytes, Some("mp3")).expect("it decodes").samples;
     let excerpt = &samples[..10 * SAMPLE_RATE as usize];
     fingerprints(criterion, excerpt);
     vote(criterion, excerpt);
 }
 
-fn catalogue_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/catalogue")
-}
-
 fn decode(criterion: &mut Criterion) {
-    let folder = catalogue_folder();
+    let folder = audio("catalogue");
     let mut group = criterion.benchmark_group("decode");
     for clip in CLIPS {
         let bytes = std::fs::read(folder.join(clip)).expect("the bundled audio is there");
@@ -60,18 +57,9 @@ fn decode(criterion: &mut Criterion) {
 
 /// A mono file of 16-bit noise.
 fn wav(rate: u32, seconds: u32) -> Vec<u8> {
-    let data: Vec<u8> = (0..rate * seconds)
-        .flat_map(|n| ((n.wrapping_mul(2_654_435_761) >> 18) as i16).to_le_bytes())
-        .collect();
-    let mut wav = Vec::with_capacity(44 + data.len());
-    wav.extend_from_slice(b"RIFF");
-    wav.extend_from_slice(&(36 + data.len() as u32).to_le_bytes());
-    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend_from_slice(&rate.to_le_bytes());
-    wav.extend_from_slice(&(rate * 2).to_le_bytes());
-    wav.extend_from_slice(b"\x02\0\x10\0data");
-    wav.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    wav.extend_from_slice(&data);
+    let samples = 0..rate * seconds;
+    let mut wav = Wav { rate, channels: 1, bits: 16 }.header(samples.len());
+    wav.extend(samples.flat_map(|n| ((n.wrapping_mul(2_654_435_761) >> 18) as i16).to_le_bytes()));
     wav
 }
 
@@ -85,7 +73,7 @@ fn fingerprints(criterion: &mut Criterion, excerpt: &[f32]) {
     group.bench_function("reference/10s", |b| b.iter(|| reference_landmarks(black_box(excerpt), &settings)));
     group.bench_function("query/10s", |b| b.iter(|| query_candidates(black_box(excerpt), &settings)));
     // What indexing a track takes, from the file to its postings.
-    let file = catalogue_folder().join(CLIPS[0]);
+    let file = audio("catalogue").join(CLIPS[0]);
     let seconds = decode_file(&file).expect("it decodes").seconds();
     group.throughput(Throughput::Elements(seconds as u64));
     group.bench_function("file/mp3", |b| b.iter(|| reference_file(black_box(&file), &settings)));

@@ -10,6 +10,7 @@ use fingerprint::Settings;
 use psi::oprf::OprfKey;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use support::{Memory, memory_bytes};
 
 use crate::made::{Clip, Reference};
 use crate::process;
@@ -46,7 +47,7 @@ pub fn build(folder: &Path, reference: &Reference, clips: usize, settings: &Sett
     let mut built = database(folder, reference, clips, settings)?;
     built.seconds = start.elapsed().as_secs_f64();
     built.cpu_seconds = process::cpu_seconds(std::process::id())?;
-    built.peak_bytes = process::memory_bytes(std::process::id(), "VmHWM")?;
+    built.peak_bytes = memory_bytes(std::process::id(), Memory::Peak);
     built.disk_bytes = bytes_in(folder)?;
     Ok(built)
 }

@@ -17,6 +17,7 @@ use psi::shard::{Entry, Hint, Shard, ShardUid};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::thread_rng;
 use serde::Serialize;
+use support::{Memory, memory_bytes};
 
 use crate::process;
 
@@ -78,7 +79,7 @@ pub fn run(items: u32, asked: u32, groups: u8, points: u16) -> Result<Items> {
     let built = encode(&keys, asked, groups, points)?;
     drop(keys);
     let (build_cpu, oprf_cpu) = (cpu()? - start, after_oprf - start);
-    let peak = process::memory_bytes(std::process::id(), "VmHWM")?;
+    let peak = memory_bytes(std::process::id(), Memory::Peak);
     let mut report = ask(&built, &key, items, asked)?;
     report.build_cpu_seconds = build_cpu;
     report.build_oprf_cpu_seconds = oprf_cpu;

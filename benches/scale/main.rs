@@ -29,6 +29,7 @@ use fingerprint::Settings;
 use load::{CLIENTS, Mode, Prepared};
 use made::Reference;
 use report::{Bytes, DaemonCosts, Machine, Report, Row};
+use support::{Daemon, Home, program_beside};
 use wire::{ClientSteps, Held, Line};
 
 /// Requests that a load test sends in turn.
@@ -71,8 +72,6 @@ enum Command {
     Build { folder: PathBuf, reference: PathBuf, clips: usize },
     #[command(hide = true)]
     Measure { folder: PathBuf },
-    #[command(hide = true)]
-    Serve { folder: PathBuf },
 }
 
 #[derive(clap::Args)]
@@ -143,7 +142,6 @@ fn main() -> Result<()> {
             process::print(&build::build(&folder, &reference, clips, &reference.settings())?)
         }
         Command::Measure { folder } => process::print(&measure::measure(&folder)?),
-        Command::Serve { folder } => serve::serve(&folder),
     }
 }
 
@@ -215,18 +213,17 @@ fn one_size(
     let measured = process::run(&["measure", &folder])?;
     eprintln!("{clips} clips: asking");
     let excerpts = music::excerpts(&args.reference, reference, clips, args.queries)?;
-    let mut daemon = process::Background::start(&["serve", &folder])?;
-    let listening: serve::Listening = daemon.read()?;
-    let memory = |field| process::memory_bytes(daemon.id(), field);
-    let rest_bytes = memory("VmRSS")?;
+    let home = Home::new(program_beside());
+    let daemon = serve::serve(&home, Path::new(&folder))?;
+    let rest_bytes = daemon.resident_bytes();
     let runtime = tokio::runtime::Runtime::new()?;
-    let asking = Asking { listening: &listening, excerpts: Arc::new(excerpts), seconds: args.seconds };
+    let asking = Asking { daemon: &daemon, excerpts: Arc::new(excerpts), seconds: args.seconds };
     let asked = runtime.block_on(asking.ask(reference))?;
     let daemon = DaemonCosts {
-        start_ms: listening.start_ms,
+        start_ms: daemon.start.as_secs_f64() * 1e3,
         rest_bytes,
-        loaded_bytes: memory("VmRSS")?,
-        peak_bytes: memory("VmHWM")?,
+        loaded_bytes: daemon.resident_bytes(),
+        peak_bytes: daemon.peak_bytes(),
     };
     let Asked { client, bytes, right, levels } = asked;
     Ok(Row { built, daemon, measured, client, bytes, asked: args.queries, right, levels })
@@ -249,7 +246,7 @@ fn built(folder: &str, prints: &str, clips: usize) -> Result<Built> {
 
 /// A daemon and what it is to be asked.
 struct Asking<'a> {
-    listening: &'a serve::Listening,
+    daemon: &'a Daemon,
     excerpts: Arc<Vec<music::Excerpt>>,
     seconds: f64,
 }
@@ -263,7 +260,7 @@ struct Asked {
 
 impl Asking<'_> {
     async fn ask(&self, reference: &Reference) -> Result<Asked> {
-        let address = self.listening.address;
+        let address = self.daemon.address;
         let line = Line::open(address).await?;
         let held = Held::fetch(&line).await?;
         let (mut steps, mut prepared, mut right) = (Vec::new(), Vec::new(), 0);
@@ -292,7 +289,7 @@ impl Asking<'_> {
                 levels.push(load::replay(address, &prepared, mode, clients, length).await?);
             }
         }
-        let key = self.listening.key.parse()?;
+        let key = self.daemon.key.parse()?;
         for clients in CLIENTS {
             levels.push(load::whole(address, key, &self.excerpts, clients, length).await?);
         }

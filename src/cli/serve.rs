@@ -33,6 +33,9 @@ pub struct ServeArgs {
     /// are: stay on loopback, such as 127.0.0.1:9433. Without this option: off
     #[arg(long, value_name = "ADDR:PORT", value_parser = metrics_address)]
     pub metrics: Option<SocketAddr>,
+    /// Print JSON instead of text as soon as the daemon listens: one object on one line
+    #[arg(long)]
+    pub json: bool,
     /// How log lines are written to standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

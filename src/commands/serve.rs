@@ -1,6 +1,7 @@
 //! `psi-shazam serve`: the daemon.
 
 use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use db::{Database, MatrixLayout};
 use sd_notify::NotifyState;
+use serde::Serialize;
 use server::{Config, Daemon, DaemonError, Endpoint};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing_subscriber::EnvFilter;
@@ -15,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{self, LogFormat, ServeArgs, ShardLayout};
 use crate::library::Library;
 use crate::memory;
-use crate::output::{hours, size};
+use crate::output::{hours, print_json, size};
 
 pub fn run(args: &ServeArgs) -> Result<ExitCode> {
     start_log(args)?;
@@ -52,7 +54,7 @@ async fn serve(args: &ServeArgs) -> Result<()> {
     if let Some(pages) = &pages {
         pages.serves(&daemon);
     }
-    announce(args, &database, &daemon)?;
+    announce(args, &database, &daemon, pages.as_ref().map(Endpoint::local_addr))?;
     let status = format!("serving on {} (UDP)", daemon.local_addr());
     tell_systemd(&[NotifyState::Ready, NotifyState::Status(&status)]);
     let watchdog = sd_notify::watchdog_enabled().map(feed_watchdog);
@@ -99,31 +101,83 @@ async fn start(args: &ServeArgs, database: &Arc<Database>) -> Result<Daemon> {
     }
 }
 
-/// Says where the daemon is, and what it has: in lines for people, or as one more line of the log.
-fn announce(args: &ServeArgs, database: &Database, daemon: &Daemon) -> Result<()> {
+/// What `--json` prints as soon as the daemon listens.
+#[derive(Serialize)]
+struct Serving {
+    event: &'static str,
+    /// UDP address and port.
+    address: SocketAddr,
+    /// The key that clients pin, in hex.
+    key: String,
+    tracks: u64,
+    /// Length of all tracks together.
+    seconds: f64,
+    bytes: QueryBytes,
+    /// TCP address and port of the metrics.
+    metrics: Option<SocketAddr>,
+    pid: u32,
+}
+
+/// Bytes of one query by its client, and of the hints that it fetches once.
+#[derive(Serialize)]
+struct QueryBytes {
+    up: u64,
+    down: u64,
+    hints: u64,
+}
+
+/// Says where the daemon is and what it has: as an object for programs, in lines for people, or as one more line of
+/// the log.
+fn announce(
+    args: &ServeArgs,
+    database: &Database,
+    daemon: &Daemon,
+    metrics: Option<SocketAddr>,
+) -> Result<()> {
     if args.require_token && database.tokens()?.is_empty() {
         tracing::warn!("nobody can ask before `psi-shazam token create NAME`");
     }
     let stats = database.stats()?;
-    let (up, down) = (stats.oprf_bytes + stats.upload_bytes, stats.oprf_bytes + stats.answer_bytes);
+    let serving = Serving {
+        event: "serving",
+        address: daemon.local_addr(),
+        key: daemon.server_key().to_string(),
+        tracks: stats.tracks,
+        seconds: stats.seconds,
+        bytes: QueryBytes {
+            up: stats.oprf_bytes + stats.upload_bytes,
+            down: stats.oprf_bytes + stats.answer_bytes,
+            hints: stats.hint_bytes,
+        },
+        metrics,
+        pid: std::process::id(),
+    };
     if args.log_format == LogFormat::Json {
-        let (address, key) = (daemon.local_addr(), daemon.server_key());
-        tracing::info!(%address, %key, tracks = stats.tracks, seconds = stats.seconds, up, down, "serving");
-        return Ok(());
+        let Serving { address, ref key, tracks, seconds, bytes: QueryBytes { up, down, .. }, .. } = serving;
+        tracing::info!(%address, %key, tracks, seconds, up, down, "serving");
     }
     // Whoever reads the first line and leaves does not end the daemon.
-    let _ = writeln!(
+    let _ = match (args.json, args.log_format) {
+        (true, _) => print_json(&serving),
+        (false, LogFormat::Text) => print_text(&serving),
+        (false, LogFormat::Json) => Ok(()),
+    };
+    Ok(())
+}
+
+fn print_text(serving: &Serving) -> Result<()> {
+    writeln!(
         std::io::stdout(),
         "listening on  {} (UDP)\nserver key    {}\ncatalogue     {} tracks, {}\n\
          a query       {} up, {} down, {} of hints once",
-        daemon.local_addr(),
-        daemon.server_key(),
-        stats.tracks,
-        hours(stats.seconds),
-        size(up),
-        size(down),
-        size(stats.hint_bytes),
-    );
+        serving.address,
+        serving.key,
+        serving.tracks,
+        hours(serving.seconds),
+        size(serving.bytes.up),
+        size(serving.bytes.down),
+        size(serving.bytes.hints),
+    )?;
     Ok(())
 }
 

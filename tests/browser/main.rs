@@ -10,7 +10,6 @@ mod guard;
 mod looks;
 mod page;
 mod recordings;
-#[allow(dead_code)] // shared with the other system tests
 #[path = "../system/support.rs"]
 mod support;
 mod webdriver;

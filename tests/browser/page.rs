@@ -1,9 +1,9 @@
 //! `psi-shazam web` in its own process, a browser before it, and sounds for its microphone.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::support::sound::{RATE, Wav, write_wav_as};
 use crate::support::{DEADLINE, Daemon, User, audio, lines};
 use crate::webdriver::{Browser, Options};
 
@@ -112,18 +112,7 @@ pub fn sound(user: &User, recording: &str, from: f32, seconds: f32) -> PathBuf {
 
 /// A WAV file of mono samples at 8 kHz.
 pub fn wav(user: &User, name: &str, samples: &[f32]) -> PathBuf {
-    let data: Vec<u8> = samples.iter().flat_map(|s| ((s * 32_767.0) as i16).to_le_bytes()).collect();
-    let mut bytes = b"RIFF".to_vec();
-    bytes.extend((36 + data.len() as u32).to_le_bytes());
-    bytes.extend(b"WAVEfmt ");
-    bytes.extend(16u32.to_le_bytes());
-    bytes.extend([1u16.to_le_bytes(), 1u16.to_le_bytes()].concat());
-    bytes.extend([8_000u32.to_le_bytes(), 16_000u32.to_le_bytes()].concat());
-    bytes.extend([2u16.to_le_bytes(), 16u16.to_le_bytes()].concat());
-    bytes.extend(b"data");
-    bytes.extend((data.len() as u32).to_le_bytes());
-    bytes.extend(data);
     let file = user.path(name);
-    fs::write(&file, bytes).unwrap();
+    write_wav_as(&file, Wav { rate: RATE, channels: 1, bits: 16 }, samples);
     file
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::sound::{RATE, melody, write_wav};
+use crate::support::sound::{RATE, melody, write_wav};
 use crate::support::{User, audio};
 
 /// Two classes of melodies: with all their overtones, and cut off above.

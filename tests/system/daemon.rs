@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::pipe;
+use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Daemon, User, audio, copy_catalogue, poll, signal, wait};
+use crate::support::{DEADLINE, Daemon, User, audio, copy_catalogue, lines, poll, signal, wait};
 
 fn ask(user: &User, daemon: &Daemon, recording: &str, top: &str) -> Value {
     let recording = audio(recording);
@@ -188,19 +190,44 @@ fn sigterm_and_sigint_stop_it_in_good_order() {
     }
 }
 
+/// For scripts: where it is and what it has, as one object on one line.
+#[test]
+fn serve_json_tells_a_script_where_it_is() {
+    let user = User::with_catalogue();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"];
+    let mut command = user.command(arguments);
+    let mut daemon = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let said = lines(daemon.stdout.take().unwrap());
+    let line = said.recv_timeout(DEADLINE).unwrap();
+    let serving: Value = serde_json::from_str(&line).expect(&line);
+    let stats = user.run(["stats", "--json"]).json();
+    assert_eq!((&serving["event"], &serving["address"]), (&"serving".into(), &stats["daemon"]));
+    assert_eq!(serving["key"], user.run(["identity", "--json"]).json()["key"]);
+    assert_eq!((&serving["tracks"], &serving["seconds"]), (&8.into(), &stats["seconds"]));
+    let bytes = |names: &[&str]| names.iter().map(|name| stats[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(serving["bytes"]["up"], bytes(&["oprf_bytes", "upload_bytes"]));
+    assert_eq!(serving["bytes"]["down"], bytes(&["oprf_bytes", "answer_bytes"]));
+    assert_eq!(serving["bytes"]["hints"], bytes(&["hint_bytes"]));
+    assert_eq!(serving["pid"], daemon.id());
+    TcpStream::connect(serving["metrics"].as_str().unwrap()).unwrap();
+    signal(&daemon, "TERM");
+    assert_eq!(wait(&mut daemon).code(), Some(0));
+    assert_eq!(said.recv().ok(), None, "nothing else is on standard output");
+}
+
 /// As in `serve | head -1`, and where a supervisor's pipe broke.
 #[test]
 fn it_serves_whether_or_not_anybody_reads_what_it_says() {
     let user = User::with_catalogue();
-    for format in ["text", "json"] {
+    for told in [&["--log-format", "text"][..], &["--log-format", "json"], &["--json"]] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
-        let mut command = user.command(["serve", "--listen", "127.0.0.1:0", "--log-format", format]);
+        let mut command = user.command(["serve", "--listen", "127.0.0.1:0"].iter().chain(told));
         let mut daemon = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
         assert!(poll(|| user.db().join("admin.sock").exists()));
         assert_eq!(user.list().len(), 8);
         signal(&daemon, "TERM");
-        assert_eq!(wait(&mut daemon).code(), Some(0), "{format}");
+        assert_eq!(wait(&mut daemon).code(), Some(0), "{told:?}");
     }
 }
 

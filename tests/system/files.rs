@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sound::{RATE, Wav, melody, write_wav, write_wav_as};
+use crate::support::sound::{RATE, Wav, melody, write_wav, write_wav_as};
 use crate::support::{Finished, User, audio, finish};
 
 /// A file, and a word of the reason that `query` and `index` must give for it.

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::sound::{RATE, melody, write_wav};
+use crate::support::sound::{RATE, melody, write_wav};
 use crate::support::{User, audio};
 
 /// Makes a folder of traps; returns the name of each with a word of the reason that must be given.

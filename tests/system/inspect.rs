@@ -1,6 +1,6 @@
 //! What the fingerprint sees, in figures and pictures.
 
-use crate::sound::{RATE, melody, write_wav};
+use crate::support::sound::{RATE, melody, write_wav};
 use crate::support::{User, audio};
 
 /// Width and height of a PNG file.

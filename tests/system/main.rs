@@ -23,7 +23,6 @@ mod pipeline;
 mod power;
 mod privacy;
 mod sidechannel;
-mod sound;
 mod support;
 mod terminal;
 mod tokens;

@@ -5,7 +5,7 @@ use std::process::{ChildStdin, Stdio};
 
 use serde_json::Value;
 
-use crate::sound::{RATE, Wav, melody, write_wav};
+use crate::support::sound::{RATE, Wav, melody, write_wav};
 use crate::support::{User, audio, lines, poll, signal, wait};
 
 /// A user who has indexed two melodies of half a minute.

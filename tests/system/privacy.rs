@@ -14,7 +14,7 @@ use psi::{Params, PublicMasks, bins};
 use rand::rngs::OsRng;
 use server::{Config, Daemon};
 
-use crate::sound::{melody, write_wav};
+use crate::support::sound::{melody, write_wav};
 use crate::support::{User, audio};
 
 async fn daemon(user: &User) -> Daemon {

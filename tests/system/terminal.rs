@@ -6,7 +6,7 @@ use crate::support::{Finished, User, audio, finish};
 
 /// Runs `query` in a terminal, which `script` makes.
 fn in_terminal(user: &User, file: &str, variables: &[(&str, &str)]) -> Finished {
-    let program = env!("CARGO_BIN_EXE_psi-shazam");
+    let program = user.program().display();
     let mut command: Command = user.command(["version"]);
     let like = std::mem::replace(&mut command, Command::new("script"));
     command.args(["-qec", &format!("'{program}' query '{file}'"), "/dev/null"]);

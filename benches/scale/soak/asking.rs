@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use client::{Answer, Cache, Client, ClientConfig, Error, Trust};
+use client::{Answer, Cache, Client, ClientConfig, Error, ServerKey, Trust};
+use support::Daemon;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use super::daemon::Daemon;
 use crate::made::Reference;
 use crate::music::Excerpt;
 
@@ -62,8 +62,10 @@ fn is_right(answer: &Answer, excerpt: &Excerpt, title: &str) -> bool {
     track.is_some_and(|track| excerpt.is_named_by(&answer.verdict, track.id))
 }
 
-async fn connect(daemon: &Daemon, cache: &Cache) -> Result<Client, Error> {
-    Client::connect(&daemon.address, ClientConfig::new(Trust::Pinned(daemon.key), cache.clone())).await
+async fn connect(daemon: &Daemon, cache: &Cache) -> Result<Client> {
+    let key: ServerKey = daemon.key.parse()?;
+    let config = ClientConfig::new(Trust::Pinned(key), cache.clone());
+    Ok(Client::connect(&daemon.server(), config).await?)
 }
 
 /// Asks until all queries are asked.

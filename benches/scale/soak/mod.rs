@@ -3,7 +3,6 @@
 
 mod asking;
 mod churn;
-mod daemon;
 mod report;
 
 use std::path::PathBuf;
@@ -14,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use asking::{Asked, Known, Pace};
-use daemon::Daemon;
 use report::Report;
+use support::{Daemon, Home, program_beside};
 
-use crate::{build, music};
+use crate::{build, music, serve};
 
 /// Between two looks at the daemon's memory.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -56,7 +55,8 @@ pub fn run(args: &SoakArgs) -> Result<()> {
     eprintln!("building {} clips", args.clips);
     build::build(&folder, &reference, args.clips, &reference.settings())?;
     let excerpts = music::excerpts(&args.reference, &reference, args.clips, args.excerpts)?;
-    let daemon = Daemon::start(&folder)?;
+    let home = Home::new(program_beside());
+    let daemon = serve::serve(&home, &folder)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let known = runtime.block_on(Known::ask(&daemon, excerpts, &reference))?;
     eprintln!("{} of {} excerpts are named; asking", known.len(), args.excerpts);
@@ -75,19 +75,22 @@ pub fn run(args: &SoakArgs) -> Result<()> {
         let changes = churning.map(|thread| thread.join().expect("it does not panic"));
         (asked, changes, sampling.join().expect("it does not panic"))
     });
+    let elapsed = start.elapsed();
+    let (_, log) = daemon.stop("TERM");
+    eprint!("{log}");
     let asked: Vec<Asked> = asked?;
-    let report = Report::new(asked, changes.transpose()?.unwrap_or_default(), memory?, start.elapsed());
+    let report = Report::new(asked, changes.transpose()?.unwrap_or_default(), memory, elapsed);
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }
 
 /// Seconds since the start, and bytes of the daemon's memory.
-fn sample(daemon: &Daemon, start: Instant, done: &AtomicBool) -> Result<Vec<(f64, u64)>> {
+fn sample(daemon: &Daemon, start: Instant, done: &AtomicBool) -> Vec<(f64, u64)> {
     let mut samples = Vec::new();
     while !done.load(Relaxed) {
-        samples.push((start.elapsed().as_secs_f64(), daemon.resident_bytes()?));
+        samples.push((start.elapsed().as_secs_f64(), daemon.resident_bytes()));
         thread::sleep(SAMPLE);
     }
-    samples.push((start.elapsed().as_secs_f64(), daemon.resident_bytes()?));
-    Ok(samples)
+    samples.push((start.elapsed().as_secs_f64(), daemon.resident_bytes()));
+    samples
 }

@@ -4,9 +4,11 @@ use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 
+/// Samples a second of what is made here: the working rate of fingerprints.
 pub const RATE: u32 = 8000;
 
-/// Notes that change six times a second, the same for the same `seed`.
+/// Three voices whose notes change six times a second, the same for the same `seed`. Samples are at [`RATE`], between
+/// -`loudness` and `loudness`.
 pub fn melody(seconds: f64, loudness: f64, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut phases = [0.0; 3];
@@ -36,8 +38,11 @@ pub fn write_wav(path: &Path, samples: &[f32]) {
 /// The form of a WAV file. 32 bits are floats.
 #[derive(Clone, Copy)]
 pub struct Wav {
+    /// Samples a second and channel.
     pub rate: u32,
+    /// Channels, whose samples take turns.
     pub channels: u16,
+    /// Bits of a sample: 8 (unsigned), 16 or 32.
     pub bits: u16,
 }
 
@@ -63,7 +68,8 @@ impl Wav {
     }
 }
 
-/// Writes mono samples at [`RATE`] in this form: each repeated to fill the rate, and the same in all channels.
+/// Writes mono samples at [`RATE`] in this form: each repeated to fill the rate, which is a multiple of [`RATE`], and the
+/// same in all channels.
 pub fn write_wav_as(path: &Path, form: Wav, samples: &[f32]) {
     let times = (form.rate / RATE) as usize * usize::from(form.channels);
     let mut bytes = form.header(samples.len() * times);
@@ -76,4 +82,39 @@ pub fn write_wav_as(path: &Path, form: Wav, samples: &[f32]) {
         (0..times).for_each(|_| bytes.extend_from_slice(&sample));
     }
     fs::write(path, bytes).unwrap();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_what_the_format_says() {
+        let header = Wav { rate: 44_100, channels: 2, bits: 16 }.header(10);
+        let mut wanted = b"RIFF\x38\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0".to_vec();
+        wanted.extend(b"\x44\xac\0\0\x10\xb1\x02\0\x04\0\x10\0data\x14\0\0\0");
+        assert_eq!(header, wanted);
+        assert_eq!(Wav { rate: RATE, channels: 1, bits: 32 }.header(0)[20], 3, "floats");
+    }
+
+    #[test]
+    fn samples_are_repeated_to_fill_rate_and_channels() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("two.wav");
+        let form = Wav { rate: 2 * RATE, channels: 2, bits: 16 };
+        write_wav_as(&file, form, &[1.0, -1.0]);
+        let bytes = fs::read(&file).unwrap();
+        let header = form.header(8);
+        assert_eq!(bytes[..header.len()], header);
+        assert_eq!(bytes[header.len()..], [[0xff, 0x7f].repeat(4), [0x01, 0x80].repeat(4)].concat());
+    }
+
+    #[test]
+    fn a_melody_is_its_seed() {
+        let one = melody(1.0, 0.5, 1);
+        assert_eq!(one.len(), RATE as usize);
+        assert_eq!(one, melody(1.0, 0.5, 1));
+        assert_ne!(one, melody(1.0, 0.5, 2));
+        assert!(one.iter().all(|sample| sample.abs() <= 0.5) && one.iter().any(|sample| sample.abs() > 0.25));
+    }
 }
