@@ -24,7 +24,7 @@ pub struct SeenPeak {
     pub seconds: f32,
     /// Frequency in Hz, refined between the rows of the spectrogram.
     pub hz: f32,
-    /// How far it stands above what is usual at its frequency, in dB.
+    /// How far it stands above the usual level at its frequency, in dB.
     pub salience: f32,
 }
 
@@ -35,7 +35,7 @@ pub struct SeenPair {
     pub anchor: usize,
     /// Place of the later peak among [`Anatomy::peaks`].
     pub target: usize,
-    /// What is indexed of them.
+    /// The hash that is indexed.
     pub hash: Hash,
 }
 

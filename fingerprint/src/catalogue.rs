@@ -1,4 +1,4 @@
-//! The public directory of tracks: who lies where on the global time line. Clients hold a copy of it.
+//! The public directory of tracks: which track lies where on the global time line. Clients hold a copy of it.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use crate::{Frame, GlobalFrame};
 /// Version of the encoding, its first byte.
 const VERSION: u8 = 1;
 
-/// Most tracks in one catalogue. With 2^32 frames of time line they could be 4 s long each.
+/// Most tracks in one catalogue: if all were as short as 4 s, they would fill the time line of 2^32 frames.
 const MAX_TRACKS: usize = 1 << 25;
 
-/// Most bytes in a title, artist or path; what Linux allows for a path.
+/// Most bytes in a title, artist or path: what Linux allows for a path.
 const MAX_TEXT: usize = 4_096;
 
-/// Number of a track, unique in its catalogue and never used again.
+/// Number of a track. Unique in its catalogue, and never used again for another track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TrackId(pub u32);
 
@@ -28,7 +28,7 @@ pub struct Track {
     pub title: String,
     /// Artist, likewise.
     pub artist: String,
-    /// Where the server has it, likewise.
+    /// Path of the file on the server, likewise.
     pub path: String,
     /// First frame on the global time line.
     pub start: GlobalFrame,
@@ -50,7 +50,7 @@ pub struct Catalogue {
     by_id: HashMap<TrackId, usize>,
 }
 
-/// Why a list of tracks, or bytes, are no catalogue.
+/// Why a list of tracks, or a string of bytes, is no catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogueError {

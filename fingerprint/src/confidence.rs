@@ -2,9 +2,9 @@
 //!
 //! Measured on 3,600 recordings that were not in the catalogue (songs of the tuning half, all three folds; music
 //! of 2 to 10 s, clean and worn, one in five no music; about 460 tracks of 30 s at 60 postings a second, 2,048
-//! hashes asked; `accuracy --half tuning --fold 0`, `1`, `2`). 72 of those looked into hold the audio of
-//! the song that was named, sample for sample, as their cross-correlation proves; the best scores of the others
-//! fall off exponentially:
+//! hashes asked; `accuracy --half tuning --fold 0`, `1`, `2`). 72 of those that were examined do hold the
+//! audio of the song that was named, sample for sample: their cross-correlation proves it. The best scores of the
+//! others fall off exponentially:
 //!
 //! | score | share at or above | this fit |
 //! | --- | --- | --- |
@@ -20,11 +20,11 @@
 //! The greatest is 15.8. With 17 times as many tracks the scores of unknown recordings do not grow
 //! (docs/measurements/recognition.md).
 
-/// Least score that is answered: by the fit above one unknown recording in 6,000 reaches it.
+/// Least score that counts as a match. By the fit above, one unknown recording in 6,000 reaches it.
 pub const THRESHOLD: f64 = 18.0;
 
-/// Score from which on the tail of false scores is fitted by itself. Below, their share falls from 1 at score 0
-/// by the same factor for every point.
+/// The tail of false scores is fitted from this score on. Below it, the share falls from 1 at score 0 by the same
+/// factor for every point.
 const TAIL_START: f64 = 10.0;
 
 /// Share of recordings of something else that score [`TAIL_START`] or more.

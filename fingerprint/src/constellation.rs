@@ -16,11 +16,11 @@ pub fn constellation(samples: &[f32]) -> Result<Vec<Peak>, Error> {
     constellation.finish()
 }
 
-/// Takes a recording in and finds its peaks, in memory that only the peaks make grow.
+/// Takes a recording in and finds its peaks. Its memory grows with the number of peaks, not with the length.
 ///
-/// The floor under all powers is a share of the greatest of the whole recording, which is known at its end.
-/// So powers are kept for [`SECTION_FRAMES`], and then the greatest so far is taken: up to five minutes this is
-/// that of the whole recording; in a longer one the floor may be lower before its loudest place.
+/// The floor under all powers is a share of the greatest power of the recording, which is known at its end. So powers
+/// are kept for [`SECTION_FRAMES`]; then the greatest so far sets the floor. Up to five minutes this is the greatest
+/// of the whole recording. In a longer one the floor may be lower before its loudest place.
 pub struct Constellation {
     analyser: Analyser,
     /// Levels of the frames before `levelled`, powers from there on.
@@ -37,7 +37,7 @@ impl Default for Constellation {
 }
 
 impl Constellation {
-    /// Takes the next samples in. Their division into calls does not matter.
+    /// Takes the next samples in, in pieces of any size.
     pub fn push(&mut self, samples: &[f32]) {
         for piece in samples.chunks(PIECE) {
             self.analyser.push(piece);

@@ -16,8 +16,7 @@ pub const FREQUENCY_CELLS: u32 = 1 << 10;
 /// Values of the time field (12 bits).
 pub const TIME_CELLS: u32 = 1 << 12;
 
-/// A landmark's hash; the layout is in the source of this module: f1 in the top 10 bits, f2 in the next 10,
-/// dt in the low 12.
+/// A landmark's hash: f1 in the top 10 bits, f2 in the next 10, dt in the low 12.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hash(pub u32);
 

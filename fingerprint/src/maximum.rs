@@ -20,7 +20,7 @@ const fn sum(steps: &[usize]) -> usize {
     total
 }
 
-/// Takes rows in, gives the maximum over every cell's neighbourhood back, [`NEIGHBOUR_FRAMES`] rows later.
+/// Takes rows in and gives back the maximum over every cell's neighbourhood, [`NEIGHBOUR_FRAMES`] rows later.
 /// The neighbourhood is cut at the edges.
 pub struct SlidingMaximum {
     /// One for each of [`ROW_STEPS`].
@@ -31,7 +31,7 @@ pub struct SlidingMaximum {
 }
 
 impl SlidingMaximum {
-    /// For rows of so many cells.
+    /// For rows of this many cells.
     pub fn new(bins: usize) -> SlidingMaximum {
         SlidingMaximum {
             delays: ROW_STEPS.iter().map(|&step| Delay::new(step, bins)).collect(),
@@ -83,7 +83,7 @@ impl Delay {
     }
 }
 
-/// [`f32::max`] would also look for what is no number.
+/// Simpler than [`f32::max`], which also handles NaN.
 fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }

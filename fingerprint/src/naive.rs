@@ -305,6 +305,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "decode")]
     #[test]
     fn they_agree_on_music() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/catalogue");

@@ -7,15 +7,16 @@ use crate::{Frame, Hash, Landmark};
 
 /// Frames of a cell in which agreement is judged (1.02 s).
 const CELL_FRAMES: u32 = 32;
-/// Frames by which a landmark may lie off: the two were cut at different samples.
+/// Frames by which a landmark may lie off, as the two tracks may be cut at different samples.
 const SLACK: u32 = 1;
-/// Landmarks of a cell that must agree. By chance, at one offset, a cell of unrelated tracks has one at times.
+/// Landmarks of a cell that must agree. In unrelated tracks one may agree by chance.
 const LEAST_LANDMARKS: u32 = 4;
-/// And their share of the cell's: an encoding of 64 kbit/s, cut between two frames, keeps about a third.
+/// Least share of a cell's landmarks that must agree. An encoding of 64 kbit/s, cut between two frames, keeps about a
+/// third.
 const LEAST_SHARE: f32 = 0.1;
 /// Cells that may lie between two that agree: breaths and rests have no landmarks.
 const BRIDGED_CELLS: u32 = 3;
-/// Frames that a stretch needs for itself: more than one cell.
+/// Shortest stretch, in frames: more than one cell.
 const LEAST_FRAMES: u32 = 40;
 
 /// A stretch of one track that is heard in another.

@@ -30,9 +30,8 @@ impl Pair<'_> {
 /// Calls `visit` for every anchor and its `fan_out` most salient targets. Expects the peaks by frame, then
 /// bin.
 ///
-/// The recipe orders targets by the lesser salience of both peaks; among targets stronger than their anchor
-/// that is a tie, broken here in favour of the stronger target. So the order is simply that of the targets'
-/// salience.
+/// The recipe orders targets by the lesser salience of the two peaks. Targets stronger than their anchor then tie, and
+/// the tie is broken in favour of the stronger target. So the order is simply that of the targets' salience.
 pub fn for_each_pair<'a>(peaks: &'a [Peak], fan_out: usize, mut visit: impl FnMut(Pair<'a>)) {
     let mut targets: Vec<&Peak> = Vec::new();
     let (mut first, mut past) = (0, 0);

@@ -1,10 +1,10 @@
 //! Every constant of the signal side, with its reason.
 //!
-//! "Measured" refers to the recipe's ablations on real game music (orchestral and electronic): points of
-//! recall over 20 conditions (noise, phone, mixed-in speech and music, short queries), at no false accept.
+//! "Measured" refers to ablations on real game music (orchestral and electronic). Points are points of recall over 20
+//! conditions (noise, phone, mixed-in speech and music, short queries), at no false accept.
 
-/// Number of the recipe: a change after which the same recording gives other hashes gets the next one. Exports of
-/// one recipe are not imported under another.
+/// Number of the recipe. It goes up with every change after which a recording gives other hashes. An export of one
+/// recipe cannot be imported under another.
 pub const RECIPE_VERSION: u16 = 1;
 
 /// Samples per second that everything after decoding works at. 16 kHz was no better (measured: 3 points worse
@@ -115,17 +115,16 @@ pub const STRENGTH_FAN_OUT: f32 = 0.25;
 /// Candidates handed out per query, strongest first. 2,048 bins are filled by a tenth of these.
 pub const MAX_CANDIDATES: usize = 32_768;
 
-/// Seconds of a query that are analysed; the rest is ignored. Three times what recognition needs in heavy
-/// noise.
+/// Seconds of a query that are analysed; the rest is ignored. Three times what is needed in heavy noise.
 pub const MAX_QUERY_SECONDS: u32 = 60;
 
 /// Shortest recording that is fingerprinted, in seconds: less has too few landmarks to tell tracks apart.
 pub const MIN_SECONDS: f64 = 1.0;
 
-/// Longest recording that is decoded (8 hours, 0.9 GB of samples): a compressed file of silence is a bomb.
+/// Longest recording that is decoded (8 hours, 0.9 GB of samples): a small compressed file can hold days of silence.
 pub const MAX_SECONDS: u64 = 8 * 3_600;
 
-/// Source rates that make sense; lower ones would multiply the memory, higher ones the resampler's tables.
+/// Source rates that are accepted. Lower ones would multiply the memory, higher ones the resampler's tables.
 pub const SOURCE_RATES: std::ops::RangeInclusive<u32> = 2_000..=768_000;
 
 /// Frames whose powers are kept before the floor under them is fixed: 5 minutes, 18 MB. Even, as frames are
@@ -150,7 +149,7 @@ pub const VOTE_WINDOW: i64 = 3;
 /// Width of the vote's window in seconds, as it enters the expected number of chance hits.
 pub const VOTE_WINDOW_SECONDS: f64 = 0.035;
 
-/// Least expected number of chance hits in a window: a track with a handful of labels must not win by two of
+/// Least expected number of chance hits in a window. Otherwise a track with a handful of labels could win by two of
 /// them.
 pub const VOTE_LAMBDA_FLOOR: f64 = 0.02;
 

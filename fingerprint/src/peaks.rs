@@ -30,12 +30,12 @@ pub struct PeakFinder {
     maximum: SlidingMaximum,
     /// Salience of the last [`KEPT`] frames, each in the row of its number modulo that.
     salience: Vec<f32>,
-    /// Frames that salience was made for.
+    /// Frames whose salience is known.
     next: usize,
     peaks: Vec<Peak>,
 }
 
-/// Frames from the one before a cell, with its neighbours, to the last that the maximum around it needs.
+/// Frames held at a time: from the one before a cell to the last one that the maximum around it needs.
 const KEPT: usize = NEIGHBOUR_FRAMES + 2;
 
 impl PeakFinder {
@@ -50,13 +50,12 @@ impl PeakFinder {
         }
     }
 
-    /// The frame that was not worked on yet. Levels from [`REACH`] before it on are needed later.
+    /// The next frame to work on. Levels from [`REACH`] frames before it are still needed.
     pub fn next(&self) -> usize {
         self.next
     }
 
-    /// Works on all levels that are there, or on those that later ones will not change, unless these are the
-    /// `last`.
+    /// Works on the levels that later ones cannot change. Where these are the `last`, on all of them.
     pub fn advance(&mut self, levels: &Rows, last: bool) {
         let frames = levels.frames().end;
         while self.next < frames && (last || self.next + REACH <= frames) {

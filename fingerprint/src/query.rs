@@ -14,7 +14,7 @@ use crate::{Error, HalfFrame, Settings, constellation};
 pub struct Candidate {
     /// The hash.
     pub hash: Hash,
-    /// How much it is worth to ask it: minus its place among all, so greater is better.
+    /// How much it is worth to ask it: minus its place among all candidates, so greater is better.
     pub strength: f32,
     /// Where in the recording its anchor stands, ascending. For a hash of another speed the times are scaled
     /// by it, so that they are times of the track.
@@ -25,8 +25,8 @@ pub struct Candidate {
 /// [`MAX_QUERY_SECONDS`] are used. `settings` are those of the index.
 ///
 /// The recording is analysed at two shifts, denser than a reference, and every landmark also yields the
-/// neighbouring cells that it nearly fell into. From [`SPEEDS_SECONDS`] on, some hashes are those of a track of
-/// which the recording is a little faster or slower; they look like all others. Returns each hash once, strongest first, at most
+/// neighbouring cells that it nearly fell into. In recordings of at least [`SPEEDS_SECONDS`], some hashes are those
+/// of the same recording played a little faster or slower. Returns each hash once, strongest first, at most
 /// [`MAX_CANDIDATES`].
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Cand
     if sightings.is_empty() { Err(Error::Featureless) } else { Ok(share(sightings, rounds.len())) }
 }
 
-/// The pair's own hash in a track of which the recording is `speed` times as fast.
+/// The hash that the pair has in its track, where the recording runs `speed` times as fast as the track.
 fn at_speed(pair: &Pair, shift: u32, speed: f32, settings: &Settings) -> Sighting {
     let cell = |hz: f32| settings.frequency_cells(hz / speed) as u32;
     let hash = Hash::pack(

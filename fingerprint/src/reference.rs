@@ -1,41 +1,7 @@
 //! The postings of a reference track.
 
-use std::path::Path;
-
 use crate::pairs::for_each_pair;
-use crate::params::SAMPLE_RATE;
-use crate::pcm::listen;
-use crate::{Constellation, Error, Frame, Landmark, Peak, Settings, Tags, constellation};
-
-/// A reference track as it enters a catalogue.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    /// As [`reference_landmarks`] gives them.
-    pub landmarks: Vec<Landmark>,
-    /// What the file says about itself.
-    pub tags: Tags,
-    /// Length in samples at [`SAMPLE_RATE`].
-    pub samples: u64,
-}
-
-impl Reference {
-    /// Length in seconds.
-    pub fn seconds(&self) -> f64 {
-        self.samples as f64 / f64::from(SAMPLE_RATE)
-    }
-}
-
-/// Fingerprints a file while it is decoded, in memory that hardly grows with its length. Gives what
-/// [`crate::decode_file`] and [`reference_landmarks`] give.
-///
-/// # Errors
-/// Those of both.
-pub fn reference_file(path: &Path, settings: &Settings) -> Result<Reference, Error> {
-    settings.check()?;
-    let heard = listen(path, Constellation::default)?;
-    let landmarks = landmarks(heard.listener.finish()?, settings)?;
-    Ok(Reference { landmarks, tags: heard.tags, samples: heard.samples })
-}
+use crate::{Error, Frame, Landmark, Peak, Settings, constellation};
 
 /// Fingerprints a reference track: mono samples at [`crate::SAMPLE_RATE`], of any length.
 ///
@@ -49,7 +15,8 @@ pub fn reference_landmarks(samples: &[f32], settings: &Settings) -> Result<Vec<L
     landmarks(constellation(samples)?, settings)
 }
 
-fn landmarks(mut peaks: Vec<Peak>, settings: &Settings) -> Result<Vec<Landmark>, Error> {
+/// The postings of a track with these peaks.
+pub(crate) fn landmarks(mut peaks: Vec<Peak>, settings: &Settings) -> Result<Vec<Landmark>, Error> {
     peaks.retain(|peak| peak.rank < settings.peaks_per_second);
     let mut landmarks = Vec::new();
     for_each_pair(&peaks, usize::from(settings.fan_out), |pair| {
@@ -150,20 +117,6 @@ mod tests {
         let tone: Vec<f32> =
             (0..80_000).map(|n| (std::f32::consts::TAU * (n % 8) as f32 / 8.0).sin()).collect();
         assert!(matches!(reference_landmarks(&tone, &Settings::default()), Err(Error::Featureless)));
-    }
-
-    #[test]
-    fn a_file_gives_what_its_samples_give() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/audio/catalogue");
-        let settings = Settings::default();
-        for name in ["breaking-the-chains.mp3", "loyalists.ogg", "vengeful-pursuit.opus"] {
-            let recording = crate::decode_file(&folder.join(name)).unwrap();
-            let reference = reference_file(&folder.join(name), &settings).unwrap();
-            assert_eq!(reference.landmarks, reference_landmarks(&recording.samples, &settings).unwrap());
-            assert_eq!(reference.samples as usize, recording.samples.len());
-            assert_eq!((reference.seconds(), reference.tags), (recording.seconds(), recording.tags));
-        }
-        assert!(matches!(reference_file(&folder.join("none.mp3"), &settings), Err(Error::Io(_))));
     }
 
     #[test]

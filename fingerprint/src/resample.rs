@@ -10,8 +10,7 @@ use crate::params::{SAMPLE_RATE, SOURCE_RATES};
 /// peak.
 const FILTER_SECONDS: f64 = 0.064;
 
-/// Turns mono samples of one rate into mono samples at [`SAMPLE_RATE`], appended to a vector that it does not
-/// own.
+/// Turns mono samples of one rate into mono samples at [`SAMPLE_RATE`]. Appends them to the caller's vector.
 pub struct ToWorkingRate {
     rate: u32,
     /// Absent where the rate is right already.
@@ -29,7 +28,7 @@ struct Filter {
 }
 
 impl ToWorkingRate {
-    /// For a source of so many samples per second.
+    /// For a source of this many samples per second.
     ///
     /// # Errors
     /// [`Error::SampleRate`] outside [`SOURCE_RATES`].
@@ -86,7 +85,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Feeds silence until everything taken in has come out.
+    /// Feeds silence until all that was taken in has come out.
     fn finish(mut self, output: &mut Vec<f32>) -> Result<(), Error> {
         let wanted = (self.taken as f64 * self.resampler.resample_ratio()).round() as u64;
         let mut left = self.pending.len();

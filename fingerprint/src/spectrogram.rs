@@ -18,7 +18,7 @@ pub const FIRST_BIN: usize = BAND_FIRST_BIN - BAND_MARGIN;
 /// Number of bins that a row holds.
 pub const BINS: usize = BAND_LAST_BIN + BAND_MARGIN + 1 - FIRST_BIN;
 
-/// Samples that an [`Analyser`] best takes in at a time: the copy of them stays in the cache.
+/// Samples to give an [`Analyser`] at a time: few enough that its copy stays in the cache.
 pub const PIECE: usize = 1 << 13;
 
 /// Levels of a recording, for drawing it.
@@ -71,7 +71,7 @@ impl Spectrogram {
     }
 }
 
-/// Number of whole frames in so many samples.
+/// Number of whole frames in this many samples.
 pub fn frame_count(samples: usize) -> usize {
     if samples < WINDOW { 0 } else { (samples - WINDOW) / HOP + 1 }
 }
@@ -119,7 +119,7 @@ impl Analyser {
         }
     }
 
-    /// Takes samples in, best a few thousand at a time.
+    /// Takes samples in. A few thousand at a time are fastest.
     pub fn push(&mut self, samples: &[f32]) {
         self.taken += samples.len();
         self.pending.drain(..self.start);
@@ -151,8 +151,8 @@ impl Analyser {
         Some(&self.rows[..BINS])
     }
 
-    /// The power to add to every cell: [`POWER_FLOOR`] of the greatest so far. Never 0, whose logarithm is no
-    /// number.
+    /// The power to add to every cell: [`POWER_FLOOR`] of the greatest so far. Never 0, as that has no
+    /// logarithm.
     pub fn floor(&self) -> f32 {
         POWER_FLOOR * self.loudest.max(silence())
     }
@@ -232,7 +232,7 @@ fn greatest(powers: &[f32]) -> f32 {
     most.iter().chain(rest).copied().fold(0.0, f32::max)
 }
 
-/// Replaces what is no number by silence and clips what would overflow.
+/// Replaces NaN and infinity by silence, and clips what would overflow.
 pub fn tame(sample: f32) -> f32 {
     if sample.is_finite() { sample.clamp(-SAMPLE_LIMIT, SAMPLE_LIMIT) } else { 0.0 }
 }

@@ -53,6 +53,7 @@ pub fn music(seed: u64, seconds: f64) -> Vec<f32> {
 }
 
 /// A WAV file of 16-bit or (bits = 32) float samples, interleaved.
+#[cfg(feature = "decode")]
 pub fn wav(rate: u32, channels: u16, bits: u16, samples: &[f32]) -> Vec<u8> {
     let float = bits == 32;
     let data: Vec<u8> = samples

@@ -61,9 +61,9 @@ impl Whitener {
         Whitener { sums: vec![0.0; BINS], held: 0..0, means: vec![0.0; BINS] }
     }
 
-    /// Salience in dB of a frame, the one after that of the last call. `frames` is the number of frames of the
-    /// recording, or so far: then they are more than
-    /// [`WHITEN_FRAMES`], and the frame lies [`REACH`] before the last.
+    /// Salience in dB of a frame: the one after that of the last call. `frames` is the number of frames of the
+    /// recording, or of its part so far. A part has more than [`WHITEN_FRAMES`], and the frame lies [`REACH`] before
+    /// its last.
     pub fn salience(&mut self, levels: &Rows, frame: usize, frames: usize, salience: &mut [f32]) {
         let wanted = window(frame, frames);
         if wanted != self.held {
@@ -100,8 +100,8 @@ impl Whitener {
     }
 }
 
-/// Frames that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside at both ends, all
-/// frames where there are fewer.
+/// Frames that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside the recording at both
+/// ends. A shorter recording has all of its frames in the mean.
 fn window(frame: usize, frames: usize) -> Range<usize> {
     let length = WHITEN_FRAMES.min(frames);
     let start = frame.saturating_sub(length / 2).min(frames - length);

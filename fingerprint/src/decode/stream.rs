@@ -1,4 +1,4 @@
-//! One audio stream out of a container, packet by packet, to mono samples at the working rate, for whoever listens.
+//! One audio stream of a container, packet by packet, to mono samples at the working rate.
 
 use std::ops::ControlFlow;
 
@@ -9,14 +9,15 @@ use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatReader, TrackType};
 use symphonia::core::packet::Packet;
 
-use crate::opus::{self, OpusPackets};
+use super::opus::{self, OpusPackets};
+use super::tags::Tags;
 use crate::params::{MAX_SECONDS, SAMPLE_RATE};
 use crate::resample::ToWorkingRate;
 use crate::spectrogram::tame;
-use crate::{Constellation, Error, Tags};
+use crate::{Constellation, Error};
 
-/// Damaged stretches in a row after which a container is given up. Its reader looks for the next intact one
-/// itself.
+/// Damaged packets in a row after which the rest of a container is given up. Its reader finds the next intact packet
+/// by itself.
 const MAX_FAILURES: u32 = 1_000;
 
 /// What takes decoded samples in, piece by piece: mono, at [`SAMPLE_RATE`], all finite.
@@ -24,7 +25,7 @@ pub trait Listener {
     /// The next samples.
     fn hear(&mut self, samples: &[f32]) -> ControlFlow<()>;
 
-    /// How many samples it takes at most; a stream of more is refused.
+    /// How many samples it takes at most. A longer stream is refused.
     fn limit(&self) -> u64 {
         MAX_SECONDS * u64::from(SAMPLE_RATE)
     }
@@ -44,9 +45,9 @@ impl Listener for Constellation {
     }
 }
 
-/// Keeps so many samples, and wants no more.
+/// Keeps a number of samples, then stops.
 pub struct Excerpt {
-    /// Samples still to be left out before.
+    /// Samples still to be skipped.
     pub skip: u64,
     /// What was kept.
     pub samples: Vec<f32>,
@@ -69,7 +70,7 @@ impl Listener for Excerpt {
     }
 }
 
-/// Hands samples on, without end.
+/// Passes samples on, without limit.
 pub struct Endless<F>(pub F);
 
 impl<F: FnMut(&[f32]) -> ControlFlow<()>> Listener for Endless<F> {
@@ -120,7 +121,7 @@ pub fn read<L: Listener>(mut format: Box<dyn FormatReader + '_>, listener: L) ->
             // A chained Ogg file: another stream begins, perhaps of another kind.
             Err(SymphoniaError::ResetRequired) => (track, decoder) = open_stream(&*format)?,
             Err(SymphoniaError::DecodeError(error)) => (failures, reason) = (failures + 1, error.to_owned()),
-            // What is cut off ends here; what came before is good.
+            // The file is cut off here; what came before is good.
             Err(error) => {
                 reason = error.to_string();
                 break;
@@ -141,8 +142,7 @@ fn collect_tags(format: &mut dyn FormatReader, tags: &mut Tags) {
     }
 }
 
-/// The number of the first audio stream that there is a decoder for, and that decoder; the default stream
-/// first.
+/// The number of the first audio stream that can be decoded, and its decoder. The default stream is tried first.
 fn open_stream(format: &dyn FormatReader) -> Result<(u32, Decoder), Error> {
     let mut reason = "no audio stream".to_owned();
     for track in format.default_track(TrackType::Audio).into_iter().chain(format.tracks()) {
@@ -172,8 +172,7 @@ impl Decoder {
         decoder.map(|decoder| Decoder::Symphonia(decoder, Vec::new())).map_err(|error| error.to_string())
     }
 
-    /// Decodes a packet into the sink. The inner error says why a packet was left out, the outer one ends the
-    /// work.
+    /// Decodes a packet into the sink. The inner error says why the packet was left out; the outer one ends the work.
     fn decode_into<L: Listener>(
         &mut self,
         packet: &Packet,
@@ -260,7 +259,7 @@ impl<L: Listener> Sink<L> {
     }
 }
 
-/// The mean of all channels; what is no number counts as silence.
+/// The mean of all channels. NaN and infinity count as silence.
 fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
     let share = 1.0 / channels as f32;
     mono.clear();

@@ -1,4 +1,4 @@
-//! A part of a recording, or sound without end: decoded as far as somebody wants it.
+//! A part of a recording, or sound without end. Nothing is decoded beyond what is wanted.
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use symphonia::core::io::ReadOnlySource;
 
+use super::pcm::{Recording, guarded, listen, listen_to_bytes};
+use super::stream::{Endless, Excerpt, Heard};
+use crate::Error;
 use crate::params::SAMPLE_RATE;
-use crate::pcm::{guarded, listen, listen_to_bytes};
-use crate::stream::{Endless, Excerpt, Heard};
-use crate::{Error, Recording};
 
-/// Decodes an excerpt of a file, so many seconds `from` a moment on, and reads no further: what it takes does not
-/// grow with what comes after. The samples are those that [`crate::decode_file`] gives; there are fewer, or none, where the
-/// recording ends before.
+/// Decodes an excerpt of a file: `seconds` of it, from second `from` on. Reads no further, so the cost does not depend
+/// on what follows. The samples are those that [`crate::decode_file`] gives. There are fewer, or none, where the
+/// recording ends earlier.
 ///
 /// # Errors
 /// As [`crate::decode_file`], but a file may be of any length.
@@ -35,14 +35,13 @@ pub fn decode_excerpt_of_bytes(
     listen_to_bytes(bytes, extension_hint, || excerpt(from, seconds)).map(recording)
 }
 
-/// Decodes a stream while it comes in, in memory that does not grow with its length: `hear` is given the samples
-/// (mono, at [`SAMPLE_RATE`], all finite) piece by piece, and ends the work by [`ControlFlow::Break`]. Returns how
-/// many samples there were. Formats that must be read back and forth (MP4 with its index at the end) cannot be
-/// decoded so.
+/// Decodes a stream while it comes in. Memory does not grow with its length. `hear` is given the samples (mono, at
+/// [`SAMPLE_RATE`], all finite) piece by piece, and ends the work by [`ControlFlow::Break`]. Returns how many samples
+/// there were. A format that needs seeking, such as MP4 with its index at the end, cannot be decoded this way.
 ///
 /// # Errors
 /// [`Error::Unsupported`], [`Error::Damaged`], [`Error::DecoderPanicked`], [`Error::SampleRate`], and [`Error::Io`]
-/// where the stream breaks before its format is known. Where it breaks later it ends.
+/// where the stream breaks before its format is known. If it breaks later, the recording ends there.
 pub fn decode_stream(
     stream: impl Read + Send + Sync + 'static,
     extension_hint: Option<&str>,
@@ -56,7 +55,7 @@ pub fn decode_stream(
 /// # Errors
 /// As [`crate::decode_file`], but a file may be of any length.
 pub fn decode_file_stream(path: &Path, hear: impl FnMut(&[f32]) -> ControlFlow<()>) -> Result<u64, Error> {
-    // Another listener is made only where the first one was told nothing.
+    // A second listener is made only if the first one has heard nothing.
     let hear = RefCell::new(hear);
     listen(path, || Endless(|samples: &[f32]| (hear.borrow_mut())(samples))).map(|heard| heard.samples)
 }
@@ -98,7 +97,7 @@ mod tests {
         }
     }
 
-    /// A WAV file that goes on for ever, and counts what is read of it.
+    /// A WAV file without end, which counts the bytes that are read.
     struct Forever(Cursor<Vec<u8>>, Arc<AtomicU64>);
 
     impl Forever {

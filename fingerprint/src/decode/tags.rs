@@ -1,4 +1,4 @@
-//! Title, artist and album, as the file has them, made fit to print.
+//! Title, artist and album, as the file has them, made safe to print.
 
 use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
 
@@ -34,8 +34,7 @@ impl Tags {
     }
 }
 
-/// The first tag of a kind wins, unless a later one merely goes on: ID3v1 cuts at 30 characters, and is read
-/// first.
+/// The first tag of a kind wins, unless a later one begins with it: ID3v1 cuts at 30 characters and is read first.
 fn offer(slot: &mut Option<String>, text: &str) {
     if let Some(text) = clean(text) {
         match slot {
@@ -45,8 +44,8 @@ fn offer(slot: &mut Option<String>, text: &str) {
     }
 }
 
-/// Removes what could disturb a terminal (control characters, and the marks that reverse the direction of
-/// writing) and space at both ends, and cuts what is too long.
+/// Removes what could disturb a terminal: control characters, and marks that reverse the direction of writing. Trims
+/// spaces at both ends and cuts what is too long.
 fn clean(text: &str) -> Option<String> {
     let harmless = |c: &char| {
         !c.is_control()

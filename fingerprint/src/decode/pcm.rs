@@ -13,9 +13,10 @@ use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
+use super::stream::{self, Heard, Listener};
+use super::tags::Tags;
+use crate::Error;
 use crate::params::SAMPLE_RATE;
-use crate::stream::{self, Heard, Listener};
-use crate::{Error, Tags};
 
 /// A decoded recording.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +55,8 @@ pub fn decode_file(path: &Path) -> Result<Recording, Error> {
     listen(path, Vec::new).map(Recording::new)
 }
 
-/// Decodes a file for a listener, so that the samples need not be kept. `listener` makes one, or another where the
-/// first was told nonsense.
+/// Decodes a file for a listener, so that the samples need not be kept. `listener` makes one, and another if the file
+/// has to be read a second time.
 ///
 /// # Errors
 /// As [`decode_file`].
@@ -104,7 +105,7 @@ fn decode<L: Listener>(
     listener: impl Fn() -> L,
 ) -> Result<Heard<L>, Error> {
     match guarded(open()?, extension, listener()) {
-        // A download cut short is refused where its true length can be seen, but can be read as a stream.
+        // A download cut short is refused if its true length is visible, but it can be read as a stream.
         Err(first @ (Error::Unsupported(_) | Error::Damaged(_))) => {
             guarded(Box::new(ReadOnlySource::new(open()?)), extension, listener()).map_err(|_| first)
         }
@@ -112,7 +113,7 @@ fn decode<L: Listener>(
     }
 }
 
-/// The boundary that no decoder's panic crosses.
+/// Reads a source. A decoder's panic becomes an error here.
 pub fn guarded<L: Listener>(
     source: Box<dyn MediaSource>,
     extension: Option<&str>,
@@ -139,7 +140,7 @@ fn read<L: Listener>(
     stream::read(format, listener)
 }
 
-/// A file that ends or makes no sense before its format is known is no sound file.
+/// A file that ends, or makes no sense, before its format is known is not a sound file.
 fn unknown_format(error: SymphoniaError) -> Error {
     match error {
         SymphoniaError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {

@@ -1,7 +1,6 @@
 //! Opus packets to samples. Symphonia reads the containers but has no Opus decoder of its own. The one used
-//! here is pure Rust, so that no cmake or system library is needed; of four such decoders it was the only one
-//! that is both right (79 dB from libopus on music) and fast (over 200 x real time, where two others reach 2
-//! x).
+//! here is pure Rust, so no cmake or system library is needed. Of four such decoders it was the only one that is both
+//! right (79 dB from libopus on music) and fast (over 200 x real time; two others reach 2 x).
 
 use rusty_opus::OpusDecoder;
 use rusty_opus::multistream::OpusMSDecoder;
@@ -17,7 +16,7 @@ pub struct OpusPackets {
     decoder: Kind,
     /// Number of channels, 1 to 255.
     pub channels: usize,
-    /// Leading samples that only warm the decoder up.
+    /// Leading samples to skip, while the decoder warms up.
     skip: usize,
     buffer: Vec<f32>,
 }
