@@ -4,10 +4,11 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use client::{Answer, Cache, Client, ClientConfig, Question, Trust};
+use client::{Answer, Cache, ClientConfig, Question, Trust};
 use db::{Database, NewTrack};
 use fingerprint::{FRAME_SECONDS, Settings};
 use server::{Config, Daemon};
+use support::Asking;
 use tokio::runtime::Runtime;
 
 use crate::index::Print;
@@ -15,7 +16,7 @@ use crate::index::Print;
 /// A database in a folder that goes away, the daemon that serves it, and a client of it.
 pub struct Encrypted {
     runtime: Runtime,
-    client: Mutex<Client>,
+    client: Mutex<Asking>,
     _daemon: Daemon,
     _folder: tempfile::TempDir,
     /// The clip of every track.
@@ -47,7 +48,7 @@ impl Encrypted {
             let config = Config { listen, evaluations_per_minute: 0, ..Config::default() };
             let daemon = Daemon::start(config, Arc::new(database), false).await?;
             let config = ClientConfig::new(Trust::Pinned(daemon.server_key()), Cache::in_memory());
-            let client = Client::connect(&daemon.local_addr().to_string(), config).await?;
+            let client = Asking::connect(&daemon.local_addr().to_string(), config).await?;
             anyhow::Ok((client, daemon))
         })?;
         let clips = prints.iter().map(|print| print.clip).collect();
@@ -57,10 +58,7 @@ impl Encrypted {
     /// Asks one question; each waits for the one before.
     pub fn ask(&self, question: Question) -> Result<Answer> {
         let mut client = self.client.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        self.runtime.block_on(async {
-            client.settings().await?;
-            Ok(client.identify(question, 3).await?)
-        })
+        Ok(self.runtime.block_on(client.identify(question, 3))?)
     }
 
     /// The clip that the candidate of this rank is.
@@ -68,6 +66,6 @@ impl Encrypted {
         self.clips
             .iter()
             .copied()
-            .find(|clip| answer.tracks.get(rank).is_some_and(|t| t.title == clip.to_string()))
+            .find(|clip| answer.named.tracks.get(rank).is_some_and(|t| t.title == clip.to_string()))
     }
 }

@@ -121,7 +121,7 @@ impl Run<'_> {
         let candidates = query_candidates(samples, self.settings).unwrap_or_default();
         let fingerprint = start.elapsed();
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-        let question = Question { candidates, seconds };
+        let question = Question { settings: self.settings.clone(), candidates, seconds };
         self.asked
             .iter()
             .map(|&most| {
@@ -137,8 +137,8 @@ impl Run<'_> {
         if let Some(encrypted) = self.encrypted {
             let answer = encrypted.ask(question.clone())?;
             let clip = encrypted.clip(&answer, 0);
-            let (asked, labels) = (answer.hashes_asked, answer.labels);
-            return Ok(Reply { verdict: answer.verdict, clip, asked, labels });
+            let (asked, labels) = (answer.named.hashes_asked, answer.named.labels);
+            return Ok(Reply { verdict: answer.named.verdict, clip, asked, labels });
         }
         let (verdict, asked, labels) = self.index.ask(&question.candidates, most, question.seconds)?;
         let clip = verdict.candidates.first().and_then(|best| self.index.clip(best.track));

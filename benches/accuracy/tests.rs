@@ -52,13 +52,22 @@ fn both_ways_give_the_same_answer() {
         let worn = condition.apply(&clip.samples[30_011..70_011], &[], &mut random);
         let candidates = query_candidates(&worn, &settings).unwrap();
         let (clear, asked, labels) = index.ask(&candidates, db::ASKED, 5.0).unwrap();
-        let answer = encrypted.ask(Question { candidates, seconds: 5.0 }).unwrap();
+        let answer =
+            encrypted.ask(Question { settings: settings.clone(), candidates, seconds: 5.0 }).unwrap();
         // Bins differ a little by what is dropped. The real way drops the commonest hashes, and an empty bin
         // may return noise.
-        assert!(asked.abs_diff(answer.hashes_asked) <= 5 + asked / 50, "{asked} and {}", answer.hashes_asked);
-        assert!(labels.abs_diff(answer.labels) <= 5 + labels / 20, "{labels} and {}", answer.labels);
-        assert_eq!(clear.best.is_some(), answer.verdict.best.is_some(), "recording {n}");
-        if let (Some(clear), Some(real)) = (&clear.best, &answer.verdict.best) {
+        assert!(
+            asked.abs_diff(answer.named.hashes_asked) <= 5 + asked / 50,
+            "{asked} and {}",
+            answer.named.hashes_asked
+        );
+        assert!(
+            labels.abs_diff(answer.named.labels) <= 5 + labels / 20,
+            "{labels} and {}",
+            answer.named.labels
+        );
+        assert_eq!(clear.best.is_some(), answer.named.verdict.best.is_some(), "recording {n}");
+        if let (Some(clear), Some(real)) = (&clear.best, &answer.named.verdict.best) {
             found += 1;
             assert_eq!(index.clip(clear.track), encrypted.clip(&answer, 0));
             assert_eq!(index.clip(clear.track), Some(n));

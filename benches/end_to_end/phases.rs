@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use client::{Cache, Client, ClientConfig, Question, Trust};
-use fingerprint::{SAMPLE_RATE, decode_file, query_candidates};
+use client::{Cache, ClientConfig, Question, Trust};
+use fingerprint::decode_file;
 use rayon::prelude::*;
 use serde::Serialize;
-use support::Daemon;
+use support::{Asking, Daemon};
 
 use crate::Excerpt;
 use crate::report::Spread;
@@ -79,7 +79,8 @@ pub fn measure(daemon: &Daemon, excerpts: &[Excerpt], folder: &Path) -> Result<P
         let client = runtime.block_on(start(daemon, &cache, excerpt, &mut cold))?;
         runtime.block_on(client.close());
         let mut client = runtime.block_on(start(daemon, &cache, excerpt, &mut warm))?;
-        let question = question(excerpt, &runtime.block_on(client.settings())?)?;
+        let synced = runtime.block_on(client.sync())?;
+        let question = question(excerpt, synced.settings())?;
         let begun = Instant::now();
         runtime.block_on(client.identify(question, 1))?;
         kept.push(milliseconds(begun));
@@ -88,17 +89,17 @@ pub fn measure(daemon: &Daemon, excerpts: &[Excerpt], folder: &Path) -> Result<P
     Ok(Phases { cold: cold.spread(), warm: warm.spread(), kept: Spread::of(kept) })
 }
 
-async fn start(daemon: &Daemon, cache: &Path, excerpt: &Excerpt, times: &mut Times) -> Result<Client> {
+async fn start(daemon: &Daemon, cache: &Path, excerpt: &Excerpt, times: &mut Times) -> Result<Asking> {
     let key = daemon.key.parse()?;
     let config = ClientConfig::new(Trust::Pinned(key), Cache::in_folder(cache));
     let begun = Instant::now();
-    let mut client = Client::connect(&daemon.server(), config).await?;
+    let mut client = Asking::connect(&daemon.server(), config).await?;
     times.connect.push(milliseconds(begun));
     let syncing = Instant::now();
-    let settings = client.settings().await?;
+    let synced = client.sync().await?;
     times.sync.push(milliseconds(syncing));
     let before = milliseconds(begun);
-    let question = question(excerpt, &settings)?;
+    let question = question(excerpt, synced.settings())?;
     let asking = Instant::now();
     let answer = client.identify(question, 1).await?;
     times.query.push(milliseconds(asking));
@@ -109,8 +110,7 @@ async fn start(daemon: &Daemon, cache: &Path, excerpt: &Excerpt, times: &mut Tim
 
 fn question(excerpt: &Excerpt, settings: &fingerprint::Settings) -> Result<Question> {
     let samples = decode_file(&excerpt.file)?.samples;
-    let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-    Ok(Question { candidates: query_candidates(&samples, settings)?, seconds })
+    Ok(Question::of(&samples, settings)?)
 }
 
 /// A warm query over the floors of its parts, milliseconds.

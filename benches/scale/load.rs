@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use client::{Cache, Client, ClientConfig, ServerKey, Trust};
+use client::{Cache, ClientConfig, ServerKey, Trust};
 use serde::{Deserialize, Serialize};
+use support::Asking;
 use tokio::task::JoinSet;
 
 use crate::music::Excerpt;
@@ -112,8 +113,8 @@ pub async fn whole(
     let mut ready = Vec::new();
     for _ in 0..clients {
         let config = ClientConfig::new(Trust::Pinned(key), cache.clone());
-        let mut client = Client::connect(&address.to_string(), config).await?;
-        client.settings().await?;
+        let mut client = Asking::connect(&address.to_string(), config).await?;
+        client.sync().await?;
         ready.push(client);
     }
     let (start, mut running) = (Instant::now(), JoinSet::new());

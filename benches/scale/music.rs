@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use client::Question;
-use fingerprint::{FRAME_SECONDS, SAMPLE_RATE, Settings, decode_file, query_candidates, reference_landmarks};
+use fingerprint::{FRAME_SECONDS, SAMPLE_RATE, Settings, decode_file, reference_landmarks};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -86,8 +86,7 @@ pub fn excerpts(folder: &Path, reference: &Reference, clips: usize, count: usize
         let clip = long[rng.gen_range(0..long.len())];
         let samples = decode_file(&folder.join(&reference.sources[clip].name))?.samples;
         let from = rng.gen_range(0..samples.len() - length);
-        let candidates = query_candidates(&samples[from..from + length], &settings)?;
-        let question = Question { candidates, seconds: EXCERPT_SECONDS as f64 };
+        let question = Question::of(&samples[from..from + length], &settings)?;
         excerpts.push(Excerpt { clip, offset: from as f64 / f64::from(SAMPLE_RATE), question });
     }
     Ok(excerpts)

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::ask::{self, AskMachine, Ended, Job, Prepared, Sound, Stage, Step, Synced};
+use protocol::ask::{self, AskMachine, Ended, HeldModel, Job, Prepared, Sound, Stage, Step, Synced};
 use protocol::key::ServerKey;
 use protocol::offer::ModelOffer;
 use protocol::token::AccessToken;
@@ -206,6 +206,15 @@ impl Session {
     /// Whatever the server or the connection do wrong.
     pub async fn models(&mut self) -> Result<Vec<ModelOffer>, Error> {
         self.run(&mut |_| (), AskMachine::models).await.map(|done| done.outcome)
+    }
+
+    /// The model of this name; fetches what is not held.
+    ///
+    /// # Errors
+    /// [`ask::Error::NoModel`], and whatever the server or the connection do wrong.
+    pub async fn model(&mut self, name: &str) -> Result<Arc<HeldModel>, Error> {
+        let job = |machine: AskMachine| machine.model(name.to_owned());
+        self.run(&mut |_| (), job).await.map(|done| done.outcome)
     }
 
     /// Asks a model about a sound. The classes stay sealed until the session has ended. Sound that has no features is

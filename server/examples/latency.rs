@@ -6,7 +6,7 @@ use std::error::Error;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use client::{Answer, Cache, Client, ClientConfig, Question, Trust};
+use client::{Answer, Cache, ClientConfig, Question, Trust};
 use fingerprint::{Candidate, Catalogue, GlobalFrame, HalfFrame, Hash, Settings, Track, TrackId};
 use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
@@ -15,6 +15,7 @@ use psi::oprf::OprfKey;
 use psi::shard::{Hint, Shard, ShardUid};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use server::{Config, Identity, Server, Snapshot};
+use support::Asking;
 
 const SEED: [u8; 16] = [6; 16];
 
@@ -33,8 +34,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::start(config, &identity, snapshot)?;
 
     let config = ClientConfig::new(Trust::Pinned(identity.server_key()), Cache::in_memory());
-    let mut client = Client::connect(&server.local_addr().to_string(), config).await?;
-    client.settings().await?;
+    let mut client = Asking::connect(&server.local_addr().to_string(), config).await?;
+    client.sync().await?;
     let mut answers = Vec::new();
     for query in 0..queries {
         answers.push(client.identify(question(query), 3).await?);
@@ -84,7 +85,8 @@ fn question(query: u16) -> Question {
     let hash = |i: u32| Hash((i + u32::from(query) * 2000).wrapping_mul(2_654_435_761));
     let candidate =
         |i: u32| Candidate { hash: hash(i), strength: -(i as f32), times: vec![HalfFrame(i / 4)] };
-    Question { candidates: (0..2000).map(candidate).collect(), seconds: 10.0 }
+    let candidates = (0..2000).map(candidate).collect();
+    Question { settings: Settings::default(), candidates, seconds: 10.0 }
 }
 
 fn print(answers: &[Answer]) {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use client::{Cache, Client, ClientConfig, Question, Trust};
+use client::ask::Error as AskError;
+use client::{Cache, ClientConfig, Question, Trust};
 use protocol::wire::RefusalCode;
+use support::Asking;
 use tokio::task::JoinSet;
 
 use crate::support::{Daemon, User, audio, copy_catalogue, expected};
@@ -29,8 +31,7 @@ fn known(late: &str) -> Vec<Known> {
     let stays = expected().into_iter().filter(|recording| recording.track.as_deref() != Some(late));
     let known = stays.map(|recording| {
         let heard = fingerprint::decode_file(&audio(&recording.file)).unwrap();
-        let candidates = fingerprint::query_candidates(&heard.samples, &Default::default()).unwrap();
-        let question = Question { candidates, seconds: heard.seconds() };
+        let question = Question::of(&heard.samples, &Default::default()).unwrap();
         Known { question, answer: recording.track.zip(recording.offset_seconds) }
     });
     known.collect()
@@ -43,7 +44,7 @@ async fn ask(daemon: &Daemon, known: &Arc<Vec<Known>>) -> usize {
     for _ in 0..CLIENTS {
         let trust = Trust::Pinned(daemon.key.parse().unwrap());
         let config = ClientConfig::new(trust, cache.clone());
-        let client = Client::connect(&daemon.server(), config).await.unwrap();
+        let client = Asking::connect(&daemon.server(), config).await.unwrap();
         running.spawn(work(client, known.clone(), turns.clone()));
     }
     running.join_all().await.into_iter().sum()
@@ -53,7 +54,7 @@ fn name(path: &str) -> Option<&str> {
     path.rsplit('/').next()
 }
 
-async fn work(mut client: Client, known: Arc<Vec<Known>>, turns: Arc<AtomicUsize>) -> usize {
+async fn work(mut client: Asking, known: Arc<Vec<Known>>, turns: Arc<AtomicUsize>) -> usize {
     let mut answered = 0;
     loop {
         let turn = turns.fetch_add(1, SeqCst);
@@ -65,14 +66,15 @@ async fn work(mut client: Client, known: Arc<Vec<Known>>, turns: Arc<AtomicUsize
         let found = loop {
             match client.identify(question.clone(), 1).await {
                 // It gives up where everything changes faster than it asks, which a busy machine brings about.
-                Err(client::Error::Refused(refusal)) if refusal.code == RefusalCode::Stale => {}
+                Err(client::Error::Ask(AskError::Refused(refusal))) if refusal.code == RefusalCode::Stale => {
+                }
                 found => break found.unwrap(),
             }
         };
-        match (&found.verdict.best, answer) {
+        match (&found.named.verdict.best, answer) {
             (None, None) => {}
             (Some(best), Some((path, offset))) => {
-                assert_eq!(name(&found.tracks[0].path), name(path));
+                assert_eq!(name(&found.named.tracks[0].path), name(path));
                 assert!((best.offset_seconds - offset).abs() < 0.2, "{path}: {best:?}");
             }
             (best, answer) => panic!("{best:?} instead of {answer:?}"),

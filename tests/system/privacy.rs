@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use client::{Answer, Cache, Client, ClientConfig, Direction, Question, Record, Trust};
+use client::{Answer, Cache, ClientConfig, Direction, Question, Record, Trust};
 use db::Database;
 use fingerprint::Settings;
 use protocol::wire::Manifest;
@@ -13,6 +13,7 @@ use psi::query::{AskedKey, encrypt};
 use psi::{Params, PublicMasks, bins};
 use rand::rngs::OsRng;
 use server::{Config, Daemon};
+use support::Asking;
 
 use crate::support::sound::{melody, write_wav};
 use crate::support::{User, audio};
@@ -25,17 +26,16 @@ async fn daemon(user: &User) -> Daemon {
 
 fn question(file: &Path, settings: &Settings) -> Question {
     let recording = fingerprint::decode_file(file).unwrap();
-    let candidates = fingerprint::query_candidates(&recording.samples, settings).unwrap();
-    Question { candidates, seconds: recording.seconds() }
+    Question::of(&recording.samples, settings).unwrap()
 }
 
 /// Asks about one file from a fresh client; returns the answer and all frames.
 async fn asked(daemon: &Daemon, file: &Path) -> (Answer, Vec<Record>) {
     let trust = Trust::Pinned(daemon.server_key());
     let config = ClientConfig::new(trust, Cache::in_memory());
-    let mut client = Client::connect(&daemon.local_addr().to_string(), config).await.unwrap();
-    let settings = client.settings().await.unwrap();
-    let answer = client.identify(question(file, &settings), 5).await.unwrap();
+    let mut client = Asking::connect(&daemon.local_addr().to_string(), config).await.unwrap();
+    let settings = client.sync().await.unwrap();
+    let answer = client.identify(question(file, settings.settings()), 5).await.unwrap();
     let transcript = client.transcript().to_vec();
     client.close().await;
     (answer, transcript)
@@ -63,8 +63,8 @@ async fn transcripts_of_different_recordings_are_the_same() {
     let (mut hashes, mut matched) = (HashSet::new(), HashSet::new());
     for file in recordings(&user) {
         let (answer, transcript) = asked(&daemon, &file).await;
-        hashes.insert(answer.hashes_asked);
-        matched.insert(answer.verdict.best.is_some());
+        hashes.insert(answer.named.hashes_asked);
+        matched.insert(answer.named.verdict.best.is_some());
         transcripts.push(transcript);
     }
     assert!(hashes.len() > 1, "some recording asks fewer hashes, and padding hides it: {hashes:?}");

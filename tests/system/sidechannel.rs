@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use client::{Answer, Cache, Client, ClientConfig, Direction, Question, Record, Trust};
-use fingerprint::{SAMPLE_RATE, Settings, query_candidates};
+use client::{Answer, Cache, ClientConfig, Direction, Question, Record, Trust};
+use fingerprint::{SAMPLE_RATE, Settings};
+use support::Asking;
 
 use crate::support::{Daemon, User, audio};
 
@@ -58,13 +59,12 @@ fn worn(source: &[f32], seconds: usize, number: usize) -> Vec<f32> {
 }
 
 fn question(samples: &[f32], settings: &Settings) -> Question {
-    let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-    Question { candidates: query_candidates(samples, settings).unwrap(), seconds }
+    Question::of(samples, settings).unwrap()
 }
 
-async fn connect(address: SocketAddr, daemon: &Daemon) -> Client {
+async fn connect(address: SocketAddr, daemon: &Daemon) -> Asking {
     let config = ClientConfig::new(Trust::Pinned(daemon.key.parse().unwrap()), Cache::in_memory());
-    Client::connect(&address.to_string(), config).await.unwrap()
+    Asking::connect(&address.to_string(), config).await.unwrap()
 }
 
 /// Which messages travel, in which order and how long each is: the same for every recording, whatever it is, how
@@ -77,11 +77,11 @@ async fn two_hundred_recordings_send_the_same_messages() {
     let (mut named, mut first): (usize, Option<Vec<Record>>) = (0, None);
     for number in 0..RECORDINGS {
         let mut client = connect(daemon.address, &daemon).await;
-        let settings = client.settings().await.unwrap();
+        let synced = client.sync().await.unwrap();
         let heard = worn(&sources[number % sources.len()], [4, 6, 9][number % 3], number);
-        let asked = tokio::task::spawn_blocking(move || question(&heard, &settings)).await.unwrap();
+        let asked = tokio::task::spawn_blocking(move || question(&heard, synced.settings())).await.unwrap();
         let answer: Answer = client.identify(asked, 1).await.unwrap();
-        named += usize::from(answer.verdict.best.is_some());
+        named += usize::from(answer.named.verdict.best.is_some());
         let transcript = client.transcript().to_vec();
         let expected = first.get_or_insert_with(|| transcript.clone());
         assert!(transcript == *expected, "recording {number}: {transcript:?}, the first one: {expected:?}");
@@ -173,21 +173,21 @@ async fn pauses_do_not_tell_whether_a_recording_is_known() {
     let daemon = serve(&user);
     let (address, seen) = observer(daemon.address);
     let mut client = connect(address, &daemon).await;
-    let settings = client.settings().await.unwrap();
+    let synced = client.sync().await.unwrap();
     let (known, unknown) = (samples(&KNOWN), samples(&UNKNOWN));
     let mut pauses: [Vec<f64>; 2] = Default::default();
     for number in 0..2 * RECORDINGS + 2 {
         // In turns, so that whatever else the machine does falls on both alike.
         let from = if number % 2 == 0 { &known } else { &unknown };
         let heard = worn(&from[number / 2 % from.len()], 6, number);
-        let asked = question(&heard, &settings);
+        let asked = question(&heard, synced.settings());
         tokio::time::sleep(Duration::from_millis(20)).await; // what belongs to the query before is over
         seen.lock().unwrap().clear();
         let answer = client.identify(asked, 1).await.unwrap();
         let observed = pause(&seen.lock().unwrap());
         // The first two fill caches; a recording that the wear made unknown belongs to neither side.
         if let (Some(observed), true) = (observed, number >= 2)
-            && answer.verdict.best.is_some() == (number % 2 == 0)
+            && answer.named.verdict.best.is_some() == (number % 2 == 0)
         {
             pauses[number % 2].push(observed.as_secs_f64() * 1e3);
         }

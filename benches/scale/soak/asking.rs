@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use client::{Answer, Cache, Client, ClientConfig, Error, ServerKey, Trust};
-use support::Daemon;
+use client::ask::Error as AskError;
+use client::{Answer, Cache, ClientConfig, Error, ServerKey, Trust};
+use support::{Asking, Daemon};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
@@ -39,7 +40,7 @@ pub struct Asked {
 impl Known {
     pub async fn ask(daemon: &Daemon, excerpts: Vec<Excerpt>, reference: &Reference) -> Result<Known> {
         let mut client = connect(daemon, &Cache::in_memory()).await?;
-        client.settings().await?;
+        client.sync().await?;
         let mut known = Vec::new();
         for excerpt in excerpts {
             let title = reference.clip(excerpt.clip).title;
@@ -58,14 +59,14 @@ impl Known {
 }
 
 fn is_right(answer: &Answer, excerpt: &Excerpt, title: &str) -> bool {
-    let track = answer.tracks.first().filter(|track| track.title == title);
-    track.is_some_and(|track| excerpt.is_named_by(&answer.verdict, track.id))
+    let track = answer.named.tracks.first().filter(|track| track.title == title);
+    track.is_some_and(|track| excerpt.is_named_by(&answer.named.verdict, track.id))
 }
 
-async fn connect(daemon: &Daemon, cache: &Cache) -> Result<Client> {
+async fn connect(daemon: &Daemon, cache: &Cache) -> Result<Asking> {
     let key: ServerKey = daemon.key.parse()?;
     let config = ClientConfig::new(Trust::Pinned(key), cache.clone());
-    Ok(Client::connect(&daemon.server(), config).await?)
+    Ok(Asking::connect(&daemon.server(), config).await?)
 }
 
 /// Asks until all queries are asked.
@@ -74,7 +75,7 @@ pub async fn ask(daemon: &Daemon, known: Arc<Known>, pace: Pace) -> Result<Vec<A
     let mut ready = Vec::new();
     for _ in 0..pace.clients {
         let mut client = connect(daemon, &cache).await?;
-        client.settings().await?;
+        client.sync().await?;
         ready.push(client);
     }
     let (turns, start, mut running) = (Arc::new(AtomicUsize::new(0)), Instant::now(), JoinSet::new());
@@ -89,7 +90,7 @@ pub async fn ask(daemon: &Daemon, known: Arc<Known>, pace: Pace) -> Result<Vec<A
 }
 
 async fn work(
-    mut client: Client,
+    mut client: Asking,
     known: Arc<Known>,
     pace: Pace,
     turns: Arc<AtomicUsize>,
@@ -112,7 +113,7 @@ async fn work(
                 asked.latencies.push(begun.elapsed().as_secs_f64() * 1e3);
                 asked.wrong += usize::from(!is_right(&answer, excerpt, title));
             }
-            Err(Error::Busy(_)) => asked.busy += 1,
+            Err(Error::Ask(AskError::Busy(_))) => asked.busy += 1,
             Err(error) => asked.lost.push(error.to_string()),
         }
     }

@@ -88,9 +88,17 @@ impl SealedScores {
     /// # Errors
     /// [`Error::StillOpen`] for the end of another session.
     pub fn open(self, ended: &Arc<Ended>) -> Result<Scores, Error> {
-        if !Arc::ptr_eq(&self.session, ended) {
-            return Err(Error::StillOpen);
+        match Arc::ptr_eq(&self.session, ended) {
+            true => self.open_apart(),
+            false => Err(Error::StillOpen),
         }
+    }
+
+    /// Opens the scores while their session goes on; see [`super::Sealed::open_apart`].
+    ///
+    /// # Errors
+    /// None that the checks on arrival leave possible.
+    pub fn open_apart(self) -> Result<Scores, Error> {
         let SealedScores { model, pending, answer, fault, .. } = self;
         let scores = pending.open(&model.hints, &answer)?;
         Ok(Scores { model, scores, fault })

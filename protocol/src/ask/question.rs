@@ -42,6 +42,18 @@ impl Question {
     }
 }
 
+impl From<Question> for Sound {
+    fn from(question: Question) -> Sound {
+        Sound::Question(Arc::new(question))
+    }
+}
+
+impl From<Question> for Prepared {
+    fn from(question: Question) -> Prepared {
+        Sound::from(question).into()
+    }
+}
+
 /// A sound on its way to a server. [`Synced::prepare`] does what does not need the server ahead of time; without that
 /// it is done when the sound is asked.
 pub struct Prepared {

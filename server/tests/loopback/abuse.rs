@@ -34,7 +34,7 @@ fn query(manifest: protocol::wire::Digest, upload: Vec<u8>) -> Vec<u8> {
 /// What every test ends with.
 async fn the_next_client_is_served(server: SocketAddr, key: ServerKey, track: u32) {
     let mut client = connect(server, key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, track).await;
 }
 
@@ -309,7 +309,7 @@ async fn the_same_datagrams_again() {
     let (server, key) = serve(config(), snapshot(&[0]));
     let (address, same_place, seen) = relay(server.local_addr()).await;
     let mut client = connect(address, key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
     let datagrams = seen.lock().unwrap().clone();
     assert!(datagrams.len() > 10);

@@ -1,6 +1,6 @@
 //! The right answer, and nothing about it in what an observer sees.
 
-use client::{Cache, Direction, Passed, Question, Stage};
+use client::{Cache, Direction, Happened, Question, Stage, StageEnd};
 use fingerprint::Settings;
 
 use crate::support::*;
@@ -10,17 +10,20 @@ async fn a_passage_is_named() {
     let (server, key) = serve(config(), snapshot(&[0, 1, 2]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     assert_eq!(client.server_key(), key);
-    assert_eq!(client.settings().await.unwrap(), Settings::default());
+    assert_eq!(*client.sync().await.unwrap().settings(), Settings::default());
     for track in 0..3 {
         let answer = ask_and_check(&mut client, track).await;
-        assert!(answer.hashes_asked > 50 && answer.hashes_asked <= 60);
-        assert!(answer.hashes_found >= answer.hashes_asked && answer.labels >= answer.hashes_found);
+        assert!(answer.named.hashes_asked > 50 && answer.named.hashes_asked <= 60);
+        assert!(
+            answer.named.hashes_found >= answer.named.hashes_asked
+                && answer.named.labels >= answer.named.hashes_found
+        );
         assert_eq!(answer.bytes.setup_received > 0, track == 0);
         assert!(answer.bytes.sent > 0 && answer.bytes.received > 0);
     }
     // A stranger's recording: labels at random, of which next to none hits the time line.
     let foreign = client.identify(question(7, 0, 60), 3).await.unwrap();
-    assert_eq!(foreign.verdict.best, None);
+    assert_eq!(foreign.named.verdict.best, None);
     let counters = server.counters();
     assert_eq!((counters.connections, counters.queries, counters.evaluations), (1, 4, 4));
     assert_eq!(counters.refusals, 0);
@@ -33,25 +36,31 @@ async fn every_stage_is_told_with_its_bytes() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     for first in [true, false] {
-        let mut passed: Vec<Passed> = Vec::new();
-        let answer = client.identify_watched(question(1, 200, 60), 3, &mut |p| passed.push(p)).await.unwrap();
-        let stages: Vec<Stage> = passed.iter().map(|passed| passed.stage).collect();
-        let all = [Stage::Setup, Stage::Oprf, Stage::Encrypt, Stage::Server, Stage::Decrypt, Stage::Vote];
-        assert_eq!(stages, all);
+        let mut ended: Vec<StageEnd> = Vec::new();
+        let mut watch = |happened| {
+            if let Happened::Stage(stage) = happened {
+                ended.push(stage);
+            }
+        };
+        let answer = client.identify_watched(question(1, 200, 60), 3, &mut watch).await.unwrap();
+        let stages: Vec<Stage> = ended.iter().map(|ended| ended.stage).collect();
+        assert_eq!(stages, [Stage::Setup, Stage::Fingerprint, Stage::Oprf, Stage::Encrypt, Stage::Server]);
         let bytes = answer.bytes;
-        let sum = |of: fn(&Passed) -> u64| passed.iter().map(of).sum::<u64>();
-        assert_eq!(sum(|passed| passed.sent), bytes.sent + bytes.setup_sent);
-        assert_eq!(sum(|passed| passed.received), bytes.received + bytes.setup_received);
-        assert_eq!(passed[0].received > 0, first, "the setup is fetched once");
-        assert!(passed[1].sent > 0 && passed[3].received > 0);
-        assert!([2, 4, 5].iter().all(|&at| passed[at].sent + passed[at].received == 0));
-        assert!((passed[3].milliseconds - answer.milliseconds.server).abs() < 1e-9);
+        let sum = |of: fn(&StageEnd) -> u64| ended.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|ended| ended.sent), bytes.sent + bytes.setup_sent);
+        assert_eq!(sum(|ended| ended.received), bytes.received + bytes.setup_received);
+        assert_eq!(ended[0].received > 0, first, "the setup is fetched once");
+        assert!(ended[2].sent > 0 && ended[4].received > 0);
+        assert!([1, 3].iter().all(|&at| ended[at].sent + ended[at].received == 0));
+        assert!((ended[4].milliseconds - answer.milliseconds.server).abs() < 1e-9);
+        assert!(answer.milliseconds.decrypt > 0.0 && answer.milliseconds.vote > 0.0);
         let second = fingerprint::FRAME_SECONDS as f32;
         let on_diagonal = answer
+            .named
             .votes
             .iter()
             .filter(|v| (v.track_seconds - v.query_seconds - 200.0 * second).abs() < second);
-        assert!(on_diagonal.count() >= answer.verdict.best.unwrap().votes as usize);
+        assert!(on_diagonal.count() >= answer.named.verdict.best.unwrap().votes as usize);
     }
     client.close().await;
     server.stop().await;
@@ -65,11 +74,11 @@ async fn every_question_looks_alike() {
         question(0, 0, 500),
         question(1, 300, 7),
         question(7, 0, 60),
-        Question { candidates: Vec::new(), seconds: 0.0 },
+        Question { settings: Settings::default(), candidates: Vec::new(), seconds: 0.0 },
     ];
     for question in questions {
         let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-        client.settings().await.unwrap();
+        client.sync().await.unwrap();
         client.identify(question, 3).await.unwrap();
         transcripts.push(client.transcript().to_vec());
     }
@@ -92,15 +101,15 @@ async fn every_question_looks_alike() {
 async fn the_strongest_hash_of_a_bin_is_asked() {
     let (server, key) = serve(config(), snapshot_with(&[0], spec(30), &Settings::default()));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     // Six hundred weak strangers first in the list, thirty strong hashes of the track last.
     let mut asked = question(7, 0, 600);
     asked.candidates.iter_mut().for_each(|candidate| candidate.strength = 0.1);
     asked.candidates.extend(question(0, 200, 30).candidates);
     let answer = client.identify(asked, 1).await.unwrap();
-    assert_eq!(answer.hashes_asked, 30);
-    assert!(answer.verdict.best.is_some());
-    assert!(answer.verdict.candidates[0].votes > 25);
+    assert_eq!(answer.named.hashes_asked, 30);
+    assert!(answer.named.verdict.best.is_some());
+    assert!(answer.named.verdict.candidates[0].votes > 25);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +121,7 @@ async fn clients_ask_at_the_same_time() {
         let (cache, address) = (cache.clone(), server.local_addr());
         asking.spawn(async move {
             let mut client = connect(address, key, &cache).await;
-            client.settings().await.unwrap();
+            client.sync().await.unwrap();
             ask_and_check(&mut client, i % 3).await;
         });
     }
@@ -126,7 +135,7 @@ async fn clients_ask_at_the_same_time() {
 async fn an_empty_catalogue_answers_with_no_match() {
     let (server, key) = serve(config(), snapshot(&[]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     let answer = client.identify(question(0, 0, 60), 3).await.unwrap();
-    assert!(answer.verdict.candidates.is_empty() && answer.labels == 0);
+    assert!(answer.named.verdict.candidates.is_empty() && answer.named.labels == 0);
 }

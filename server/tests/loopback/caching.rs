@@ -2,11 +2,13 @@
 
 use std::fs;
 
-use client::{Cache, Client, Error};
+use client::ask::Error as AskError;
+use client::{Cache, Error};
 use fingerprint::Settings;
 use protocol::wire::HEADER_BYTES;
 use psi::{Params, ParamsSpec};
 use server::Snapshot;
+use support::Asking;
 
 use crate::support::*;
 
@@ -15,7 +17,7 @@ fn hints(count: usize) -> u64 {
     (HEADER_BYTES + count * Params::new(spec(64)).unwrap().hint_bytes()) as u64
 }
 
-pub fn received(client: &Client) -> Vec<(u8, u64)> {
+pub fn received(client: &Asking) -> Vec<(u8, u64)> {
     let of_server = |record: &&client::Record| record.direction == client::Direction::Received;
     client.transcript().iter().filter(of_server).map(|record| (record.kind, record.length)).collect()
 }
@@ -26,10 +28,10 @@ async fn the_second_connection_fetches_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for cache in [Cache::in_folder(folder.path()), Cache::in_memory()] {
         let mut first = connect(server.local_addr(), key, &cache).await;
-        first.settings().await.unwrap();
+        first.sync().await.unwrap();
         assert!(received(&first).contains(&(3, hints(6))));
         let mut second = connect(server.local_addr(), key, &cache).await;
-        second.settings().await.unwrap();
+        second.sync().await.unwrap();
         assert_eq!(received(&second), [(6, 5)]); // the manifest that is held is current
         let answer = ask_and_check(&mut second, 1).await;
         assert_eq!((answer.bytes.setup_sent, answer.bytes.setup_received), (0, 0));
@@ -41,7 +43,7 @@ async fn damaged_files_are_fetched_again() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::in_folder(folder.path());
-    connect(server.local_addr(), key, &cache).await.settings().await.unwrap();
+    connect(server.local_addr(), key, &cache).await.sync().await.unwrap();
     let files =
         || fs::read_dir(folder.path().join(key.to_string())).unwrap().map(|file| file.unwrap().path());
     assert_eq!(files().count(), 8); // manifest, catalogue, six hints
@@ -50,7 +52,7 @@ async fn damaged_files_are_fetched_again() {
         bytes[20] ^= 1;
         fs::write(&file, bytes).unwrap();
         let mut client = connect(server.local_addr(), key, &cache).await;
-        client.settings().await.unwrap();
+        client.sync().await.unwrap();
         let name = file.file_name().unwrap().to_str().unwrap();
         let fetched: Vec<(u8, u64)> = received(&client).into_iter().filter(|&(kind, _)| kind != 6).collect();
         match name.split_once('-') {
@@ -64,7 +66,7 @@ async fn damaged_files_are_fetched_again() {
         fs::write(file, b"").unwrap();
     }
     let mut client = connect(server.local_addr(), key, &cache).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
 }
 
@@ -73,13 +75,13 @@ async fn after_publishing_only_new_hints_are_fetched() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::in_folder(folder.path());
-    connect(server.local_addr(), key, &cache).await.settings().await.unwrap();
+    connect(server.local_addr(), key, &cache).await.sync().await.unwrap();
     server.publish(snapshot(&[1, 2]));
     let mut client = connect(server.local_addr(), key, &cache).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     assert_eq!(received(&client).last(), Some(&(3, hints(3))));
     ask_and_check(&mut client, 2).await;
-    assert!(client.identify(question(0, 200, 60), 3).await.unwrap().verdict.best.is_none());
+    assert!(client.identify(question(0, 200, 60), 3).await.unwrap().named.verdict.best.is_none());
     let files = fs::read_dir(folder.path().join(key.to_string())).unwrap().count();
     assert_eq!(files, 8); // what the new manifest does not name is gone
 }
@@ -88,7 +90,7 @@ async fn after_publishing_only_new_hints_are_fetched() {
 async fn a_stale_query_is_asked_afresh() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     // The state before the current one still answers; the one before that does not.
     server.publish(snapshot(&[0]));
     ask_and_check(&mut client, 1).await;
@@ -136,12 +138,12 @@ async fn a_manifest_of_another_oprf_key_is_stale_at_once() {
 async fn changed_settings_ask_for_another_fingerprint() {
     let (server, key) = serve(config(), snapshot(&[0]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     let finer = Settings { frequency_step_hz: 5.0, ..Settings::default() };
     server.publish(snapshot(&[1]));
     server.publish(snapshot_with(&[0], spec(64), &finer));
     let refused = client.identify(question(0, 200, 60), 3).await;
-    assert!(matches!(refused, Err(Error::SettingsChanged)));
-    assert_eq!(client.settings().await.unwrap(), finer);
+    assert!(matches!(refused, Err(Error::Ask(AskError::SettingsChanged))));
+    assert_eq!(*client.sync().await.unwrap().settings(), finer);
     ask_and_check(&mut client, 0).await;
 }

@@ -136,7 +136,7 @@ async fn broken_requests_are_refused_one_by_one() {
     let reply = exchange(&connection, &Request::Manifest { held: None }.encode()).await.unwrap();
     assert_eq!(reply, Response::Manifest(snapshot.encoded().to_vec()));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
 }
 
@@ -146,7 +146,7 @@ async fn another_protocol_gets_no_connection() {
     for alpn in [&b"psi-shazam/99"[..], b"h3", b""] {
         assert!(raw_connection(server.local_addr(), alpn).await.is_err());
     }
-    connect(server.local_addr(), key, &Cache::in_memory()).await.settings().await.unwrap();
+    connect(server.local_addr(), key, &Cache::in_memory()).await.sync().await.unwrap();
     assert_eq!(server.counters().connections, 1);
 }
 
@@ -161,6 +161,6 @@ async fn clients_that_vanish_leave_the_server_up() {
         connection.close(7u32.into(), b"gone");
     }
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use client::ask::Error as AskError;
 use client::frames::{read_frame, write_frame};
-use client::{Answer, Cache, Client, ClientConfig, Error, Question, ServerKey, Trust};
+use client::{Answer, Cache, ClientConfig, Error, Question, ServerKey, Trust};
 use fingerprint::Settings;
 use protocol::wire::{Refusal, RefusalCode, Request, Response};
 use psi::ParamsSpec;
@@ -16,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::CertifiedKey;
 use server::{Identity, Snapshot};
+use support::Asking;
 
 use crate::support::*;
 
@@ -92,8 +94,8 @@ async fn ask_with(
     });
     let config =
         ClientConfig { timeout: patience, ..ClientConfig::new(Trust::Pinned(key), Cache::in_memory()) };
-    let mut client = Client::connect(&address.to_string(), config).await?;
-    client.settings().await?;
+    let mut client = Asking::connect(&address.to_string(), config).await?;
+    client.sync().await?;
     client.identify(question, 3).await
 }
 
@@ -105,7 +107,7 @@ fn kind(request: &Request) -> u8 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_fake_is_believed() {
-    assert!(identify_with(LONG, |_| None).await.unwrap().verdict.best.is_some());
+    assert!(identify_with(LONG, |_| None).await.unwrap().named.verdict.best.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +118,7 @@ async fn silence_ends_in_a_timeout() {
         timeout: Duration::from_millis(200),
         ..ClientConfig::new(Trust::Pinned(ServerKey::from_bytes([1; 32])), Cache::in_memory())
     };
-    let nobody = Client::connect(&socket.local_addr().unwrap().to_string(), config).await;
+    let nobody = Asking::connect(&socket.local_addr().unwrap().to_string(), config).await;
     assert!(matches!(nobody, Err(Error::Timeout { .. })));
     // Somebody who falls silent, at each of the requests.
     for silent in 1..=5 {
@@ -136,28 +138,31 @@ async fn lies_are_typed_errors() {
     let hint_bytes = 3 * params.hint_bytes();
     for at in 1..=5 {
         let error = lie(at, vec![99, 0, 0, 0, 0]).await;
-        assert!(matches!(error, Error::Protocol(protocol::Error::Malformed { .. })), "{at}: {error}");
+        assert!(
+            matches!(error, Error::Ask(AskError::Protocol(protocol::Error::Malformed { .. }))),
+            "{at}: {error}"
+        );
         let error = lie(at, vec![at, 255, 255, 255, 255]).await;
         assert!(matches!(error, Error::Frame { .. }), "{at}: {error}");
         let error = lie(at, vec![at, 100, 0, 0, 0, 1, 2]).await;
         assert!(matches!(error, Error::Frame { .. }), "{at}: {error}");
         // The manifest that the client holds is current: it holds none, and asked for something else.
-        assert!(matches!(lie(at, Response::Current.encode()).await, Error::Unexpected { .. }));
+        assert!(matches!(lie(at, Response::Current.encode()).await, Error::Ask(AskError::Unexpected { .. })));
         let error = lie(at, refused(RefusalCode::Invalid).encode()).await;
-        assert!(matches!(error, Error::Refused(_)), "{at}: {error}");
+        assert!(matches!(error, Error::Ask(AskError::Refused(_))), "{at}: {error}");
     }
     let error = lie(1, Response::Manifest(vec![1, 0, 7]).encode()).await;
-    assert!(matches!(error, Error::Protocol(_)), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Protocol(_))), "{error}");
     let error = lie(2, Response::Attachment(vec![0; snapshot.attachment().len()]).encode()).await;
-    assert!(matches!(error, Error::Digest { what: "catalogue" }), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Digest { what: "catalogue" })), "{error}");
     let error = lie(3, Response::Hints(vec![0; hint_bytes]).encode()).await;
-    assert!(matches!(error, Error::Digest { what: "hint" }), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Digest { what: "hint" })), "{error}");
     let error = lie(3, Response::Hints(vec![0; hint_bytes - 1]).encode()).await;
-    assert!(matches!(error, Error::Psi(psi::Error::Length { .. })), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Psi(psi::Error::Length { .. }))), "{error}");
     let error = lie(4, Response::Evaluated(vec![0; 64 * 32]).encode()).await;
-    assert!(matches!(error, Error::Psi(psi::Error::GroupElement { .. })), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Psi(psi::Error::GroupElement { .. }))), "{error}");
     let error = lie(5, Response::Answer(vec![0; 3 * params.answer_bytes() - 1]).encode()).await;
-    assert!(matches!(error, Error::Psi(psi::Error::Length { .. })), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Psi(psi::Error::Length { .. }))), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,18 +174,18 @@ async fn manifests_that_cannot_be_used_are_refused() {
         async move { identify_with(LONG, move |r| (kind(r) == 1).then(|| Some(bytes.clone()))).await }
     };
     let labels = offer(|manifest| manifest.spec = ParamsSpec { label_elements: 3, ..manifest.spec }).await;
-    assert!(matches!(labels, Err(Error::LabelElements { actual: 3 })));
+    assert!(matches!(labels, Err(Error::Ask(AskError::LabelElements { actual: 3 }))));
     let none = offer(|manifest| manifest.application = vec![]).await;
-    assert!(matches!(none, Err(Error::Settings(_))));
+    assert!(matches!(none, Err(Error::Ask(AskError::Settings(_)))));
     let trailing = offer(|manifest| manifest.application.push(0)).await;
-    assert!(matches!(trailing, Err(Error::Settings(_))));
+    assert!(matches!(trailing, Err(Error::Ask(AskError::Settings(_)))));
     let hostile = offer(|manifest| {
         let settings = Settings { peaks_per_second: f32::NAN, ..Settings::default() };
         manifest.application = postcard::to_extend(&settings, Vec::new()).unwrap();
     });
-    assert!(matches!(hostile.await, Err(Error::Settings(_))));
+    assert!(matches!(hostile.await, Err(Error::Ask(AskError::Settings(_)))));
     let huge = offer(|manifest| manifest.spec.points = 60_000).await;
-    assert!(matches!(huge, Err(Error::Protocol(_))));
+    assert!(matches!(huge, Err(Error::Ask(AskError::Protocol(_)))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +217,9 @@ async fn a_server_that_is_always_stale_is_given_up_and_sees_fresh_queries_only()
         Some(Some(refused(RefusalCode::Stale).encode()))
     })
     .await;
-    assert!(matches!(result, Err(Error::Refused(refusal)) if refusal.code == RefusalCode::Stale));
+    assert!(
+        matches!(result, Err(Error::Ask(AskError::Refused(refusal))) if refusal.code == RefusalCode::Stale)
+    );
     let uploads = uploads.lock().unwrap();
     assert_eq!(uploads.len(), 4);
     for (i, first) in uploads.iter().enumerate() {
@@ -240,7 +247,7 @@ async fn retries_look_alike_whatever_the_answer() {
                     && left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
                 refuse.then(|| Some(refused(code).encode()))
             });
-            assert_eq!(answer.await.unwrap().verdict.best.is_some(), found);
+            assert_eq!(answer.await.unwrap().named.verdict.best.is_some(), found);
             transcripts.push(requests.lock().unwrap().clone());
         }
         assert_eq!(transcripts[0].iter().filter(|(kind, _)| *kind == 5).count(), 3);

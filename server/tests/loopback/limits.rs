@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Cache, Client, Error};
+use client::{Cache, Error};
 use protocol::wire::{RefusalCode, Request, Response};
 use psi::oprf;
+use support::Asking;
 
 use crate::hostile_clients::{exchange, raw_connection};
 use crate::support::*;
@@ -41,7 +42,7 @@ async fn a_full_queue_says_busy_and_loses_nothing() {
     }
     assert!(evaluated > 0 && busy > 0, "{evaluated} {busy}");
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
 }
 
@@ -78,11 +79,11 @@ async fn crowd(limits: server::Config) {
     let first = connect(server.local_addr(), key, &Cache::in_memory()).await;
     let _second = connect(server.local_addr(), key, &Cache::in_memory()).await;
     let address = server.local_addr().to_string();
-    let third = Client::connect(&address, client_config(key, &Cache::in_memory())).await;
+    let third = Asking::connect(&address, client_config(key, &Cache::in_memory())).await;
     assert!(matches!(third, Err(Error::Unreachable { .. })));
     first.close().await;
     for _ in 0..100 {
-        match Client::connect(&address, client_config(key, &Cache::in_memory())).await {
+        match Asking::connect(&address, client_config(key, &Cache::in_memory())).await {
             Ok(_) => return,
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
@@ -100,7 +101,7 @@ async fn a_request_that_never_ends_is_given_up() {
     let frame = client::frames::read_frame(&mut receive, 10_000).await.unwrap();
     let reply = Response::decode(frame.kind, frame.payload).unwrap();
     assert!(matches!(reply, Response::Refused(refusal) if refusal.code == RefusalCode::Invalid));
-    connect(server.local_addr(), key, &Cache::in_memory()).await.settings().await.unwrap();
+    connect(server.local_addr(), key, &Cache::in_memory()).await.sync().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +122,7 @@ async fn all_addresses_together_have_a_limit() {
     let limited = server::Config { evaluations_per_minute_overall: 2, ..config() };
     let (server, key) = serve(limited, snapshot(&[0]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
     ask_and_check(&mut client, 0).await;
     let connection = raw_connection(server.local_addr(), client::ALPN).await.unwrap();

@@ -1,6 +1,7 @@
 //! Linear models beside the catalogue: exact scores over QUIC, models that come, change and go.
 
-use client::{Cache, Client, Error};
+use client::ask::Error as AskError;
+use client::{Cache, Error};
 use psi::LatticeSet;
 use psi::linear::{LinearParams, LinearSpec};
 use rand::rngs::StdRng;
@@ -8,6 +9,7 @@ use rand::{Rng, SeedableRng};
 use server::Model;
 use std::fs;
 use std::sync::Arc;
+use support::Asking;
 
 use crate::caching::received;
 use crate::support::*;
@@ -37,8 +39,8 @@ fn in_the_clear(weights: &[i8], features: &[i8]) -> Vec<i32> {
     weights.chunks_exact(features.len()).map(score).collect()
 }
 
-async fn ask(client: &mut Client, name: &str, x: Vec<i8>) -> Result<Vec<i32>, Error> {
-    client.classify(name, |_| Ok::<_, Error>(x.clone())).await.map(|scores| scores.scores)
+async fn ask(client: &mut Asking, name: &str, x: Vec<i8>) -> Result<Vec<i32>, Error> {
+    client.scores(name, &x).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +105,7 @@ async fn a_model_that_changes_is_fetched_anew_and_one_that_goes_is_missed() {
     assert_eq!(names.filter(|name| name.starts_with("model-")).count(), 2);
     server.set_models(vec![other]).unwrap();
     let gone = ask(&mut client, "moods", x).await.unwrap_err();
-    assert!(matches!(&gone, Error::NoModel { there, .. } if there == &["other"]), "{gone}");
+    assert!(matches!(&gone, Error::Ask(AskError::NoModel { there, .. }) if there == &["other"]), "{gone}");
     assert!(gone.to_string().contains("it has other"), "{gone}");
 }
 

@@ -3,7 +3,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use client::{Cache, Client, ClientConfig, Error, KnownServers, ServerKey, Trust};
+use client::{Cache, ClientConfig, Error, KnownServers, ServerKey, Trust};
+use support::Asking;
 
 use crate::support::*;
 
@@ -12,7 +13,7 @@ async fn another_key_than_the_pinned_one_is_refused() {
     let (server, key) = serve(config(), snapshot(&[0]));
     let other = ServerKey::from_bytes([9; 32]);
     let config = client_config(other, &Cache::in_memory());
-    match Client::connect(&server.local_addr().to_string(), config).await {
+    match Asking::connect(&server.local_addr().to_string(), config).await {
         Err(Error::WrongKey { pinned, presented, .. }) => assert_eq!((pinned, presented), (other, key)),
         _ => panic!("expected a wrong key"),
     }
@@ -27,7 +28,7 @@ async fn the_first_key_is_kept_and_a_changed_one_is_loud() {
     let (server, key) = serve(config(), snapshot(&[0]));
     let address = server.local_addr();
     for _ in 0..2 {
-        let client = Client::connect(&address.to_string(), config_of()).await.unwrap();
+        let client = Asking::connect(&address.to_string(), config_of()).await.unwrap();
         assert_eq!(client.server_key(), key);
         client.close().await;
     }
@@ -38,7 +39,7 @@ async fn the_first_key_is_kept_and_a_changed_one_is_loud() {
     // Another server at the same address.
     wait_until_free(address).await;
     let (server, impostor) = serve(server::Config { listen: address, ..config() }, snapshot(&[0]));
-    let error = Client::connect(&address.to_string(), config_of()).await.err().unwrap();
+    let error = Asking::connect(&address.to_string(), config_of()).await.err().unwrap();
     let text = error.to_string();
     match error {
         Error::KeyChanged { known, presented, file: named, .. } => {
@@ -69,7 +70,7 @@ async fn names_and_both_families_work() {
     }
     for host in hosts {
         let config = client_config(key, &Cache::in_memory());
-        let client = Client::connect(&format!("{host}:{port}"), config).await;
+        let client = Asking::connect(&format!("{host}:{port}"), config).await;
         assert_eq!(client.unwrap_or_else(|error| panic!("{host}: {error}")).server_key(), key);
     }
 }
@@ -82,7 +83,7 @@ async fn a_closed_port_is_unreachable() {
         let address = socket.local_addr().unwrap();
         drop(socket);
         let config = client_config(ServerKey::from_bytes([1; 32]), &Cache::in_memory());
-        match Client::connect(&address.to_string(), config).await {
+        match Asking::connect(&address.to_string(), config).await {
             Err(Error::Unreachable { reason, .. }) => assert!(reason.contains("nobody listens"), "{reason}"),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("connected to nobody"),
@@ -99,7 +100,7 @@ async fn a_server_that_is_just_being_started_is_waited_for() {
     let identity = server::Identity::from_pkcs8(&server::Identity::generate_pkcs8()).unwrap();
     let key = identity.server_key();
     let connecting = tokio::spawn(async move {
-        Client::connect(&address.to_string(), client_config(key, &Cache::in_memory())).await.map(drop)
+        Asking::connect(&address.to_string(), client_config(key, &Cache::in_memory())).await.map(drop)
     });
     tokio::task::yield_now().await;
     let config = server::Config { listen: address, ..config() };

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use client::{Cache, Client, ClientConfig, Question, ServerKey, Trust};
+use client::{Cache, ClientConfig, Question, ServerKey, Trust};
 use fingerprint::{Candidate, Catalogue, GlobalFrame, HalfFrame, Hash, Settings, Track, TrackId};
 use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
@@ -16,6 +16,7 @@ use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use server::{Config, Identity, Server, Snapshot};
+use support::Asking;
 
 pub const SEED: [u8; 16] = [6; 16];
 /// Frames of each track.
@@ -54,7 +55,7 @@ pub fn question(track: u32, from: u32, count: usize) -> Question {
     let candidates = heard
         .map(|(hash, frame)| Candidate { hash: Hash(hash), strength: 1.0, times: vec![time(frame)] })
         .collect();
-    Question { candidates, seconds: 10.0 }
+    Question { settings: Settings::default(), candidates, seconds: 10.0 }
 }
 
 pub fn catalogue(tracks: &[u32]) -> Catalogue {
@@ -165,16 +166,16 @@ pub fn client_config(key: ServerKey, cache: &Cache) -> ClientConfig {
     ClientConfig { timeout: Duration::from_secs(60), ..ClientConfig::new(Trust::Pinned(key), cache.clone()) }
 }
 
-pub async fn connect(address: SocketAddr, key: ServerKey, cache: &Cache) -> Client {
-    Client::connect(&address.to_string(), client_config(key, cache)).await.unwrap()
+pub async fn connect(address: SocketAddr, key: ServerKey, cache: &Cache) -> Asking {
+    Asking::connect(&address.to_string(), client_config(key, cache)).await.unwrap()
 }
 
 /// Asks for a passage of `track` and checks the answer.
-pub async fn ask_and_check(client: &mut Client, track: u32) -> client::Answer {
+pub async fn ask_and_check(client: &mut Asking, track: u32) -> client::Answer {
     let answer = client.identify(question(track, 200, 60), 3).await.unwrap();
-    let best = answer.verdict.best.as_ref().expect("a match");
+    let best = answer.named.verdict.best.as_ref().expect("a match");
     assert_eq!(best.track, TrackId(track));
     assert!((best.offset_seconds - 200.0 * fingerprint::FRAME_SECONDS).abs() < 0.1);
-    assert_eq!(answer.tracks[0].title, format!("title {track}"));
+    assert_eq!(answer.named.tracks[0].title, format!("title {track}"));
     answer
 }

@@ -1,8 +1,10 @@
 //! Servers that answer holders of an access token only.
 
-use client::{AccessToken, Cache, Client, ClientConfig, Error, ServerKey};
+use client::ask::Error as AskError;
+use client::{AccessToken, Cache, ClientConfig, Error, ServerKey};
 use protocol::wire::{Digest, RefusalCode, Request, Response};
 use server::{Config, Server};
+use support::Asking;
 
 use crate::hostile_clients::{exchange, raw_connection};
 use crate::support::*;
@@ -11,9 +13,9 @@ fn closed() -> (Server, ServerKey) {
     serve(Config { require_token: true, ..config() }, snapshot(&[0]))
 }
 
-async fn enter(server: &Server, key: ServerKey, token: Option<AccessToken>) -> Result<Client, Error> {
+async fn enter(server: &Server, key: ServerKey, token: Option<AccessToken>) -> Result<Asking, Error> {
     let config = ClientConfig { token, ..client_config(key, &Cache::in_memory()) };
-    Client::connect(&server.local_addr().to_string(), config).await
+    Asking::connect(&server.local_addr().to_string(), config).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,13 +24,13 @@ async fn a_token_admits_until_it_is_revoked() {
     let [good, other] = [(); 2].map(|()| AccessToken::generate());
     server.set_tokens(vec![other.digest(), good.digest()]);
     let mut client = enter(&server, key, Some(good.clone())).await.unwrap();
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
     // The connection is open, and the next question would be sent under the old token.
     server.set_tokens(vec![other.digest()]);
     let refused = client.identify(question(0, 200, 60), 3).await.unwrap_err();
-    assert!(matches!(refused, Error::TokenRefused), "{refused}");
-    assert!(matches!(enter(&server, key, Some(good)).await, Err(Error::TokenRefused)));
+    assert!(matches!(refused, Error::Ask(AskError::TokenRefused)), "{refused}");
+    assert!(matches!(enter(&server, key, Some(good)).await, Err(Error::Ask(AskError::TokenRefused))));
     assert!(enter(&server, key, Some(other)).await.is_ok());
 }
 
@@ -36,7 +38,7 @@ async fn a_token_admits_until_it_is_revoked() {
 async fn without_a_token_nothing_is_answered() {
     let (server, key) = closed();
     let mut client = enter(&server, key, None).await.unwrap();
-    assert!(matches!(client.settings().await, Err(Error::TokenWanted)));
+    assert!(matches!(client.sync().await, Err(Error::Ask(AskError::TokenWanted))));
     let held = snapshot(&[0]);
     let requests = [
         Request::Manifest { held: None },
@@ -84,6 +86,6 @@ async fn guessing_is_slowed_down_for_good_tokens_of_that_address_too() {
 async fn an_open_server_takes_any_token() {
     let (server, key) = serve(config(), snapshot(&[0]));
     let mut client = enter(&server, key, Some(AccessToken::generate())).await.unwrap();
-    client.settings().await.unwrap();
+    client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
 }

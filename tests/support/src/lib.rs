@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `home` | a user's home in a temporary folder, and the program run in it |
+//! | `asking` | a client that opens each answer before it asks on |
 //! | `daemon` | a running `psi-shazam serve` |
 //! | `process` | processes: to their end, by a deadline, by signal, line by line, and their memory |
 //! | `music` | the bundled music, and what its recordings are |
@@ -13,12 +14,14 @@
 
 #![forbid(unsafe_code)]
 
+mod asking;
 mod daemon;
 mod home;
 mod music;
 mod process;
 pub mod sound;
 
+pub use asking::Asking;
 pub use daemon::Daemon;
 pub use home::{Home, program_beside};
 pub use music::{Expected, audio, copy_catalogue, expected};
