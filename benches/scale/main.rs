@@ -262,7 +262,7 @@ impl Asking<'_> {
     async fn ask(&self, reference: &Reference) -> Result<Asked> {
         let address = self.daemon.address;
         let line = Line::open(address).await?;
-        let held = Held::fetch(&line).await?;
+        let mut held = Held::fetch(&line).await?;
         let (mut steps, mut prepared, mut right) = (Vec::new(), Vec::new(), 0);
         let mut bytes = Bytes {
             sent: 0,
@@ -272,7 +272,7 @@ impl Asking<'_> {
             hints: held.hint_bytes,
         };
         for excerpt in self.excerpts.iter() {
-            let asked = wire::ask(&line, &held, excerpt).await?;
+            let asked = wire::ask(&line, &mut held, excerpt).await?;
             let track =
                 held.track(&reference.clip(excerpt.clip).title).context("a clip is not catalogued")?;
             right += usize::from(excerpt.is_named_by(&asked.verdict, track));

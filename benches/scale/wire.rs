@@ -6,18 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use client::frames::{read_frame, write_frame};
-use fingerprint::{AskedHashes, Catalogue, GlobalFrame, Label, Labels, TrackId, Verdict, align};
-use protocol::wire::{Digest, HEADER_BYTES, Manifest, Request, Response};
-use psi::query::{KnownShard, Returned};
-use psi::shard::{Hint, ShardUid};
-use psi::{Asker, Params, PublicMasks};
+use fingerprint::{TrackId, Verdict};
+use protocol::ask::{AskMachine, MemoryStore, Sound, Stage, Step, Synced};
+use protocol::frame::Frame;
+use protocol::wire::Response;
 use quinn::{Connection, Endpoint, VarInt};
 use serde::{Deserialize, Serialize};
 
 use crate::music::Excerpt;
 
-/// Hints fetched in one request.
-const HINTS_AT_A_TIME: usize = 64;
 /// No answer here is longer.
 const CAP: u64 = 1 << 30;
 /// As the client has them.
@@ -46,27 +43,27 @@ impl Line {
         Ok(Line { _endpoint: endpoint, connection })
     }
 
-    /// Sends an encoded request; the response, and the bytes of its frame.
-    pub async fn call(&self, frame: &[u8]) -> Result<(Response, u64)> {
+    /// Sends an encoded request; the response's frame.
+    pub async fn exchange(&self, frame: &[u8]) -> Result<Frame> {
         let (mut send, mut receive) = self.connection.open_bi().await?;
         write_frame(&mut send, frame).await?;
-        let frame = read_frame(&mut receive, CAP).await?;
-        let bytes = (HEADER_BYTES + frame.payload.len()) as u64;
+        Ok(read_frame(&mut receive, CAP).await?)
+    }
+
+    /// Sends an encoded request that is not to be refused.
+    pub async fn call(&self, frame: &[u8]) -> Result<()> {
+        let frame = self.exchange(frame).await?;
         match Response::decode(frame.kind, frame.payload)? {
             Response::Refused(refusal) => bail!("refused: {}", refusal.text),
-            response => Ok((response, bytes)),
+            _ => Ok(()),
         }
     }
 }
 
 /// What a client holds before it asks.
 pub struct Held {
-    digest: Digest,
-    manifest: Manifest,
-    params: Params,
-    catalogue: Catalogue,
-    hints: Vec<Hint>,
-    masks: Arc<PublicMasks>,
+    machine: Option<AskMachine>,
+    synced: Arc<Synced>,
     /// Bytes of the manifest, the catalogue and the hints as they came.
     pub manifest_bytes: u64,
     pub catalogue_bytes: u64,
@@ -75,54 +72,37 @@ pub struct Held {
 
 impl Held {
     pub async fn fetch(line: &Line) -> Result<Held> {
-        let (Response::Manifest(encoded), manifest_bytes) =
-            line.call(&Request::Manifest { held: None }.encode()).await?
-        else {
-            bail!("no manifest")
-        };
-        let (manifest, params) = Manifest::decode(&encoded)?;
-        let (Response::Attachment(attachment), catalogue_bytes) =
-            line.call(&Request::Attachment(manifest.attachment).encode()).await?
-        else {
-            bail!("no catalogue")
-        };
-        let uids: Vec<ShardUid> = manifest.shards.iter().map(|shard| shard.uid).collect();
-        let (mut hints, mut hint_bytes) = (Vec::new(), 0);
-        for uids in uids.chunks(HINTS_AT_A_TIME) {
-            let (Response::Hints(joined), bytes) = line.call(&Request::Hints(uids.to_vec()).encode()).await?
-            else {
-                bail!("no hints")
-            };
-            hint_bytes += bytes;
-            for hint in joined.chunks(params.hint_bytes()) {
-                hints.push(Hint::from_bytes(&params, hint.to_vec())?);
+        let mut job = AskMachine::new(Arc::new(MemoryStore::default()), None).sync();
+        let mut bytes = [0; 4];
+        loop {
+            match job.step() {
+                Step::Exchange(exchange) => {
+                    let frame = line.exchange(&exchange.frame).await?;
+                    *bytes.get_mut(usize::from(frame.kind)).context("a response of another kind")? +=
+                        frame.length();
+                    job.receive(frame);
+                }
+                Step::Wait(pause) => tokio::time::sleep(pause).await,
+                Step::Ended(_) => {}
+                Step::Done((machine, synced)) => {
+                    let [_, manifest_bytes, catalogue_bytes, hint_bytes] = bytes;
+                    let (machine, synced) = (Some(machine), synced?);
+                    return Ok(Held { machine, synced, manifest_bytes, catalogue_bytes, hint_bytes });
+                }
             }
         }
-        let masks = Arc::new(PublicMasks::derive(&params, &manifest.seed));
-        let catalogue = Catalogue::decode(&attachment)?;
-        let digest = Digest::of(&encoded);
-        Ok(Held {
-            digest,
-            manifest,
-            params,
-            catalogue,
-            hints,
-            masks,
-            manifest_bytes,
-            catalogue_bytes,
-            hint_bytes,
-        })
     }
 
     /// The track that clip `number` became: clips are catalogued in their order, ids may differ.
     pub fn track(&self, title: &str) -> Option<TrackId> {
-        self.catalogue.tracks().iter().find(|track| track.title == title).map(|track| track.id)
+        self.synced.catalogue().tracks().iter().find(|track| track.title == title).map(|track| track.id)
     }
 }
 
 /// Milliseconds of the client's steps, nothing else running.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct ClientSteps {
+    /// Choosing and blinding.
     pub blind: f64,
     pub finalize: f64,
     pub encrypt: f64,
@@ -143,44 +123,48 @@ pub struct Asked {
     pub received: u64,
 }
 
-/// Asks one question step by step.
-pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
-    let (params, candidates) = (&held.params, &excerpt.question.candidates);
+/// Asks one question, every step by itself.
+pub async fn ask(line: &Line, held: &mut Held, excerpt: &Excerpt) -> Result<Asked> {
     let mut steps = ClientSteps::default();
-    let asker = Asker::new(*params, held.manifest.bins.clone(), held.masks.clone())?;
-    let items = candidates.iter().map(|c| c.hash.0.to_le_bytes());
-    let blinded = timed(&mut steps.blind, || asker.blind(items))?;
-    let sources = blinded.sources();
-    let evaluate = Request::Evaluate(blinded.message().to_vec()).encode();
-    let start = Instant::now();
-    let (Response::Evaluated(evaluated), evaluated_bytes) = line.call(&evaluate).await? else {
-        bail!("no evaluation")
+    let question = Sound::from(excerpt.question.clone());
+    let prepared = timed(&mut steps.blind, || held.synced.prepare(question))?;
+    let mut job = held.machine.take().context("a question was given up")?.ask(prepared);
+    let (mut frames, mut received) = (Vec::new(), 0);
+    let mut since = Instant::now();
+    let sealed = loop {
+        match job.step() {
+            Step::Exchange(exchange) => {
+                let start = Instant::now();
+                let frame = line.exchange(&exchange.frame).await?;
+                let round_trip = match frames.len() {
+                    0 => &mut steps.evaluate_round_trip,
+                    _ => &mut steps.query_round_trip,
+                };
+                *round_trip = milliseconds(start);
+                received += frame.length();
+                frames.push(exchange.frame);
+                job.receive(frame);
+                since = Instant::now();
+            }
+            Step::Ended(stage) => {
+                match stage {
+                    Stage::Oprf => steps.finalize = milliseconds(since),
+                    Stage::Encrypt => steps.encrypt = milliseconds(since),
+                    _ => {}
+                }
+                since = Instant::now();
+            }
+            Step::Wait(pause) => tokio::time::sleep(pause).await,
+            Step::Done((machine, sealed)) => {
+                held.machine = Some(machine);
+                break sealed?;
+            }
+        }
     };
-    steps.evaluate_round_trip = milliseconds(start);
-    let unblinded = timed(&mut steps.finalize, || blinded.unblind(&evaluated))?;
-    let (upload, pending) = timed(&mut steps.encrypt, || unblinded.encrypt())?;
-    let query = Request::Query { manifest: held.digest, upload }.encode();
-    let start = Instant::now();
-    let (Response::Answer(reply), answer_bytes) = line.call(&query).await? else { bail!("no answer") };
-    steps.query_round_trip = milliseconds(start);
-    let labels = timed(&mut steps.open, || {
-        let infos = held.manifest.shards.iter().zip(&held.hints);
-        let shards: Vec<KnownShard> =
-            infos.map(|(info, hint)| KnownShard { uid: info.uid, group: info.group.into(), hint }).collect();
-        pending.open(&shards, &reply, |returned: Returned| {
-            let frame = GlobalFrame::from_elements(returned.label.try_into().ok()?);
-            held.catalogue
-                .locate(frame)
-                .map(|_| Label { candidate: sources[returned.item as usize] as u32, frame })
-        })
-    })?;
-    let verdict = timed(&mut steps.vote, || {
-        let asked: AskedHashes = candidates.iter().collect();
-        let mut kept = Labels::new(asked.len());
-        kept.extend(labels);
-        align(&held.catalogue, &asked, &kept, excerpt.question.seconds, 1)
-    });
-    let (sent, received) = ((evaluate.len() + query.len()) as u64, evaluated_bytes + answer_bytes);
+    let opened = timed(&mut steps.open, || sealed.open_apart())?;
+    let verdict = timed(&mut steps.vote, || opened.vote(1)).verdict;
+    let sent = frames.iter().map(|frame| frame.len() as u64).sum();
+    let [evaluate, query] = <[Vec<u8>; 2]>::try_from(frames).ok().context("two requests are a query")?;
     Ok(Asked { evaluate, query, steps, verdict, sent, received })
 }
 

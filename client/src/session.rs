@@ -106,6 +106,10 @@ pub struct Session {
     proven: bool,
     /// When the connection was begun, until its time is told as part of a stage.
     begun: Option<Instant>,
+    /// Milliseconds of setup that no question has answered for yet.
+    setup: f64,
+    /// Of the last job.
+    stages: Stages,
     records: Vec<Record>,
 }
 
@@ -140,6 +144,8 @@ impl Session {
             key,
             proven: false,
             begun: Some(begun),
+            setup: 0.0,
+            stages: Stages::default(),
             records: Vec::new(),
         };
         session.run(&mut |_| (), AskMachine::greet).await?;
@@ -169,7 +175,15 @@ impl Session {
     /// # Errors
     /// Whatever the server or the connection do wrong.
     pub async fn sync(&mut self) -> Result<Arc<Synced>, Error> {
-        self.run(&mut |_| (), AskMachine::sync).await.map(|done| done.outcome)
+        self.sync_watched(&mut |_| ()).await
+    }
+
+    /// As [`Session::sync`]; `watch` is told what happens meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Session::sync`].
+    pub async fn sync_watched(&mut self, watch: Watch<'_>) -> Result<Arc<Synced>, Error> {
+        self.run(watch, AskMachine::sync).await
     }
 
     /// Asks about a sound. The answer stays sealed until the session has ended.
@@ -196,8 +210,9 @@ impl Session {
         let job = move |machine: AskMachine| {
             machine.ask(first.take().unwrap_or_else(|| Prepared::from(again.clone())))
         };
-        let Done { outcome, bytes, stages } = self.run(watch, job).await?;
-        Ok(Sealed { inner: outcome, bytes, milliseconds: stages, aside: None })
+        let inner = self.run(watch, job).await?;
+        let (bytes, milliseconds) = self.settle();
+        Ok(Sealed { inner, bytes, milliseconds, aside: None })
     }
 
     /// The server's linear models.
@@ -205,7 +220,7 @@ impl Session {
     /// # Errors
     /// Whatever the server or the connection do wrong.
     pub async fn models(&mut self) -> Result<Vec<ModelOffer>, Error> {
-        self.run(&mut |_| (), AskMachine::models).await.map(|done| done.outcome)
+        self.run(&mut |_| (), AskMachine::models).await
     }
 
     /// The model of this name; fetches what is not held.
@@ -214,7 +229,7 @@ impl Session {
     /// [`ask::Error::NoModel`], and whatever the server or the connection do wrong.
     pub async fn model(&mut self, name: &str) -> Result<Arc<HeldModel>, Error> {
         let job = |machine: AskMachine| machine.model(name.to_owned());
-        self.run(&mut |_| (), job).await.map(|done| done.outcome)
+        self.run(&mut |_| (), job).await
     }
 
     /// Asks a model about a sound. The classes stay sealed until the session has ended. Sound that has no features is
@@ -231,8 +246,9 @@ impl Session {
     ) -> Result<SealedClasses, Error> {
         let job =
             |machine: AskMachine| machine.classify(model.to_owned(), make_features(samples.clone(), wanted));
-        let Done { outcome, bytes, stages } = self.run(&mut |_| (), job).await?;
-        Ok(SealedClasses { inner: outcome, bytes, milliseconds: stages })
+        let inner = self.run(&mut |_| (), job).await?;
+        let (bytes, milliseconds) = self.settle();
+        Ok(SealedClasses { inner, bytes, milliseconds })
     }
 
     /// Asks a model about features of the caller's making. The scores stay sealed until the session has ended.
@@ -245,7 +261,7 @@ impl Session {
         features: impl Fn() -> ask::MakeFeatures,
     ) -> Result<ask::SealedScores, Error> {
         let job = |machine: AskMachine| machine.classify(model.to_owned(), features());
-        self.run(&mut |_| (), job).await.map(|done| done.outcome)
+        self.run(&mut |_| (), job).await
     }
 
     /// Every frame since the session began.
@@ -269,20 +285,27 @@ impl Session {
         }
     }
 
+    /// What was sent, received and spent since the last question, this one included.
+    fn settle(&mut self) -> (ask::Bytes, Stages) {
+        let bytes = self.machine.as_mut().map(|machine| machine.traffic().take_bytes());
+        let stages = Stages { setup: std::mem::take(&mut self.setup), ..self.stages };
+        (bytes.unwrap_or_default(), stages)
+    }
+
     /// Runs a job to its end, over another connection if need be.
     async fn run<T: Send + 'static>(
         &mut self,
         watch: Watch<'_>,
         mut job: impl FnMut(AskMachine) -> Job<T>,
-    ) -> Result<Done<T>, Error> {
+    ) -> Result<T, Error> {
         let (mut pause, mut reconnected) = (FIRST_PAUSE, false);
         loop {
             let error = match self.attempt(watch, &mut job).await {
-                Ok(done) => {
+                Ok(outcome) => {
                     if pause > FIRST_PAUSE {
                         watch(Happened::Recovered);
                     }
-                    return Ok(done);
+                    return Ok(outcome);
                 }
                 Err(error) => error,
             };
@@ -316,7 +339,7 @@ impl Session {
         &mut self,
         watch: Watch<'_>,
         job: &mut impl FnMut(AskMachine) -> Job<T>,
-    ) -> Result<Done<T>, Error> {
+    ) -> Result<T, Error> {
         if self.transport.is_none() {
             self.reach().await?;
         }
@@ -344,11 +367,7 @@ impl Session {
     }
 
     /// Steps a job: sends what it shows, hands in what comes back.
-    async fn drive<T: Send + 'static>(
-        &mut self,
-        watch: Watch<'_>,
-        mut job: Job<T>,
-    ) -> Result<Done<T>, Error> {
+    async fn drive<T: Send + 'static>(&mut self, watch: Watch<'_>, mut job: Job<T>) -> Result<T, Error> {
         let mut clock = StageClock::new(self.begun.take());
         let mut broken = None;
         loop {
@@ -373,25 +392,19 @@ impl Session {
                 Step::Wait(pause) => sleep(pause).await,
                 Step::Ended(stage) => watch(Happened::Stage(clock.ended(stage))),
                 Step::Done((mut machine, outcome)) => {
-                    let bytes = machine.traffic().take_bytes();
+                    self.setup += clock.stages.setup;
+                    self.stages = clock.stages;
                     self.records = machine.traffic().records().to_vec();
                     self.machine = Some(machine);
                     if let Some(error) = broken {
                         return Err(error);
                     }
                     self.proven = true;
-                    return Ok(Done { outcome: outcome?, bytes, stages: clock.stages });
+                    return Ok(outcome?);
                 }
             }
         }
     }
-}
-
-/// The outcome of a job, and what it cost.
-struct Done<T> {
-    outcome: T,
-    bytes: ask::Bytes,
-    stages: Stages,
 }
 
 /// Times of stages as they end.

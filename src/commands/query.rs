@@ -84,7 +84,11 @@ impl Asking<'_> {
                 self.asked.extend(failed);
                 continue;
             }
-            let synced = self.synced().await?;
+            let synced = tokio::select! {
+                synced = self.synced() => synced?,
+                // Nothing was asked yet that could be lost.
+                () = interrupt.wait(), if self.session.is_none() => return Ok(()),
+            };
             for (file, prepared) in prepare(synced, heard).await? {
                 if interrupt.came() {
                     return Ok(());
@@ -101,7 +105,8 @@ impl Asking<'_> {
             Some(session) => session,
             none => none.insert(reach::session(&self.args.whom, &self.args.database.db).await?),
         };
-        Ok(session.sync().await?)
+        let stages = self.stages;
+        Ok(session.sync_watched(&mut |happened| stages.watch(happened)).await?)
     }
 
     /// Asks about one file, and its sound where a model is to be asked, too: always both.

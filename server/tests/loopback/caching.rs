@@ -3,7 +3,7 @@
 use std::fs;
 
 use client::ask::Error as AskError;
-use client::{Cache, Error};
+use client::{Cache, Error, Question};
 use fingerprint::Settings;
 use protocol::wire::HEADER_BYTES;
 use psi::{Params, ParamsSpec};
@@ -145,5 +145,6 @@ async fn changed_settings_ask_for_another_fingerprint() {
     let refused = client.identify(question(0, 200, 60), 3).await;
     assert!(matches!(refused, Err(Error::Ask(AskError::SettingsChanged))));
     assert_eq!(*client.sync().await.unwrap().settings(), finer);
-    ask_and_check(&mut client, 0).await;
+    let again = Question { settings: finer, ..question(0, 200, 60) };
+    assert!(client.identify(again, 3).await.unwrap().named.verdict.best.is_some());
 }

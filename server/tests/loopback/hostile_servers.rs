@@ -158,11 +158,11 @@ async fn lies_are_typed_errors() {
     let error = lie(3, Response::Hints(vec![0; hint_bytes]).encode()).await;
     assert!(matches!(error, Error::Ask(AskError::Digest { what: "hint" })), "{error}");
     let error = lie(3, Response::Hints(vec![0; hint_bytes - 1]).encode()).await;
-    assert!(matches!(error, Error::Ask(AskError::Psi(psi::Error::Length { .. }))), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Protocol(protocol::Error::Length { .. }))), "{error}");
     let error = lie(4, Response::Evaluated(vec![0; 64 * 32]).encode()).await;
     assert!(matches!(error, Error::Ask(AskError::Psi(psi::Error::GroupElement { .. }))), "{error}");
     let error = lie(5, Response::Answer(vec![0; 3 * params.answer_bytes() - 1]).encode()).await;
-    assert!(matches!(error, Error::Ask(AskError::Psi(psi::Error::Length { .. }))), "{error}");
+    assert!(matches!(error, Error::Ask(AskError::Protocol(protocol::Error::Length { .. }))), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
