@@ -1,6 +1,8 @@
 //! What only fuzz targets reach for: the decoders of stored records. Exists under `--cfg fuzzing` alone.
 
-use crate::{files, layout, ledger, models, schema, tracks};
+use crate::shards::{files, layout};
+use crate::tables::{ledger, schema};
+use crate::{models, tracks};
 
 /// Reads bytes as every stored record in turn; what can be read must read back after writing.
 pub fn stored_records(bytes: &[u8]) {
@@ -30,10 +32,10 @@ pub fn stored_model(bytes: &[u8]) {
 
 /// The body of a track's record.
 pub fn body_of(track: &crate::NewTrack) -> Vec<u8> {
-    crate::export::encode_track(track)
+    crate::exchange::export::encode_track(track)
 }
 
 /// An export with these bodies of records, each under a digest that fits.
 pub fn export_of(bodies: &[&[u8]]) -> Vec<u8> {
-    crate::export::forged(bodies).expect("writing to a vector cannot fail")
+    crate::exchange::export::forged(bodies).expect("writing to a vector cannot fail")
 }

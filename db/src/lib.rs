@@ -29,48 +29,34 @@
 
 #![forbid(unsafe_code)]
 
-mod check;
-mod device;
+mod care;
+mod database;
+mod disk;
 mod duplicates;
-mod encode;
+mod encoding;
 mod error;
-mod export;
-mod files;
+mod exchange;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod import;
-mod keys;
-mod layout;
-mod ledger;
-mod migrate;
 mod models;
-mod opening;
-mod plan;
-mod postings;
-mod repair;
-mod rotate;
-mod schema;
-mod served;
+mod shards;
 mod stats;
-mod store;
-mod table;
 mod tables;
 mod tokens;
 mod tracks;
-mod whole;
 
-pub use check::{CheckReport, Damage, Remedy, check};
+pub use care::check::{CheckReport, Damage, Remedy, check};
+pub use database::{ASKED, Database, IDENTITY};
 pub use duplicates::{Duplicate, Relation, Shared, duplicates, groups};
-pub use encode::EncodeReport;
+pub use encoding::encode::EncodeReport;
+pub use encoding::served::Served;
 pub use error::Error;
-pub use export::{EXPORT_VERSION, Exporter};
-pub use import::{ImportError, Importer, fault};
+pub use exchange::export::{EXPORT_VERSION, Exporter};
+pub use exchange::import::{ImportError, Importer, fault};
 pub use models::{ModelSummary, NewModel, StoredModel, StoredModels};
-pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;
-pub use schema::SCHEMA_VERSION;
-pub use served::Served;
+pub use shards::plan::Cost;
 pub use stats::Stats;
-pub use store::{ASKED, Database, IDENTITY};
+pub use tables::schema::SCHEMA_VERSION;
 pub use tokens::StoredToken;
 pub use tracks::{Added, NewTrack, StoredTrack};

@@ -1,9 +1,10 @@
 //! Figures of a database.
 
-use crate::plan::Cost;
-use crate::store::ASKED;
-use crate::table::guarded;
-use crate::{Database, Error};
+use crate::database::ASKED;
+use crate::database::Database;
+use crate::error::Error;
+use crate::shards::plan::Cost;
+use crate::tables::table::guarded;
 
 /// Figures of a database.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

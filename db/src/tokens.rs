@@ -4,8 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::hold;
-use crate::{Database, Error, schema};
+use crate::database::Database;
+use crate::database::hold;
+use crate::error::Error;
+use crate::tables::schema;
 
 /// Longest name, in bytes.
 const NAME_BYTES: usize = 64;

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 use sled::Transactional;
 use sled::transaction::ConflictableTransactionError;
 
-use crate::rotate::Prf;
-use crate::schema::{self, CHUNK_POSTINGS, Next, track_chunk};
-use crate::store::{hold, read};
-use crate::table::transact;
+use crate::database::Database;
+use crate::database::{hold, read};
+use crate::encoding::rotate::Prf;
+use crate::error::Error;
+use crate::tables::schema::{self, CHUNK_POSTINGS, Next, track_chunk};
+use crate::tables::table::transact;
 use crate::tables::{Sums, Tables};
-use crate::{Database, Error};
 
 /// Frames left free between two tracks.
 const GAP_FRAMES: u32 = 1;

@@ -13,8 +13,8 @@
 //! | `items` | hash u32 BE | [`psi::oprf::ItemKey::to_bytes`], 20 bytes |
 //! | `tokens` | name | postcard [`crate::tokens::StoredToken`] |
 //!
-//! Files beside the store: the layout ([`crate::layout`]), the ledger ([`crate::ledger`]), the encoded shards
-//! ([`crate::files`]).
+//! Files beside the store: the layout ([`crate::shards::layout`]), the ledger ([`crate::tables::ledger`]), the encoded shards
+//! ([`crate::shards::files`]).
 //!
 //! sled keeps up to 17 entries in a page, and writes a page above 128 KiB to a file of its own, a blob, which it
 //! does not flush. So values stay below 7 KiB.
@@ -22,7 +22,7 @@
 use fingerprint::{Frame, Hash, Landmark};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Version of this file's content.
 pub const SCHEMA_VERSION: u32 = 4;
@@ -128,7 +128,7 @@ mod tests {
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = decode_postings(&bytes);
             let _ = decode::<crate::tracks::StoredTrack>(&bytes, "track");
-            let _ = decode::<crate::layout::Layout>(&bytes, "layout");
+            let _ = decode::<crate::shards::layout::Layout>(&bytes, "layout");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Far more than any key takes.
 const KEY_FILE_CAP: u64 = 4096;

@@ -15,14 +15,15 @@ use psi::{Params, PublicMasks, SEED_BYTES};
 use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;
 
-use crate::files::{PLACE_BYTES, decode_places, encode_places};
-use crate::layout::{Layout, LayoutShard};
-use crate::plan::Plan;
-use crate::postings::{Postings, Slot};
-use crate::rotate::Prf;
-use crate::store::{hold, read};
+use crate::database::Database;
+use crate::database::{hold, read};
+use crate::encoding::rotate::Prf;
+use crate::error::Error;
+use crate::shards::files::{PLACE_BYTES, decode_places, encode_places};
+use crate::shards::layout::{Layout, LayoutShard};
+use crate::shards::plan::Plan;
+use crate::shards::postings::{Postings, Slot};
 use crate::tracks::StoredTrack;
-use crate::{Database, Error};
 
 /// Open shards that an encoding always has at hand, so that a hash that repeats finds places.
 const MIN_OPEN_SHARDS: usize = 4;
@@ -277,7 +278,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NewTrack;
+    use crate::tracks::NewTrack;
     use fingerprint::Settings;
 
     #[test]

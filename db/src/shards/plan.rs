@@ -10,8 +10,8 @@ use psi::{Params, ParamsSpec};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::store::{ASKED, SET};
+use crate::database::{ASKED, SET};
+use crate::error::Error;
 
 /// Label elements: a global frame number in 32 bits.
 const LABEL_ELEMENTS: u8 = 2;

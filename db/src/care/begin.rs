@@ -9,13 +9,14 @@ use psi::oprf::OprfKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::layout::{Layout, LayoutShard};
-use crate::ledger::Ledger;
-use crate::opening::Opened;
-use crate::schema::{self, SCHEMA_VERSION};
-use crate::store::{OPRF_KEY, load_key};
+use crate::database::folder::Opened;
+use crate::database::{OPRF_KEY, load_key};
+use crate::disk::keys;
+use crate::error::Error;
+use crate::shards::layout::{Layout, LayoutShard};
 use crate::tables::Sums;
-use crate::{Error, keys};
+use crate::tables::ledger::Ledger;
+use crate::tables::schema::{self, SCHEMA_VERSION};
 
 /// Sees to it that the database has today's schema.
 ///

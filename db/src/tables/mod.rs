@@ -1,10 +1,14 @@
 //! The trees of the store, and reading them: every record against its digest.
 
+pub(crate) mod ledger;
+pub(crate) mod schema;
+pub(crate) mod table;
+
 use protocol::wire::Digest;
 
-use crate::Error;
-use crate::schema::{self, Next};
-use crate::table::{Table, guarded};
+use crate::error::Error;
+use crate::tables::schema::Next;
+use crate::tables::table::{Table, guarded};
 use crate::tracks::StoredTrack;
 use fingerprint::Landmark;
 
@@ -59,7 +63,7 @@ impl Tables {
         })
     }
 
-    /// Asks sled to write everything; that the device did is up to [`crate::device`].
+    /// Asks sled to write everything; that the device did is up to [`crate::disk::device`].
     pub fn flush(&self) -> Result<(), Error> {
         guarded("all", || self.db.flush()).map(drop)
     }

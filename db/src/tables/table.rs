@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sled::transaction::{TransactionError, TransactionResult};
 
-use crate::Error;
+use crate::error::Error;
 
 /// One tree.
 pub(crate) struct Table {

@@ -1,4 +1,4 @@
-//! Reading what [`crate::export`] writes. The file may come from anybody: whatever it holds, memory stays bounded
+//! Reading what [`crate::exchange::export`] writes. The file may come from anybody: whatever it holds, memory stays bounded
 //! and nothing is believed before its digest was.
 
 use std::io::{self, BufReader, Read};
@@ -7,8 +7,8 @@ use fingerprint::params::MAX_SECONDS;
 use fingerprint::{FRAME_SECONDS, Hash, Settings};
 use sha2::{Digest, Sha256};
 
-use crate::NewTrack;
-use crate::export::{EXPORT_VERSION, Head, MAGIC, Origin, RECORD_CAP, link};
+use crate::exchange::export::{EXPORT_VERSION, Head, MAGIC, Origin, RECORD_CAP, link};
+use crate::tracks::NewTrack;
 
 /// Most bytes of a title, artist or path, as in a catalogue.
 const TEXT_CAP: usize = 4_096;
@@ -213,7 +213,7 @@ fn decode_track(body: &[u8]) -> Option<NewTrack> {
 
 /// LEB128 of at most 32 bits.
 fn take(bytes: &mut &[u8]) -> Option<u32> {
-    let (value, rest) = crate::schema::decode_distance(bytes)?;
+    let (value, rest) = crate::tables::schema::decode_distance(bytes)?;
     *bytes = rest;
     Some(value)
 }

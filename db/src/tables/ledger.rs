@@ -1,7 +1,7 @@
 //! What the store must hold: a small file outside of sled.
 //!
 //! sled takes a log that was cut short for one that a crash cut short, and opens without what was in the rest. So
-//! every [`crate::Database::flush`] that reports tracks as being on disk writes their numbers here as well; an
+//! every [`crate::database::Database::flush`] that reports tracks as being on disk writes their numbers here as well; an
 //! opening that misses one of them fails aloud. The ledger holds a lower bound: a track may be in the store before
 //! it is in the ledger, and leaves the ledger before it leaves the store.
 
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{self, Next};
-use crate::{Error, whole};
+use crate::disk::whole;
+use crate::error::Error;
+use crate::tables::schema::{self, Next};
 
 /// How errors call it.
 const WHAT: &str = "the ledger of tracks";

@@ -8,15 +8,19 @@ use psi::oprf::{KeyId, OprfKey};
 use psi::shard::Shard;
 use serde::Serialize;
 
-use crate::files::decode_places;
-use crate::layout::{Layout, LayoutShard};
-use crate::ledger::Ledger;
-use crate::opening::Opened;
-use crate::schema::{self, Next};
-use crate::store::{OPRF_KEY, load_key};
+use crate::care::begin;
+use crate::care::repair;
+use crate::database::folder::Opened;
+use crate::database::{OPRF_KEY, load_key};
+use crate::encoding::rotate;
+use crate::error::Error;
+use crate::models;
+use crate::shards::files::decode_places;
+use crate::shards::layout::{Layout, LayoutShard};
+use crate::tables::ledger::Ledger;
 use crate::tables::read_id;
+use crate::tables::schema::{self, Next};
 use crate::tracks::StoredTrack;
-use crate::{Error, migrate, models, repair, rotate};
 
 /// PRF results checked at a time.
 const BATCH: usize = 1 << 14;
@@ -100,7 +104,7 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     }
     let mut report = CheckReport::default();
     let Some(opened) = repair::open(folder, mend, &mut report)? else { return Ok(report) };
-    match migrate::bring_up_to_date(&opened, &Settings::default()) {
+    match begin::bring_up_to_date(&opened, &Settings::default()) {
         Ok(()) => {}
         Err(Error::Lost { .. }) => {} // an empty store: what it lost is told below
         other => {

@@ -1,5 +1,7 @@
 //! Opening and closing a database; what all its parts share.
 
+pub(crate) mod folder;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -8,16 +10,19 @@ use psi::LatticeSet;
 use psi::oprf::{KEY_SEED_BYTES, OprfKey};
 use zeroize::Zeroizing;
 
-use crate::device::Device;
-use crate::files::ShardFiles;
-use crate::layout::Layout;
-use crate::ledger::Ledger;
-use crate::opening::Opened;
-use crate::rotate::{self, Prf};
-use crate::schema::{self, Next};
-use crate::served::Loaded;
+use crate::care::begin;
+use crate::database::folder::Opened;
+use crate::disk::device::Device;
+use crate::disk::keys;
+use crate::encoding::rotate::{self, Prf};
+use crate::encoding::served::Loaded;
+use crate::error::Error;
+use crate::models;
+use crate::shards::files::ShardFiles;
+use crate::shards::layout::Layout;
 use crate::tables::Tables;
-use crate::{Error, keys, migrate, models};
+use crate::tables::ledger::Ledger;
+use crate::tables::schema::{self, Next};
 
 /// Hashes asked in every query, padding included: one of every bin. Half of them would halve the OPRF and
 /// find as much in ordinary recordings, but 4 to 10 points less in heavy noise, mixed music and 3 s from a
@@ -65,7 +70,7 @@ impl Database {
     /// As [`Database::open`].
     pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
         let opened = Opened::in_folder(folder)?;
-        migrate::bring_up_to_date(&opened, &settings)?;
+        begin::bring_up_to_date(&opened, &settings)?;
         rotate::settle(&opened, false)?;
         let database = Database::assemble(opened)?;
         database.drop_orphaned_shards()?;

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use psi::oprf::{ItemKey, OprfKey};
 use rayon::prelude::*;
 
-use crate::encode::EncodeReport;
-use crate::layout::Layout;
-use crate::ledger::Ledger;
-use crate::opening::Opened;
-use crate::store::{NEXT_KEY, OPRF_KEY, hold, load_key, read, write};
-use crate::{Database, Error, keys};
+use crate::database::Database;
+use crate::database::folder::Opened;
+use crate::database::{NEXT_KEY, OPRF_KEY, hold, load_key, read, write};
+use crate::disk::keys;
+use crate::encoding::encode::EncodeReport;
+use crate::error::Error;
+use crate::shards::layout::Layout;
+use crate::tables::ledger::Ledger;
 
 /// Hashes evaluated at a time.
 const BATCH: usize = 1 << 12;

@@ -9,8 +9,10 @@ use psi::shard::ShardUid;
 use psi::{Params, SEED_BYTES};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{FEWEST_POINTS, params};
-use crate::{Error, schema, whole};
+use crate::disk::whole;
+use crate::error::Error;
+use crate::shards::plan::{FEWEST_POINTS, params};
+use crate::tables::schema;
 
 /// How errors call it.
 const WHAT: &str = "the layout of the shards";

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use protocol::wire::Digest;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Bytes of the digest that a sealed file ends in.
 pub(crate) const SEAL_BYTES: usize = 32;

@@ -10,7 +10,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Error, whole};
+use crate::disk::whole;
+use crate::error::Error;
 
 /// Room that must be left: sled moves old records while it writes new ones, in segments of half a megabyte.
 const RESERVE: u64 = 16 * 1024 * 1024;

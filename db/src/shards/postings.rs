@@ -6,10 +6,11 @@ use psi::oprf::ItemKey;
 use psi::pack::{BinPacker, Wanted};
 use rayon::prelude::*;
 
-use crate::plan::HashLoad;
-use crate::rotate::Prf;
+use crate::database::Database;
+use crate::encoding::rotate::Prf;
+use crate::error::Error;
+use crate::shards::plan::HashLoad;
 use crate::tracks::StoredTrack;
-use crate::{Database, Error};
 
 /// The postings of some tracks, by hash.
 pub(crate) struct Postings {
@@ -46,7 +47,7 @@ impl Postings {
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
     pub fn gather(database: &Database, tracks: &[&StoredTrack]) -> Result<Postings, Error> {
-        let params = crate::plan::params(crate::plan::FEWEST_POINTS)?; // buckets are the same for every D
+        let params = crate::shards::plan::params(crate::shards::plan::FEWEST_POINTS)?; // buckets are the same for every D
         let of_track = |track: &&StoredTrack| -> Result<Vec<(u32, u32)>, Error> {
             let landmarks = database.tables.postings_of(track.id)?;
             Ok(landmarks.into_iter().map(|l| (l.hash.0, track.start + l.frame.0)).collect())

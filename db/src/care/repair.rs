@@ -5,14 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::check::{CheckReport, Remedy, Sound, examine};
-use crate::device::Device;
-use crate::layout::Layout;
-use crate::ledger::Ledger;
-use crate::opening::{self, Opened};
-use crate::schema::{self, SCHEMA_VERSION};
+use crate::care::check::{CheckReport, Remedy, Sound, examine};
+use crate::database::Database;
+use crate::database::folder::{self, Opened};
+use crate::disk::device::Device;
+use crate::error::Error;
+use crate::shards::layout::Layout;
 use crate::tables::Tables;
-use crate::{Database, Error};
+use crate::tables::ledger::Ledger;
+use crate::tables::schema::{self, SCHEMA_VERSION};
 
 /// Opens what may be damaged. With `mend`, sled is also tried without those of its own files that it can do without:
 /// its configuration, which is the default one, and the snapshots, which it makes anew from its log.
@@ -24,7 +25,7 @@ pub(crate) fn open(folder: &Path, mend: bool, report: &mut CheckReport) -> Resul
         return Ok(None);
     }
     for (snapshots, configuration) in [(true, false), (false, true), (true, true)] {
-        let lock = opening::lock(folder)?;
+        let lock = folder::lock(folder)?;
         let aside = put_aside(folder, snapshots, configuration)?;
         match Opened::under(lock, folder) {
             Ok(opened) => {
@@ -41,11 +42,11 @@ pub(crate) fn open(folder: &Path, mend: bool, report: &mut CheckReport) -> Resul
 /// Renames some of sled's files; returns the old and the new names.
 fn put_aside(folder: &Path, snapshots: bool, configuration: bool) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
     let mut aside = Vec::new();
-    for path in opening::entries(&opening::store(folder))? {
+    for path in folder::entries(&folder::store(folder))? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if (snapshots && name.starts_with("snap.")) || (configuration && name == "conf") {
             let to = path.with_file_name(format!("damaged.{name}"));
-            opening::rename(&path, &to)?;
+            folder::rename(&path, &to)?;
             aside.push((path, to));
         }
     }
@@ -53,7 +54,7 @@ fn put_aside(folder: &Path, snapshots: bool, configuration: bool) -> Result<Vec<
 }
 
 fn bring_back(aside: Vec<(PathBuf, PathBuf)>) -> Result<(), Error> {
-    aside.into_iter().try_for_each(|(from, to)| opening::rename(&to, &from))
+    aside.into_iter().try_for_each(|(from, to)| folder::rename(&to, &from))
 }
 
 /// Mends what `report` lists, and notes what was mended.
@@ -94,17 +95,17 @@ pub(crate) fn repair(
     let damages = std::mem::take(&mut report.damages);
     *report = CheckReport { damages, ..after };
     // Where something was lost, the old store stays for whoever knows more of it.
-    if clean && !lost { opening::remove_folder(&opening::places_of_exchange(&folder).1) } else { Ok(()) }
+    if clean && !lost { folder::remove_folder(&folder::places_of_exchange(&folder).1) } else { Ok(()) }
 }
 
 /// Copies what is sound into a new store, and puts that in the place of the old one.
 fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
     let folder = opened.folder.clone();
-    let (new, _) = opening::places_of_exchange(&folder);
-    opening::remove_folder(&new)?;
-    opening::make_private_folder(&new)?;
+    let (new, _) = folder::places_of_exchange(&folder);
+    folder::remove_folder(&new)?;
+    folder::make_private_folder(&new)?;
     {
-        let tables = Tables::open(opening::open_sled(&folder, &new)?)?;
+        let tables = Tables::open(folder::open_sled(&folder, &new)?)?;
         for track in &sound.tracks {
             tables.put_track(track, &opened.tables.postings_of(track.id)?, sound.next)?;
         }
@@ -121,6 +122,6 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
     }
     let Opened { folder, tables, lock, .. } = opened;
     drop(tables); // sled lets go of the old store
-    opening::exchange(&folder)?;
+    folder::exchange(&folder)?;
     Opened::under(lock, &folder)
 }

@@ -1,5 +1,5 @@
 //! Tracks on their way to another database: the portable format, and writing it. docs/export-format.md describes it
-//! byte by byte; [`crate::import`] reads it.
+//! byte by byte; [`crate::exchange::import`] reads it.
 //!
 //! [`MAGIC`] and the version stand in front; all else is one zstd stream of records. Each is its length (u32 LE),
 //! its body, and the SHA-256 of the digest before it and the body: whoever reads a record knows that all is whole
@@ -11,7 +11,10 @@ use fingerprint::Settings;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Database, Error, NewTrack, schema};
+use crate::database::Database;
+use crate::error::Error;
+use crate::tables::schema;
+use crate::tracks::NewTrack;
 
 /// First bytes of every export.
 pub(crate) const MAGIC: [u8; 10] = *b"psi-shazam";

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::device::{self, Device};
-use crate::files::ShardFiles;
-use crate::ledger::Ledger;
+use crate::disk::device::{self, Device};
+use crate::disk::whole;
+use crate::error::Error;
+use crate::shards::files::ShardFiles;
 use crate::tables::Tables;
-use crate::{Error, whole};
+use crate::tables::ledger::Ledger;
 
 /// sled's page cache, which takes several times as much memory. A daemon that is at rest needs none, and with 32 MB a
 /// daemon that was given tracks grew by 110 MB more.

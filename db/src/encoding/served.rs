@@ -10,9 +10,11 @@ use psi::oprf::KeyId;
 use psi::shard::{Hint, Shard, ShardUid};
 use rayon::prelude::*;
 
-use crate::layout::LayoutShard;
-use crate::store::hold;
-use crate::{Database, Error, schema};
+use crate::database::Database;
+use crate::database::hold;
+use crate::error::Error;
+use crate::shards::layout::LayoutShard;
+use crate::tables::schema;
 
 /// Everything that answers queries, at one moment.
 pub struct Served {

@@ -15,9 +15,9 @@ use protocol::wire::Digest;
 use psi::oprf::ItemKey;
 use psi::shard::ShardUid;
 
-use crate::Error;
-use crate::layout::LayoutShard;
-use crate::whole::{self, SEAL_BYTES};
+use crate::disk::whole::{self, SEAL_BYTES};
+use crate::error::Error;
+use crate::shards::layout::LayoutShard;
 
 /// Bytes of a placed posting: bin u32, label u32, item key.
 pub(crate) const PLACE_BYTES: usize = 8 + ItemKey::BYTES;

@@ -1,0 +1,3 @@
+pub(crate) mod begin;
+pub(crate) mod check;
+pub(crate) mod repair;

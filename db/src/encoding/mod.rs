@@ -1,0 +1,3 @@
+pub(crate) mod encode;
+pub(crate) mod rotate;
+pub(crate) mod served;

@@ -1,0 +1,4 @@
+pub(crate) mod files;
+pub(crate) mod layout;
+pub(crate) mod plan;
+pub(crate) mod postings;
