@@ -18,14 +18,15 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// The database was written by another version.
+    /// The database was written by another version of the program.
     #[error(
-        "the database has schema version {actual}, this program reads {expected}; use the psi-shazam that wrote it, or index again"
+        "the database has schema {actual}, and this program reads schema {expected} only; export the tracks with the \
+         version that wrote it and import them here, or index the music again into a new folder"
     )]
     Schema {
-        /// Version found.
+        /// Schema found.
         actual: u32,
-        /// Version that this program reads and writes.
+        /// Schema that this program reads and writes.
         expected: u32,
     },
     /// The OPRF key is not the one that the shards were made with.

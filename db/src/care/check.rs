@@ -104,7 +104,7 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     }
     let mut report = CheckReport::default();
     let Some(opened) = repair::open(folder, mend, &mut report)? else { return Ok(report) };
-    match begin::bring_up_to_date(&opened, &Settings::default()) {
+    match begin::begin(&opened, &Settings::default()) {
         Ok(()) => {}
         Err(Error::Lost { .. }) => {} // an empty store: what it lost is told below
         other => {

@@ -70,7 +70,7 @@ impl Database {
     /// As [`Database::open`].
     pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
         let opened = Opened::in_folder(folder)?;
-        begin::bring_up_to_date(&opened, &settings)?;
+        begin::begin(&opened, &settings)?;
         rotate::settle(&opened, false)?;
         let database = Database::assemble(opened)?;
         database.drop_orphaned_shards()?;

@@ -10,7 +10,7 @@ use protocol::wire::Digest;
 use crate::error::Error;
 
 /// Bytes of the digest that a sealed file ends in.
-pub(crate) const SEAL_BYTES: usize = 32;
+const SEAL_BYTES: usize = 32;
 
 /// Writes a file; on disk when this returns, but for its name ([`flush_folder`]).
 pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use protocol::wire::Digest;
 use psi::oprf::ItemKey;
 use psi::shard::ShardUid;
 
-use crate::disk::whole::{self, SEAL_BYTES};
+use crate::disk::whole;
 use crate::error::Error;
 use crate::shards::layout::LayoutShard;
 
@@ -99,16 +99,6 @@ impl ShardFiles {
     /// What an open shard holds.
     pub fn read_open(&self, uid: ShardUid) -> Result<Vec<u8>, Error> {
         whole::read_sealed(&self.open(uid), &of_places(uid))
-    }
-
-    /// Seals what an open shard holds, where schema 2 wrote it without: places are 28 bytes each, a seal 32.
-    pub fn seal_open(&self, uid: ShardUid) -> Result<(), Error> {
-        match whole::read(&self.open(uid))? {
-            Some(bytes) if bytes.len() % PLACE_BYTES != SEAL_BYTES % PLACE_BYTES => {
-                self.write_open(uid, &bytes)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Returns once all names are on disk.

@@ -70,12 +70,7 @@ impl Layout {
     /// # Errors
     /// [`Error::Damaged`], [`Error::File`].
     pub fn read(folder: &Path) -> Result<Layout, Error> {
-        Layout::decode(&Layout::read_bytes(folder)?)
-    }
-
-    /// The record, whatever its schema.
-    pub fn read_bytes(folder: &Path) -> Result<Vec<u8>, Error> {
-        whole::read_sealed(&folder.join("layout"), WHAT)
+        Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
     }
 
     /// Puts it in force; on disk when this returns.

@@ -117,15 +117,6 @@ impl Tables {
         if Digest::of(&bytes) == self.sums_of(id)?.postings { Ok(landmarks) } else { Err(damaged()) }
     }
 
-    /// All chunks of a track's postings, one after the other.
-    pub fn raw_postings(&self, id: u32) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        for entry in self.postings.entries(id.to_be_bytes()) {
-            bytes.extend_from_slice(&entry?.1);
-        }
-        Ok(bytes)
-    }
-
     pub fn sums_of(&self, id: u32) -> Result<Sums, Error> {
         let stored = self.sums.get(id.to_be_bytes())?;
         let sums = stored.and_then(|bytes| Sums::from_bytes(&bytes));

@@ -29,7 +29,7 @@ pub const SCHEMA_VERSION: u32 = 4;
 /// Largest chunk of a long value: 17 of them are below 128 KiB.
 #[cfg(test)]
 const CHUNK_BYTES: usize = 7 * 1024;
-/// Postings per chunk: at most nine bytes each. Schema 2 had 3,500.
+/// Postings per chunk: at most nine bytes each.
 pub(crate) const CHUNK_POSTINGS: usize = 750;
 
 /// What the next track gets.
