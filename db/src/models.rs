@@ -11,8 +11,8 @@ use rand::{RngCore, rngs::OsRng};
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
-use crate::database::folder::{entries, make_private_folder};
-use crate::database::hold;
+use crate::database::locks::hold;
+use crate::disk::folders::{entries, make_private_folder};
 use crate::disk::whole;
 use crate::error::Error;
 use crate::tables::schema;

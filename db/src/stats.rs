@@ -1,9 +1,9 @@
 //! Figures of a database.
 
-use crate::database::ASKED;
 use crate::database::Database;
 use crate::error::Error;
-use crate::shards::plan::Cost;
+use crate::shards::cost::Cost;
+use crate::shards::parameters::ASKED;
 use crate::tables::table::guarded;
 
 /// Figures of a database.

@@ -5,7 +5,7 @@ use psi::oprf::OprfKey;
 use zeroize::Zeroizing;
 
 use crate::database::folder::Opened;
-use crate::database::{OPRF_KEY, load_key};
+use crate::database::oprf::{OPRF_KEY, load_key};
 use crate::disk::keys;
 use crate::error::Error;
 use crate::shards::layout::Layout;

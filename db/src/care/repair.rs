@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::care::check::{CheckReport, Remedy, Sound, examine};
+use crate::care::examine::{Sound, examine};
+use crate::care::report::{CheckReport, Remedy};
 use crate::database::Database;
 use crate::database::folder::{self, Opened};
 use crate::disk::device::Device;
+use crate::disk::folders::{entries, make_private_folder, remove_folder, rename};
 use crate::error::Error;
 use crate::shards::layout::Layout;
 use crate::tables::Tables;
@@ -42,11 +44,11 @@ pub(crate) fn open(folder: &Path, mend: bool, report: &mut CheckReport) -> Resul
 /// Renames some of sled's files; returns the old and the new names.
 fn put_aside(folder: &Path, snapshots: bool, configuration: bool) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
     let mut aside = Vec::new();
-    for path in folder::entries(&folder::store(folder))? {
+    for path in entries(&folder::store(folder))? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if (snapshots && name.starts_with("snap.")) || (configuration && name == "conf") {
             let to = path.with_file_name(format!("damaged.{name}"));
-            folder::rename(&path, &to)?;
+            rename(&path, &to)?;
             aside.push((path, to));
         }
     }
@@ -54,7 +56,7 @@ fn put_aside(folder: &Path, snapshots: bool, configuration: bool) -> Result<Vec<
 }
 
 fn bring_back(aside: Vec<(PathBuf, PathBuf)>) -> Result<(), Error> {
-    aside.into_iter().try_for_each(|(from, to)| folder::rename(&to, &from))
+    aside.into_iter().try_for_each(|(from, to)| rename(&to, &from))
 }
 
 /// Mends what `report` lists, and notes what was mended.
@@ -95,15 +97,15 @@ pub(crate) fn repair(
     let damages = std::mem::take(&mut report.damages);
     *report = CheckReport { damages, ..after };
     // Where something was lost, the old store stays for whoever knows more of it.
-    if clean && !lost { folder::remove_folder(&folder::places_of_exchange(&folder).1) } else { Ok(()) }
+    if clean && !lost { remove_folder(&folder::places_of_exchange(&folder).1) } else { Ok(()) }
 }
 
 /// Copies what is sound into a new store, and puts that in the place of the old one.
 fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
     let folder = opened.folder.clone();
     let (new, _) = folder::places_of_exchange(&folder);
-    folder::remove_folder(&new)?;
-    folder::make_private_folder(&new)?;
+    remove_folder(&new)?;
+    make_private_folder(&new)?;
     {
         let tables = Tables::open(folder::open_sled(&folder, &new)?)?;
         for track in &sound.tracks {

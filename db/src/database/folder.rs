@@ -1,11 +1,11 @@
 //! The folder of a database: its lock, sled, and the places of everything else.
 
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::disk::device::{self, Device};
+use crate::disk::folders::{entries, flush_name, make_private_folder, remove_folder, rename};
 use crate::disk::whole;
 use crate::error::Error;
 use crate::shards::files::ShardFiles;
@@ -106,16 +106,6 @@ fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The entries of a folder; none where there is no such folder.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let failed = |source| Error::File { path: folder.to_owned(), source };
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(failed(error)),
-    }
-}
-
 /// Where a repair writes a new store, and where it puts the old one.
 pub(crate) fn places_of_exchange(folder: &Path) -> (PathBuf, PathBuf) {
     (folder.join("store.new"), folder.join("store.damaged"))
@@ -138,48 +128,4 @@ fn finish_exchange(folder: &Path) -> Result<(), Error> {
         whole::flush_folder(folder)?;
     }
     Ok(())
-}
-
-/// Deletes a folder, if it is there.
-pub(crate) fn remove_folder(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::File { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::rename(from, to).map_err(|source| Error::File { path: from.to_owned(), source })
-}
-
-/// Makes a folder that only its owner may enter, where there is none; on disk when this returns, with those above it
-/// that it made.
-pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Error> {
-    let failed = |source| Error::File { path: folder.to_owned(), source };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let made: Vec<&Path> =
-        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(failed)?;
-    made.into_iter().try_for_each(flush_name)
-}
-
-/// Brings a folder's name to disk. One may make a folder in one that one may not open; then it is left to the system.
-fn flush_name(folder: &Path) -> Result<(), Error> {
-    let above = match folder.parent() {
-        None => return Ok(()),
-        Some(above) if above.as_os_str().is_empty() => Path::new("."),
-        Some(above) => above,
-    };
-    match whole::flush_folder(above) {
-        Err(Error::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => Ok(()),
-        flushed => flushed,
-    }
 }

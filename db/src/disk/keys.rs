@@ -1,4 +1,4 @@
-//! The database's two private keys: files of their own, mode 0600, made at the first start.
+//! Private keys: files of their own, mode 0600.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

@@ -10,7 +10,7 @@ use std::ops::Range;
 use fingerprint::Landmark;
 use rayon::slice::ParallelSliceMut;
 
-use crate::tracks::StoredTrack;
+use crate::tables::records::StoredTrack;
 
 /// Most postings that are sorted, at eight bytes each.
 const MOST_POSTINGS: u64 = 32 << 20;

@@ -1,10 +1,5 @@
 //! Postings to shards: all of them when the layout is made anew, else only the open ones.
-//!
-//! Order of writing: the files of the new shards, flush, then the one file that puts them in force, then the old
-//! shards are deleted. A crash in between leaves shards that no layout names;
-//! opening the database deletes them.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,40 +11,20 @@ use rand::{RngCore, rngs::OsRng};
 use rayon::prelude::*;
 
 use crate::database::Database;
-use crate::database::{hold, read};
-use crate::encoding::rotate::Prf;
+use crate::database::locks::{hold, read};
+use crate::database::oprf::Oprf;
+use crate::encoding::report::EncodeReport;
 use crate::error::Error;
 use crate::shards::files::{PLACE_BYTES, decode_places, encode_places};
 use crate::shards::layout::{Layout, LayoutShard};
 use crate::shards::plan::Plan;
 use crate::shards::postings::{Postings, Slot};
-use crate::tracks::StoredTrack;
+use crate::tables::records::StoredTrack;
 
 /// Open shards that an encoding always has at hand, so that a hash that repeats finds places.
 const MIN_OPEN_SHARDS: usize = 4;
 /// Share of its points from which a shard is sealed.
 const SEALED_FILL: f64 = 0.9;
-
-/// What an encoding did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct EncodeReport {
-    /// Tracks that can be found now and could not before.
-    pub tracks: usize,
-    /// Tracks that can be found.
-    pub tracks_in_all: usize,
-    /// Shards encoded.
-    pub shards: usize,
-    /// Shards in force.
-    pub shards_in_all: usize,
-    /// D: points per bin and shard.
-    pub points: u16,
-    /// Whether the layout was made anew.
-    pub rebuilt: bool,
-    /// Postings in shards, those of removed tracks included.
-    pub placed: u64,
-    /// Postings that found no place.
-    pub dropped: u64,
-}
 
 /// A shard that takes postings: what it was encoded as, if ever, and what it holds.
 struct OpenShard {
@@ -99,8 +74,8 @@ impl Database {
         let (mut taken, mut encoded) = (0, 0);
         if !pending.is_empty() || rebuilt {
             let work = match rebuilt {
-                true => self.rebuild(&tracks.iter().collect::<Vec<_>>(), live, &read(&self.prf))?,
-                false => self.extend(&layout, &pending, &read(&self.prf))?,
+                true => self.rebuild(&tracks.iter().collect::<Vec<_>>(), live, &read(&self.oprf))?,
+                false => self.extend(&layout, &pending, &read(&self.oprf))?,
             };
             let last = tracks.iter().map(|track| track.id + 1).max().unwrap_or(layout.encoded_below);
             let mut next;
@@ -113,27 +88,14 @@ impl Database {
         Ok(EncodeReport { tracks: taken, rebuilt, shards: encoded, ..self.report(&tracks)? })
     }
 
-    /// What is in force now.
-    pub(crate) fn report(&self, tracks: &[StoredTrack]) -> Result<EncodeReport, Error> {
-        let layout = self.layout()?;
-        Ok(EncodeReport {
-            tracks_in_all: tracks.len(),
-            shards_in_all: layout.shards.len(),
-            points: layout.points,
-            placed: layout.shards.iter().map(|shard| u64::from(shard.postings)).sum(),
-            dropped: layout.dropped,
-            ..EncodeReport::default()
-        })
-    }
-
     /// All postings into new shards.
-    pub(crate) fn rebuild(&self, tracks: &[&StoredTrack], live: u64, prf: &Prf) -> Result<Work, Error> {
-        let postings = Postings::gather(self, tracks)?;
+    pub(crate) fn rebuild(&self, tracks: &[&StoredTrack], live: u64, oprf: &Oprf) -> Result<Work, Error> {
+        let postings = Postings::gather(&self.tables, tracks)?;
         let Plan { points, shards, bins, .. } = Plan::choose(&postings.loads())?;
         let mut seed = [0; SEED_BYTES];
         OsRng.fill_bytes(&mut seed);
-        let mut next = Layout { points, seed, bins, planned_for: live, ..Layout::empty(prf.key.id().0) };
-        let keys = postings.keys(self, prf)?;
+        let mut next = Layout { points, seed, bins, planned_for: live, ..Layout::empty(oprf.key.id().0) };
+        let keys = self.item_keys(oprf, &postings.hashes())?;
         let packed = postings.pack(&next.params()?, &next.bins, &keys, &vec![Vec::new(); shards]);
         let fresh = |slots| OpenShard { before: None, slots, changed: true };
         next.dropped = packed.dropped;
@@ -141,10 +103,10 @@ impl Database {
     }
 
     /// New postings into the shards that still take some, and as many empty ones as they need.
-    fn extend(&self, layout: &Layout, pending: &[&StoredTrack], prf: &Prf) -> Result<Work, Error> {
+    fn extend(&self, layout: &Layout, pending: &[&StoredTrack], oprf: &Oprf) -> Result<Work, Error> {
         let params = layout.params()?;
-        let postings = Postings::gather(self, pending)?;
-        let mut keys = postings.keys(self, prf)?;
+        let postings = Postings::gather(&self.tables, pending)?;
+        let mut keys = self.item_keys(oprf, &postings.hashes())?;
         let (sealed, open): (Vec<LayoutShard>, Vec<LayoutShard>) =
             layout.shards.iter().partition(|shard| shard.sealed);
         let mut held = Vec::new();
@@ -224,7 +186,7 @@ impl Database {
             label,
         });
         let shard = Shard::encode(params, uid, entries)?;
-        let layout = hold(&self.loaded).layout();
+        let layout = hold(&self.loaded).matrix_layout;
         let matrix = Arc::new(shard.matrix_in(params, layout));
         let hint = Hint::compute(params, &matrix, masks, 0);
         let capacity = (params.points() * params.degree()) as f64;
@@ -244,63 +206,5 @@ impl Database {
         };
         hold(&self.loaded).insert(uid, matrix, hint);
         Ok(described)
-    }
-
-    /// Puts `next` in force.
-    pub(crate) fn commit(&self, before: &Layout, next: &Layout) -> Result<(), Error> {
-        self.files.flush()?;
-        self.flush()?;
-        next.write(self.folder())?;
-        let kept: BTreeSet<ShardUid> = next.shards.iter().map(|shard| shard.uid).collect();
-        let gone = before.shards.iter().map(|shard| shard.uid).filter(|uid| !kept.contains(uid));
-        gone.into_iter().try_for_each(|uid| {
-            hold(&self.loaded).remove(uid);
-            self.files.delete(uid)
-        })
-    }
-
-    /// After an encoding that failed, on a full disk for one: gives back what its finished shards took. What
-    /// cannot be deleted now goes when the database is opened next.
-    pub(crate) fn forget_unnamed(&self, layout: &Layout) {
-        let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
-        let kept = |uid| named.contains(&uid);
-        hold(&self.loaded).keep(kept);
-        self.files.delete_others(kept).ok();
-    }
-
-    /// Deletes what a crash left of shards that no layout names.
-    pub(crate) fn drop_orphaned_shards(&self) -> Result<(), Error> {
-        let named: BTreeSet<ShardUid> = self.layout()?.shards.iter().map(|shard| shard.uid).collect();
-        self.files.delete_others(|uid| named.contains(&uid))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tracks::NewTrack;
-    use fingerprint::Settings;
-
-    #[test]
-    fn an_encoding_that_failed_gives_back_what_it_took() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open_or_create(folder.path(), Settings::default()).unwrap();
-        let track = NewTrack {
-            title: String::new(),
-            artist: String::new(),
-            path: "made.flac".into(),
-            content: [1; 32],
-            seconds: 9.6,
-            frames: 300,
-            postings: (0..300).map(|frame| (77 * frame, frame)).collect(),
-        };
-        database.add(&track).unwrap();
-        database.encode(&|_, _| ()).unwrap();
-        let named = database.files.bytes().unwrap();
-        database.files.write(ShardUid(5), b"half of", b"a layout").unwrap();
-        assert!(database.files.bytes().unwrap() > named);
-        database.forget_unnamed(&database.layout().unwrap());
-        assert_eq!(database.files.bytes().unwrap(), named);
-        assert!(database.served().is_ok());
     }
 }

@@ -6,46 +6,20 @@
 
 use std::sync::Arc;
 
-use psi::oprf::{ItemKey, OprfKey};
-use rayon::prelude::*;
+use psi::oprf::OprfKey;
 
 use crate::database::Database;
 use crate::database::folder::Opened;
-use crate::database::{NEXT_KEY, OPRF_KEY, hold, load_key, read, write};
+use crate::database::locks::{hold, read, write};
+use crate::database::oprf::{NEXT_KEY, OPRF_KEY, Oprf, load_key};
 use crate::disk::keys;
-use crate::encoding::encode::EncodeReport;
+use crate::encoding::report::EncodeReport;
 use crate::error::Error;
 use crate::shards::layout::Layout;
 use crate::tables::ledger::Ledger;
 
-/// Hashes evaluated at a time.
-const BATCH: usize = 1 << 12;
 /// What a hash may take in the cache, on disk: twice what is usual.
 const ITEM_BYTES: u64 = 50;
-
-/// The OPRF key in force.
-pub(crate) struct Prf {
-    pub key: Arc<OprfKey>,
-    /// Whether the store's tree `items` is of this key: not where a rotation could not be finished. Then it is
-    /// left alone until the next opening, which finishes it.
-    pub cached: bool,
-}
-
-impl Prf {
-    pub fn new(key: OprfKey) -> Prf {
-        Prf { key: Arc::new(key), cached: true }
-    }
-
-    /// The keys of many hashes, on all cores.
-    pub fn item_keys(&self, hashes: &[u32]) -> Result<Vec<ItemKey>, Error> {
-        let batch = |hashes: &[u32]| -> Result<Vec<ItemKey>, Error> {
-            let items: Vec<[u8; 4]> = hashes.iter().map(|hash| hash.to_le_bytes()).collect();
-            Ok(self.key.item_keys(&items)?)
-        };
-        let keys: Result<Vec<Vec<ItemKey>>, Error> = hashes.par_chunks(BATCH).map(batch).collect();
-        Ok(keys?.into_iter().flatten().collect())
-    }
-}
 
 impl Database {
     /// Draws another OPRF key, makes all shards anew under it, and puts both in force at once. What clients learnt
@@ -59,17 +33,17 @@ impl Database {
     pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, Error> {
         let _writing = hold(&self.writer);
         let before = self.layout()?;
-        if !read(&self.prf).cached {
+        if !read(&self.oprf).cached {
             // The last rotation was not finished: the only copy of the key in force may be the one that waits.
             self.finish_rotation(before.key)?;
-            write(&self.prf).cached = true;
+            write(&self.oprf).cached = true;
         }
         let waiting = self.folder().join(NEXT_KEY);
         self.device.need_room(0)?;
         keys::create_anew(&waiting, OprfKey::generate_seed().as_slice())?;
         let fresh = load_key(&waiting)?.ok_or(Error::OtherKey)?;
         let id = fresh.id().0;
-        let fresh = Prf { key: Arc::new(fresh), cached: false };
+        let fresh = Oprf { key: Arc::new(fresh), cached: false };
         let result = self.encode_under(fresh, &before, progress);
         if self.layout().is_ok_and(|layout| layout.key != id) {
             self.forget_unnamed(&before);
@@ -80,7 +54,7 @@ impl Database {
 
     fn encode_under(
         &self,
-        fresh: Prf,
+        fresh: Oprf,
         before: &Layout,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<EncodeReport, Error> {
@@ -93,15 +67,15 @@ impl Database {
         next.encoded_below = tracks.iter().map(|track| track.id + 1).max().unwrap_or(before.encoded_below);
         {
             // From here nobody asks the cache, or adds to it, before it is of the new key.
-            let mut prf = write(&self.prf);
+            let mut oprf = write(&self.oprf);
             let committed = self.commit(before, &next);
             if !self.layout().is_ok_and(|layout| layout.key == next.key) {
                 return committed.and(Err(Error::OtherKey));
             }
             // It is in force, also where the old shards could not be deleted: the next opening does that.
-            *prf = fresh;
+            *oprf = fresh;
             self.finish_rotation(next.key)?;
-            prf.cached = true;
+            oprf.cached = true;
         }
         Ok(EncodeReport { tracks: pending, rebuilt: true, shards: encoded, ..self.report(&tracks)? })
     }
@@ -118,11 +92,6 @@ impl Database {
             return Ok(()); // it got there before something else failed
         }
         keys::rename(&waiting, &place)
-    }
-
-    /// The OPRF key.
-    pub fn oprf_key(&self) -> Arc<OprfKey> {
-        read(&self.prf).key.clone()
     }
 }
 

@@ -1,17 +1,16 @@
 //! Encoded shards as a daemon wants them: in memory, in the form that queries are evaluated on.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ServedShard, ShardMatrix};
 use psi::oprf::KeyId;
-use psi::shard::{Hint, Shard, ShardUid};
+use psi::shard::{Hint, Shard};
 use rayon::prelude::*;
 
 use crate::database::Database;
-use crate::database::hold;
+use crate::database::locks::hold;
 use crate::error::Error;
 use crate::shards::layout::LayoutShard;
 use crate::tables::schema;
@@ -28,40 +27,10 @@ pub struct Served {
     pub shards: Vec<ServedShard>,
 }
 
-/// Shards in memory, kept from one [`Database::served`] to the next.
-#[derive(Default)]
-pub(crate) struct Loaded {
-    /// Nothing is kept before somebody serves.
-    serving: bool,
-    layout: MatrixLayout,
-    shards: HashMap<ShardUid, (Arc<ShardMatrix>, Hint)>,
-}
-
-impl Loaded {
-    pub fn layout(&self) -> MatrixLayout {
-        self.layout
-    }
-
-    /// Lets go of every shard but those of `kept`.
-    pub fn keep(&mut self, kept: impl Fn(ShardUid) -> bool) {
-        self.shards.retain(|&uid, _| kept(uid));
-    }
-
-    pub fn insert(&mut self, uid: ShardUid, matrix: Arc<ShardMatrix>, hint: Hint) {
-        if self.serving {
-            self.shards.insert(uid, (matrix, hint));
-        }
-    }
-
-    pub fn remove(&mut self, uid: ShardUid) {
-        self.shards.remove(&uid);
-    }
-}
-
 impl Database {
     /// From now on shards are brought into memory in this layout; at first it is the fast one.
     pub fn set_matrix_layout(&self, layout: MatrixLayout) {
-        hold(&self.loaded).layout = layout;
+        hold(&self.loaded).matrix_layout = layout;
     }
 
     /// Bytes of memory that the shards in force take in a layout.
@@ -85,7 +54,7 @@ impl Database {
         loaded.serving = true;
         let missing: Vec<&LayoutShard> =
             layout.shards.iter().filter(|shard| !loaded.shards.contains_key(&shard.uid)).collect();
-        let in_layout = loaded.layout;
+        let in_layout = loaded.matrix_layout;
         let fresh: Result<Vec<_>, Error> = missing
             .into_par_iter()
             .map(|shard| Ok((shard.uid, self.load(&params, shard, in_layout)?)))

@@ -1,49 +1,18 @@
-//! Tracks on their way to another database: the portable format, and writing it. docs/export-format.md describes it
-//! byte by byte; [`crate::exchange::import`] reads it.
-//!
-//! [`MAGIC`] and the version stand in front; all else is one zstd stream of records. Each is its length (u32 LE),
-//! its body, and the SHA-256 of the digest before it and the body: whoever reads a record knows that all is whole
-//! up to there. A record without a body ends the file.
+//! Tracks written in the portable format, for another database.
 
 use std::io::{self, Write};
 
 use fingerprint::Settings;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::database::Database;
 use crate::error::Error;
+use crate::exchange::format::{EXPORT_VERSION, MAGIC, Origin, RECORD_CAP, encode_track, link};
+use crate::tables::records::NewTrack;
 use crate::tables::schema;
-use crate::tracks::NewTrack;
 
-/// First bytes of every export.
-pub(crate) const MAGIC: [u8; 10] = *b"psi-shazam";
-/// Version of the format.
-pub const EXPORT_VERSION: u16 = 1;
-/// Cap on a record's body: 8 hours of sound are 6 MB at the usual settings.
-pub(crate) const RECORD_CAP: u32 = 64 * 1024 * 1024;
 /// zstd's usual level: of the 2.2 bytes that are left of a posting, level 19 saves 3%.
 const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
-
-/// What the fingerprints of a file can be compared with: the first record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Origin {
-    /// [`fingerprint::RECIPE_VERSION`] of the program that made them.
-    pub recipe: u16,
-    pub settings: Settings,
-}
-
-/// A track without its postings, as it stands at the head of a record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    pub content: [u8; 32],
-    pub title: String,
-    pub artist: String,
-    pub path: String,
-    pub seconds: f64,
-    pub frames: u32,
-    pub postings: u32,
-}
 
 /// Writes an export. Nothing reads back whole before [`Exporter::finish`].
 pub struct Exporter<W: Write> {
@@ -91,55 +60,6 @@ impl<W: Write> Exporter<W> {
         self.out.write_all(body)?;
         self.out.write_all(&self.digest)
     }
-}
-
-/// The digest that follows a record.
-pub(crate) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(before).chain_update(body).finalize().into()
-}
-
-/// The track's head, then four columns: what is alike stands together, and zstd finds it.
-pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
-    let head = Head {
-        content: track.content,
-        title: track.title.clone(),
-        artist: track.artist.clone(),
-        path: track.path.clone(),
-        seconds: track.seconds,
-        frames: track.frames,
-        postings: track.postings.len() as u32,
-    };
-    let mut out = schema::encode(&head);
-    out.reserve(track.postings.len() * 6);
-    let mut before = 0;
-    for &(_, frame) in &track.postings {
-        put(&mut out, frame - before);
-        before = frame;
-    }
-    let fields = || track.postings.iter().map(|&(hash, _)| fingerprint::Hash(hash).unpack());
-    let mut before = 0;
-    for (anchor, _, _) in fields() {
-        put(&mut out, zigzag(anchor, before));
-        before = anchor;
-    }
-    fields().for_each(|(anchor, target, _)| put(&mut out, zigzag(target, anchor)));
-    fields().for_each(|(_, _, distance)| put(&mut out, distance));
-    out
-}
-
-/// LEB128.
-fn put(out: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// The difference of two numbers far below 2^30: 0, -1, 1, -2, … as 0, 1, 2, 3, …
-fn zigzag(value: u32, from: u32) -> u32 {
-    let difference = value as i32 - from as i32;
-    ((difference << 1) ^ (difference >> 31)) as u32
 }
 
 /// An export that says whatever is wanted.

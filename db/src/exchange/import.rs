@@ -1,14 +1,14 @@
-//! Reading what [`crate::exchange::export`] writes. The file may come from anybody: whatever it holds, memory stays bounded
+//! Reading what [`super::export`] writes. The file may come from anybody: whatever it holds, memory stays bounded
 //! and nothing is believed before its digest was.
 
 use std::io::{self, BufReader, Read};
 
 use fingerprint::params::MAX_SECONDS;
-use fingerprint::{FRAME_SECONDS, Hash, Settings};
+use fingerprint::{FRAME_SECONDS, Settings};
 use sha2::{Digest, Sha256};
 
-use crate::exchange::export::{EXPORT_VERSION, Head, MAGIC, Origin, RECORD_CAP, link};
-use crate::tracks::NewTrack;
+use crate::exchange::format::{EXPORT_VERSION, MAGIC, Origin, RECORD_CAP, decode_track, link};
+use crate::tables::records::NewTrack;
 
 /// Most bytes of a title, artist or path, as in a catalogue.
 const TEXT_CAP: usize = 4_096;
@@ -170,59 +170,6 @@ impl<R: Read> Importer<R> {
             _ => self.damaged("zstd cannot read it"),
         }
     }
-}
-
-/// Reads what `encode_track` wrote.
-fn decode_track(body: &[u8]) -> Option<NewTrack> {
-    let (head, mut rest): (Head, &[u8]) = postcard::take_from_bytes(body).ok()?;
-    let count = head.postings as usize;
-    if rest.len() / 4 < count {
-        return None; // each posting takes a byte in each column
-    }
-    let mut column = |next: &mut dyn FnMut(u32) -> Option<u32>| -> Option<Vec<u32>> {
-        (0..count).map(|_| next(take(&mut rest)?)).collect()
-    };
-    let (mut frame, mut anchor, mut at) = (0u32, 0u32, 0);
-    let frames = column(&mut |distance| {
-        frame = frame.checked_add(distance)?;
-        Some(frame)
-    })?;
-    let anchors = column(&mut |difference| {
-        anchor = unzigzag(difference, anchor)?;
-        Some(anchor)
-    })?;
-    let targets = column(&mut |difference| {
-        at += 1;
-        unzigzag(difference, anchors[at - 1])
-    })?;
-    let distances = column(&mut |distance| (distance < 1 << 12).then_some(distance))?;
-    if !rest.is_empty() {
-        return None;
-    }
-    let postings = (0..count).map(|n| (Hash::pack(anchors[n], targets[n], distances[n]).0, frames[n]));
-    Some(NewTrack {
-        title: head.title,
-        artist: head.artist,
-        path: head.path,
-        content: head.content,
-        seconds: head.seconds,
-        frames: head.frames,
-        postings: postings.collect(),
-    })
-}
-
-/// LEB128 of at most 32 bits.
-fn take(bytes: &mut &[u8]) -> Option<u32> {
-    let (value, rest) = crate::tables::schema::decode_distance(bytes)?;
-    *bytes = rest;
-    Some(value)
-}
-
-/// A cell of ten bits by its difference from another.
-fn unzigzag(difference: u32, from: u32) -> Option<u32> {
-    let difference = (difference >> 1) as i32 ^ -((difference & 1) as i32);
-    let value = u32::try_from((from as i32).checked_add(difference)?).ok()?;
-    (value < fingerprint::FREQUENCY_CELLS).then_some(value)
 }
 
 /// What keeps a track, whoever made it, out of every database; `None` if nothing does.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::whole;
 use crate::error::Error;
-use crate::shards::plan::{FEWEST_POINTS, params};
+use crate::shards::parameters::{FEWEST_POINTS, params};
 use crate::tables::schema;
 
 /// How errors call it.
@@ -99,7 +99,16 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Layout::decode(&bytes);
+        }
+    }
 
     #[test]
     fn a_table_of_bins_that_does_not_fit_is_damage() {

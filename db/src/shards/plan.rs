@@ -4,34 +4,14 @@
 //! a larger D costs upload and saves answers. [`Plan::choose`] adds up both for the catalogue at hand.
 
 use psi::bins::Bins;
-use psi::evaluate::{MatrixLayout, ShardMatrix};
 use psi::params::{MAX_POINTS, MAX_SHARDS};
-use psi::{Params, ParamsSpec};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use crate::database::{ASKED, SET};
 use crate::error::Error;
+use crate::shards::parameters::{FEWEST_POINTS, params};
 
-/// Label elements: a global frame number in 32 bits.
-const LABEL_ELEMENTS: u8 = 2;
-/// Points of a database without tracks.
-pub(crate) const FEWEST_POINTS: u16 = 3;
 /// Largest share of the postings that a plan leaves out: those of the most common hashes, which tell
 /// least. A tenth below 1%, because hashes that share a residue by chance drop some more.
 const DROPPED_SHARE: f64 = 0.009;
-
-/// The parameters of a database with D points per bin.
-pub(crate) fn params(points: u16) -> Result<Params, Error> {
-    Ok(Params::new(ParamsSpec {
-        set: SET,
-        points,
-        groups: 1,
-        label_elements: LABEL_ELEMENTS,
-        tag_elements: 0,
-        asked: ASKED,
-    })?)
-}
 
 /// One hash as a plan sees it.
 #[derive(Debug, Clone, Copy)]
@@ -144,57 +124,10 @@ fn first_where(end: usize, holds: impl Fn(usize) -> bool) -> Option<usize> {
     (low < end).then_some(low)
 }
 
-/// What a layout costs, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cost {
-    /// D: points per bin and shard.
-    pub points: u64,
-    /// S: shards.
-    pub shards: u64,
-    /// The encrypted powers of a query.
-    pub upload: u64,
-    /// The answer to it.
-    pub answer: u64,
-    /// All hints, which a client fetches once.
-    pub hints: u64,
-    /// Shards as queries are evaluated on them, and hints.
-    pub memory: u64,
-    /// Shards and hints at rest; neither tracks and postings nor the OPRF's results.
-    pub disk: u64,
-}
-
-impl Cost {
-    /// Of S shards with D points.
-    pub(crate) fn of(params: &Params, shards: usize) -> Cost {
-        let hints = shards * params.hint_bytes();
-        Cost {
-            points: params.points() as u64,
-            shards: shards as u64,
-            upload: params.upload_bytes() as u64,
-            answer: (shards * params.answer_bytes()) as u64,
-            hints: hints as u64,
-            memory: (shards * ShardMatrix::bytes_of(params, MatrixLayout::Fast) + hints) as u64,
-            disk: (shards * psi::shard::Shard::stored_bytes(params) + hints) as u64,
-        }
-    }
-
-    /// The model of docs/parameters.md: the least that so many postings cost a query if every point of
-    /// every shard is one.
-    pub(crate) fn predicted(postings: u64) -> Result<Cost, Error> {
-        let of_points = |points: u16| {
-            let params = params(points)?;
-            let shards = postings.div_ceil((params.points() * params.bins()) as u64);
-            Ok(Cost::of(&params, usize::try_from(shards).unwrap_or(usize::MAX).min(MAX_SHARDS)))
-        };
-        let costs: Result<Vec<Cost>, Error> =
-            (FEWEST_POINTS..=MAX_POINTS).into_par_iter().map(of_points).collect();
-        costs?.into_iter().min_by_key(|cost| cost.upload + cost.answer).ok_or(Error::Full)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shards::cost::Cost;
 
     /// `per_bucket` hashes in each of 4,096 buckets; every hundredth occurs five times.
     fn catalogue(per_bucket: u32) -> Vec<HashLoad> {
@@ -202,11 +135,6 @@ mod tests {
             (0..per_bucket).map(move |i| HashLoad { bucket, postings: if i % 100 == 0 { 5 } else { 1 } })
         };
         (0..4096).flat_map(of_bucket).collect()
-    }
-
-    #[test]
-    fn every_size_that_a_plan_considers_is_legal() {
-        assert!((FEWEST_POINTS..=MAX_POINTS).all(|points| params(points).is_ok()));
     }
 
     #[test]

@@ -6,11 +6,11 @@ use psi::oprf::ItemKey;
 use psi::pack::{BinPacker, Wanted};
 use rayon::prelude::*;
 
-use crate::database::Database;
-use crate::encoding::rotate::Prf;
 use crate::error::Error;
+use crate::shards::parameters::{FEWEST_POINTS, params};
 use crate::shards::plan::HashLoad;
-use crate::tracks::StoredTrack;
+use crate::tables::Tables;
+use crate::tables::records::StoredTrack;
 
 /// The postings of some tracks, by hash.
 pub(crate) struct Postings {
@@ -46,10 +46,10 @@ impl Postings {
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
-    pub fn gather(database: &Database, tracks: &[&StoredTrack]) -> Result<Postings, Error> {
-        let params = crate::shards::plan::params(crate::shards::plan::FEWEST_POINTS)?; // buckets are the same for every D
+    pub fn gather(tables: &Tables, tracks: &[&StoredTrack]) -> Result<Postings, Error> {
+        let params = params(FEWEST_POINTS)?; // buckets are the same for every D
         let of_track = |track: &&StoredTrack| -> Result<Vec<(u32, u32)>, Error> {
-            let landmarks = database.tables.postings_of(track.id)?;
+            let landmarks = tables.postings_of(track.id)?;
             Ok(landmarks.into_iter().map(|l| (l.hash.0, track.start + l.frame.0)).collect())
         };
         let gathered: Result<Vec<Vec<(u32, u32)>>, Error> = tracks.par_iter().map(of_track).collect();
@@ -78,18 +78,14 @@ impl Postings {
         self.hashes.iter().map(|run| HashLoad { bucket: run.bucket, postings: run.count }).collect()
     }
 
-    /// The key of every hash, in ascending order of the hashes.
-    ///
-    /// # Errors
-    /// [`Error::Storage`], [`Error::Psi`].
-    pub fn keys(&self, database: &Database, prf: &Prf) -> Result<Vec<ItemKey>, Error> {
-        let hashes: Vec<u32> = self.hashes.iter().map(|run| run.hash).collect();
-        database.item_keys(prf, &hashes)
+    /// The different hashes, ascending.
+    pub fn hashes(&self) -> Vec<u32> {
+        self.hashes.iter().map(|run| run.hash).collect()
     }
 
     /// Spreads the postings over shards that hold `held` already. Returns for each shard what it takes, and
-    /// how many postings found no place. `keys` begin with those of [`Postings::keys`]; `held` point into
-    /// them, too.
+    /// how many postings found no place. `keys` begin with those of [`Postings::hashes`], in
+    /// their order; `held` point into them, too.
     pub fn pack(self, params: &Params, bins: &Bins, keys: &[ItemKey], held: &[Vec<Slot>]) -> Packed {
         let mut runs: Vec<(u32, u32)> = self // (bin, place of the hash)
             .hashes

@@ -1,7 +1,7 @@
 //! What the store must hold: a small file outside of sled.
 //!
 //! sled takes a log that was cut short for one that a crash cut short, and opens without what was in the rest. So
-//! every [`crate::database::Database::flush`] that reports tracks as being on disk writes their numbers here as well; an
+//! every `Database::flush` that reports tracks as being on disk writes their numbers here as well; an
 //! opening that misses one of them fails aloud. The ledger holds a lower bound: a track may be in the store before
 //! it is in the ledger, and leaves the ledger before it leaves the store.
 
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::whole;
 use crate::error::Error;
-use crate::tables::schema::{self, Next};
+use crate::tables::records::Next;
+use crate::tables::schema;
 
 /// How errors call it.
 const WHAT: &str = "the ledger of tracks";

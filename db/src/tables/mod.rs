@@ -1,40 +1,28 @@
-//! The trees of the store, and reading them: every record against its digest.
+//! What sled holds: the trees of the store, and reading them. Every record is held against its digest.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | `schema` | names of the trees, keys and values byte by byte, the schema's number |
+//! | `records` | the records as types |
+//! | `varint` | numbers of one to five bytes |
+//! | `table` | one tree of sled's, guarded against its panics |
+//! | `ledger` | which tracks must be there, in a file outside of sled |
 
 pub(crate) mod ledger;
+pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod table;
+pub(crate) mod varint;
 
+use fingerprint::Landmark;
 use protocol::wire::Digest;
+use sled::Transactional;
+use sled::transaction::ConflictableTransactionError;
 
 use crate::error::Error;
-use crate::tables::schema::Next;
-use crate::tables::table::{Table, guarded};
-use crate::tracks::StoredTrack;
-use fingerprint::Landmark;
-
-/// Digests of a track's record and of its postings: sled's checksums notice flipped bits, these also a page that
-/// is missing or another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sums {
-    pub record: Digest,
-    pub postings: Digest,
-}
-
-impl Sums {
-    /// `postings`: all chunks, one after the other.
-    pub fn of(record: &[u8], postings: &[u8]) -> Sums {
-        Sums { record: Digest::of(record), postings: Digest::of(postings) }
-    }
-
-    pub fn to_bytes(self) -> Vec<u8> {
-        [self.record.0, self.postings.0].concat()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Option<Sums> {
-        let (record, postings) = bytes.split_first_chunk::<32>()?;
-        Some(Sums { record: Digest(*record), postings: Digest(postings.try_into().ok()?) })
-    }
-}
+use crate::tables::records::{Next, StoredTrack, Sums};
+use crate::tables::schema::{CHUNK_POSTINGS, track_chunk};
+use crate::tables::table::{Table, guarded, transact};
 
 /// All trees.
 pub(crate) struct Tables {
@@ -121,6 +109,64 @@ impl Tables {
         let stored = self.sums.get(id.to_be_bytes())?;
         let sums = stored.and_then(|bytes| Sums::from_bytes(&bytes));
         sums.ok_or_else(|| Error::damaged(format!("the digests of track {id}")))
+    }
+
+    /// Writes a track, all or nothing.
+    pub fn put_track(&self, stored: &StoredTrack, landmarks: &[Landmark], after: Next) -> Result<(), Error> {
+        let chunks: Vec<Vec<u8>> = landmarks.chunks(CHUNK_POSTINGS).map(schema::encode_postings).collect();
+        let record = schema::encode(stored);
+        let digests = Sums::of(&record, &chunks.concat());
+        let id = stored.id.to_be_bytes();
+        let Tables { meta, tracks, sums, contents, postings, .. } = self;
+        transact(|| {
+            (&meta.tree, &tracks.tree, &sums.tree, &contents.tree, &postings.tree).transaction(
+                |(meta, tracks, sums, contents, postings)| {
+                    meta.insert("next", schema::encode(&after))?;
+                    tracks.insert(&id, record.as_slice())?;
+                    sums.insert(&id, digests.to_bytes())?;
+                    contents.insert(&stored.content, &id)?;
+                    for (chunk, bytes) in chunks.iter().enumerate() {
+                        postings.insert(&track_chunk(stored.id, chunk), bytes.as_slice())?;
+                    }
+                    Ok::<(), ConflictableTransactionError<()>>(())
+                },
+            )
+        })
+    }
+
+    /// Writes a track's record anew; its postings stay.
+    pub fn put_record(&self, stored: &StoredTrack) -> Result<(), Error> {
+        let record = schema::encode(stored);
+        let digests = Sums { record: Digest::of(&record), ..self.sums_of(stored.id)? };
+        let id = stored.id.to_be_bytes();
+        transact(|| {
+            (&self.tracks.tree, &self.sums.tree).transaction(|(tracks, sums)| {
+                tracks.insert(&id, record.as_slice())?;
+                sums.insert(&id, digests.to_bytes())?;
+                Ok::<(), ConflictableTransactionError<()>>(())
+            })
+        })
+    }
+
+    /// Deletes a track, all or nothing.
+    pub fn delete_track(&self, stored: &StoredTrack) -> Result<(), Error> {
+        let id = stored.id.to_be_bytes();
+        let chunks = self.postings.entries(id).map(|entry| Ok(entry?.0));
+        let chunks: Vec<sled::IVec> = chunks.collect::<Result<_, Error>>()?;
+        let Tables { tracks, sums, contents, postings, .. } = self;
+        transact(|| {
+            (&tracks.tree, &sums.tree, &contents.tree, &postings.tree).transaction(
+                |(tracks, sums, contents, postings)| {
+                    tracks.remove(&id)?;
+                    sums.remove(&id)?;
+                    contents.remove(&stored.content)?;
+                    for key in &chunks {
+                        postings.remove(key)?;
+                    }
+                    Ok::<(), ConflictableTransactionError<()>>(())
+                },
+            )
+        })
     }
 
     fn checked(&self, id: u32, record: &[u8]) -> Result<StoredTrack, Error> {

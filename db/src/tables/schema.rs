@@ -1,4 +1,4 @@
-//! Names, keys and values of everything at rest. docs/storage-format.md is written from this file.
+//! Names, keys and values of everything in the store, byte by byte. docs/storage-format.md is written from this file.
 //!
 //! | tree | key | value |
 //! | --- | --- | --- |
@@ -6,23 +6,26 @@
 //! | `meta` | `settings` | postcard [`fingerprint::Settings`] |
 //! | `meta` | `key` | [`psi::oprf::KeyId`] of `oprf.key`, 16 bytes |
 //! | `meta` | `next` | postcard [`Next`]: the next track number and frame |
-//! | `tracks` | track u32 BE | postcard [`crate::tracks::StoredTrack`] |
-//! | `sums` | track u32 BE | [`crate::tables::Sums::to_bytes`]: SHA-256 of the record, SHA-256 of all chunks of postings |
+//! | `tracks` | track u32 BE | postcard [`StoredTrack`] |
+//! | `sums` | track u32 BE | [`Sums::to_bytes`]: SHA-256 of the record, SHA-256 of all chunks of postings |
 //! | `contents` | SHA-256 of the file | track u32 BE |
 //! | `postings` | track u32 BE, chunk u32 BE | [`encode_postings`] |
 //! | `items` | hash u32 BE | [`psi::oprf::ItemKey::to_bytes`], 20 bytes |
-//! | `tokens` | name | postcard [`crate::tokens::StoredToken`] |
+//! | `tokens` | name | postcard [`StoredToken`] |
 //!
-//! Files beside the store: the layout ([`crate::shards::layout`]), the ledger ([`crate::tables::ledger`]), the encoded shards
-//! ([`crate::shards::files`]).
+//! [`Next`]: super::records::Next
+//! [`StoredTrack`]: super::records::StoredTrack
+//! [`Sums::to_bytes`]: super::records::Sums::to_bytes
+//! [`StoredToken`]: super::records::StoredToken
 //!
-//! sled keeps up to 17 entries in a page, and writes a page above 128 KiB to a file of its own, a blob, which it
-//! does not flush. So values stay below 7 KiB.
+//! sled keeps up to 17 entries in a page. It writes a page above 128 KiB to a file of its own, a blob, which it does not
+//! flush. So values stay below 7 KiB.
 
 use fingerprint::{Frame, Hash, Landmark};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::Error;
+use crate::tables::varint;
 
 /// Version of this file's content.
 pub const SCHEMA_VERSION: u32 = 4;
@@ -31,23 +34,6 @@ pub const SCHEMA_VERSION: u32 = 4;
 const CHUNK_BYTES: usize = 7 * 1024;
 /// Postings per chunk: at most nine bytes each.
 pub(crate) const CHUNK_POSTINGS: usize = 750;
-
-/// What the next track gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Next {
-    pub track: u32,
-    pub frame: u32,
-}
-
-impl Next {
-    /// What the first track gets.
-    pub const FIRST: Next = Next { track: 1, frame: 0 };
-
-    /// What neither of two gave away.
-    pub fn at_least(self, other: Next) -> Next {
-        Next { track: self.track.max(other.track), frame: self.frame.max(other.frame) }
-    }
-}
 
 /// Key of a chunk of a track's postings.
 pub(crate) fn track_chunk(track: u32, chunk: usize) -> [u8; 8] {
@@ -73,13 +59,8 @@ pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
     let mut previous = 0;
     for posting in postings {
         out.extend_from_slice(&posting.hash.0.to_le_bytes());
-        let mut distance = posting.frame.0 - previous;
+        varint::put(&mut out, posting.frame.0 - previous);
         previous = posting.frame.0;
-        while distance >= 0x80 {
-            out.push(distance as u8 | 0x80);
-            distance >>= 7;
-        }
-        out.push(distance as u8);
     }
     out
 }
@@ -89,30 +70,18 @@ pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
     let mut postings = Vec::with_capacity(bytes.len() / 5);
     let mut frame = 0u32;
     while !bytes.is_empty() {
-        let (hash, rest) = bytes.split_first_chunk()?;
-        let (distance, rest) = decode_distance(rest)?;
-        frame = frame.checked_add(distance)?;
+        let hash;
+        (hash, bytes) = bytes.split_first_chunk()?;
+        frame = frame.checked_add(varint::take(&mut bytes)?)?;
         postings.push(Landmark { hash: Hash(u32::from_le_bytes(*hash)), frame: Frame(frame) });
-        bytes = rest;
     }
     Some(postings)
-}
-
-/// LEB128 of at most 32 bits, and what follows it.
-pub(crate) fn decode_distance(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let mut value = 0u64;
-    for (index, &byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((u32::try_from(value).ok()?, &bytes[index + 1..]));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::records::{Next, StoredToken, StoredTrack};
     use proptest::prelude::*;
 
     proptest! {
@@ -127,8 +96,9 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = decode_postings(&bytes);
-            let _ = decode::<crate::tracks::StoredTrack>(&bytes, "track");
-            let _ = decode::<crate::shards::layout::Layout>(&bytes, "layout");
+            let _ = decode::<StoredTrack>(&bytes, "track");
+            let _ = decode::<StoredToken>(&bytes, "token");
+            let _ = decode::<Next>(&bytes, "next");
         }
     }
 
