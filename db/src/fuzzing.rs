@@ -12,7 +12,7 @@ pub fn stored_records(bytes: &[u8]) {
         assert_eq!(schema::decode_postings(&again), Some(postings));
     }
     if let Some(places) = files::decode_places(bytes) {
-        let again = files::encode_places(places.iter().map(|place| (place.bin, place.label, &place.key)));
+        let again = files::encode_places(places.iter().map(|place| (place.bin, place.frame, &place.key)));
         assert_eq!(again, bytes);
     }
     if let Ok(track) = schema::decode::<records::StoredTrack>(bytes, "track") {

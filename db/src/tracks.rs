@@ -46,8 +46,8 @@ impl Database {
             return Ok(Added::Known(id));
         }
         let next = self.next()?;
-        let end = next.frame.checked_add(track.frames.max(1)).and_then(|end| end.checked_add(GAP_FRAMES));
-        let after = Next { track: next.track + 1, frame: end.ok_or(Error::Full)? };
+        let end = next.frame.0.checked_add(track.frames.max(1)).and_then(|end| end.checked_add(GAP_FRAMES));
+        let after = Next { track: next.track + 1, frame: GlobalFrame(end.ok_or(Error::Full)?) };
         let stored = StoredTrack {
             id: next.track,
             title: track.title.clone(),
@@ -130,7 +130,7 @@ impl Database {
             title: track.title,
             artist: track.artist,
             path: track.path,
-            start: GlobalFrame(track.start),
+            start: track.start,
             frames: track.frames,
         };
         Ok(Catalogue::new(encoded.map(public).collect())?)

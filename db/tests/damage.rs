@@ -31,7 +31,7 @@ fn track(number: u8) -> NewTrack {
     }
 }
 
-/// A database with sealed and open shards, and a track that was removed.
+/// A database with closed and open shards, and a track that was removed.
 fn make(folder: &Path) {
     let database = Database::open_or_create(folder, Settings::default()).unwrap();
     for number in 1..TRACKS {
@@ -178,7 +178,7 @@ fn a_log_that_was_cut_short_is_noticed() {
     let database = Database::open(&made).unwrap();
     // Numbers and frames of lost tracks are not used again: clients may hold labels of theirs.
     assert!(matches!(database.add(&track(50)).unwrap(), db::Added::New(12)));
-    let starts: Vec<u32> = database.list().unwrap().iter().map(|track| track.start).collect();
+    let starts: Vec<u32> = database.list().unwrap().iter().map(|track| track.start.0).collect();
     assert!(starts.iter().max().unwrap() >= &(11 * (POSTINGS + 1)));
 }
 

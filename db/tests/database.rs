@@ -35,7 +35,7 @@ fn tracks_are_found_however_they_came() {
         if number == 7 {
             assert!(
                 !report.rebuilt && before.intersection(&now).count() > 0,
-                "sealed shards stay as they are"
+                "closed shards stay as they are"
             );
         }
         seen.extend(now);

@@ -46,11 +46,11 @@ fn fill(opened: &Opened, settings: &Settings) -> Result<(), Error> {
     device.need_room(0)?;
     let path = folder.join(OPRF_KEY);
     keys::load_or_create(&path, || Zeroizing::new(OprfKey::generate_seed().to_vec()))?;
-    let key = load_key(&path)?.ok_or(Error::OtherKey)?.id().0;
-    Layout::empty(key).write(folder)?;
-    let ledger = Ledger::new(key, schema::encode(settings));
+    let key_id = load_key(&path)?.ok_or(Error::OtherKey)?.id();
+    Layout::empty(key_id).write(folder)?;
+    let ledger = Ledger::new(key_id, schema::encode(settings));
     tables.meta.insert("settings", &ledger.settings)?;
-    tables.meta.insert("key", &ledger.key)?;
+    tables.meta.insert("key", &ledger.key_id.0)?;
     tables.flush()?;
     ledger.write(folder)?;
     tables.meta.insert("schema", &SCHEMA_VERSION.to_le_bytes())?;

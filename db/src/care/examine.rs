@@ -56,7 +56,7 @@ fn examine_key(
 ) -> Result<Option<OprfKey>, Error> {
     let stored = report.note(opened.tables.meta.get("key"), Remedy::Rebuild)?.flatten();
     let expected = match (ledger, &stored) {
-        (Some(ledger), _) => ledger.key.to_vec(),
+        (Some(ledger), _) => ledger.key_id.0.to_vec(),
         (None, Some(stored)) => stored.to_vec(),
         (None, None) => Vec::new(),
     };
@@ -187,7 +187,7 @@ fn examine_shards(opened: &Opened, next: Next, key: KeyId, report: &mut CheckRep
     if layout.encoded_below > next.track {
         report.add("the layout of the shards: it names tracks that never were", Remedy::Rebuild);
     }
-    if layout.key != key.0 {
+    if layout.key_id != key {
         report.add("the layout of the shards: it is of another OPRF key", Remedy::Rebuild);
     }
     let plaintext_bytes = Shard::stored_bytes(&layout.params()?);
@@ -200,7 +200,7 @@ fn examine_shards(opened: &Opened, next: Next, key: KeyId, report: &mut CheckRep
 
 fn examine_shard(opened: &Opened, shard: &LayoutShard, plaintext_bytes: usize) -> Result<(), Error> {
     opened.files.read_checked(shard, plaintext_bytes)?;
-    if shard.sealed {
+    if shard.closed {
         return Ok(());
     }
     let places = decode_places(&opened.files.read_open(shard.uid)?);

@@ -51,7 +51,7 @@ fn assemble(opened: Opened) -> Result<Database, Error> {
     let on_disk = Ledger::read(&opened.folder)?;
     let settings = read_settings(&opened.tables, &on_disk)?;
     let key = read_key(&opened.folder, &opened.tables, &on_disk)?;
-    if Layout::read(&opened.folder)?.key != on_disk.key {
+    if Layout::read(&opened.folder)?.key_id != on_disk.key_id {
         return Err(Error::damaged("the layout of the shards: it is of another OPRF key"));
     }
     let ledger = compare(&opened.tables, &on_disk)?;
@@ -69,19 +69,20 @@ fn read_settings(tables: &Tables, ledger: &Ledger) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// The shards hold what this key made of the hashes; under another one every query finds nothing.
+/// The OPRF key that the shards were made with: under another one every query finds nothing.
 fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, Error> {
     let key = load_key(&folder.join(OPRF_KEY))?.ok_or(Error::OtherKey)?;
-    if key.id().0 != ledger.key {
+    if key.id() != ledger.key_id {
         return Err(Error::OtherKey);
     }
     match tables.meta.get("key")? {
-        Some(stored) if stored == ledger.key => Ok(key),
+        Some(stored) if stored == ledger.key_id.0 => Ok(key),
         _ => Err(Error::damaged("the name of the OPRF key")),
     }
 }
 
-/// Holds the store against the ledger. Returns what is in the store, and sees to it that no number is used twice.
+/// Compares the store with the ledger. Returns a ledger of what the store holds, and makes sure that no number is used
+/// twice.
 fn compare(tables: &Tables, on_disk: &Ledger) -> Result<Ledger, Error> {
     let mut ledger = on_disk.clone();
     let there = tables.numbers()?;

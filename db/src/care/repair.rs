@@ -67,7 +67,7 @@ pub(crate) fn repair(
     report: &mut CheckReport,
 ) -> Result<(), Error> {
     let folder = opened.folder.clone();
-    let mut ledger = Ledger::new(sound.key.id().0, sound.settings.clone());
+    let mut ledger = Ledger::new(sound.key.id(), sound.settings.clone());
     ledger.next = sound.next;
     sound.tracks.iter().for_each(|track| ledger.insert(track.id));
     let opened = match store_is_odd || sound.store_damaged {
@@ -75,8 +75,8 @@ pub(crate) fn repair(
         false => opened,
     };
     let lost = report.damages.iter().any(|damage| damage.remedy == Remedy::IndexAgain);
-    if !Layout::read(&folder).is_ok_and(|layout| layout.key == sound.key.id().0) {
-        Layout::empty(sound.key.id().0).write(&folder)?;
+    if !Layout::read(&folder).is_ok_and(|layout| layout.key_id == sound.key.id()) {
+        Layout::empty(sound.key.id()).write(&folder)?;
     }
     ledger.write(&folder)?;
     drop(opened);

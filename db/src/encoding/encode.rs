@@ -23,8 +23,8 @@ use crate::tables::records::StoredTrack;
 
 /// Open shards that an encoding always has at hand, so that a hash that repeats finds places.
 const MIN_OPEN_SHARDS: usize = 4;
-/// Share of its points from which a shard is sealed.
-const SEALED_FILL: f64 = 0.9;
+/// Share of its points from which a shard is closed.
+const CLOSED_FILL: f64 = 0.9;
 
 /// A shard that takes postings: what it was encoded as, if ever, and what it holds.
 struct OpenShard {
@@ -94,7 +94,7 @@ impl Database {
         let Plan { points, shards, bins, .. } = Plan::choose(&postings.loads())?;
         let mut seed = [0; SEED_BYTES];
         OsRng.fill_bytes(&mut seed);
-        let mut next = Layout { points, seed, bins, planned_for: live, ..Layout::empty(oprf.key.id().0) };
+        let mut next = Layout { points, seed, bins, planned_for: live, ..Layout::empty(oprf.key.id()) };
         let keys = self.item_keys(oprf, &postings.hashes())?;
         let packed = postings.pack(&next.params()?, &next.bins, &keys, &vec![Vec::new(); shards]);
         let fresh = |slots| OpenShard { before: None, slots, changed: true };
@@ -107,13 +107,13 @@ impl Database {
         let params = layout.params()?;
         let postings = Postings::gather(&self.tables, pending)?;
         let mut keys = self.item_keys(oprf, &postings.hashes())?;
-        let (sealed, open): (Vec<LayoutShard>, Vec<LayoutShard>) =
-            layout.shards.iter().partition(|shard| shard.sealed);
+        let (closed, open): (Vec<LayoutShard>, Vec<LayoutShard>) =
+            layout.shards.iter().partition(|shard| shard.closed);
         let mut held = Vec::new();
         for shard in &open {
             held.push(self.slots_of(shard.uid, &mut keys)?);
         }
-        let usable = (params.points() * params.degree()) as f64 * SEALED_FILL;
+        let usable = (params.points() * params.degree()) as f64 * CLOSED_FILL;
         let fresh = (postings.len() as f64 / usable).ceil() as usize;
         let fresh = fresh.max(MIN_OPEN_SHARDS.saturating_sub(open.len()));
         held.resize(open.len() + fresh, Vec::new());
@@ -126,7 +126,7 @@ impl Database {
         };
         let open = held.into_iter().zip(packed.taken).zip(before).map(add).collect();
         let dropped = layout.dropped + packed.dropped;
-        Ok(Work { next: Layout { shards: sealed, dropped, ..layout.clone() }, open, keys })
+        Ok(Work { next: Layout { shards: closed, dropped, ..layout.clone() }, open, keys })
     }
 
     /// What an open shard holds; its keys are added to `keys`.
@@ -134,7 +134,7 @@ impl Database {
         let damaged = || Error::damaged(format!("places of shard {:016x}", uid.0));
         let places = decode_places(&self.files.read_open(uid)?).ok_or_else(damaged)?;
         let first = keys.len() as u32;
-        let slots = places.iter().zip(first..).map(|(p, key)| Slot { bin: p.bin, key, label: p.label });
+        let slots = places.iter().zip(first..).map(|(p, key)| Slot { bin: p.bin, key, frame: p.frame });
         let slots = slots.collect();
         keys.extend(places.into_iter().map(|place| place.key));
         Ok(slots)
@@ -179,7 +179,7 @@ impl Database {
     ) -> Result<LayoutShard, Error> {
         // A uid at random: never used twice, even if an old copy of the database is brought back.
         let uid = ShardUid(OsRng.next_u64());
-        let labels: Vec<[u16; 2]> = slots.iter().map(|s| [s.label as u16, (s.label >> 16) as u16]).collect();
+        let labels: Vec<[u16; 2]> = slots.iter().map(|slot| slot.frame.to_elements()).collect();
         let entries = slots.iter().zip(&labels).map(|(slot, label)| Entry {
             slot: slot.bin,
             key: &keys[slot.key as usize],
@@ -190,16 +190,16 @@ impl Database {
         let matrix = Arc::new(shard.matrix_in(params, layout));
         let hint = Hint::compute(params, &matrix, masks, 0);
         let capacity = (params.points() * params.degree()) as f64;
-        let sealed = slots.len() as f64 >= SEALED_FILL * capacity;
+        let closed = slots.len() as f64 >= CLOSED_FILL * capacity;
         let plaintext = shard.to_bytes();
         self.files.write(uid, &plaintext, hint.as_bytes())?;
-        if !sealed {
-            let places = slots.iter().map(|s| (s.bin, s.label, &keys[s.key as usize]));
+        if !closed {
+            let places = slots.iter().map(|s| (s.bin, s.frame, &keys[s.key as usize]));
             self.files.write_open(uid, &encode_places(places))?;
         }
         let described = LayoutShard {
             uid,
-            sealed,
+            closed,
             postings: slots.len() as u32,
             hint: Digest::of(hint.as_bytes()),
             plaintext: Digest::of(&plaintext),

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use psi::oprf::OprfKey;
+use psi::oprf::{KeyId, OprfKey};
 
 use crate::database::Database;
 use crate::database::folder::Opened;
@@ -35,17 +35,17 @@ impl Database {
         let before = self.layout()?;
         if !read(&self.oprf).cached {
             // The last rotation was not finished: the only copy of the key in force may be the one that waits.
-            self.finish_rotation(before.key)?;
+            self.finish_rotation(before.key_id)?;
             write(&self.oprf).cached = true;
         }
         let waiting = self.folder().join(NEXT_KEY);
         self.device.need_room(0)?;
         keys::create_anew(&waiting, OprfKey::generate_seed().as_slice())?;
         let fresh = load_key(&waiting)?.ok_or(Error::OtherKey)?;
-        let id = fresh.id().0;
+        let id = fresh.id();
         let fresh = Oprf { key: Arc::new(fresh), cached: false };
         let result = self.encode_under(fresh, &before, progress);
-        if self.layout().is_ok_and(|layout| layout.key != id) {
+        if self.layout().is_ok_and(|layout| layout.key_id != id) {
             self.forget_unnamed(&before);
             keys::remove(&waiting)?;
         }
@@ -69,29 +69,29 @@ impl Database {
             // From here nobody asks the cache, or adds to it, before it is of the new key.
             let mut oprf = write(&self.oprf);
             let committed = self.commit(before, &next);
-            if !self.layout().is_ok_and(|layout| layout.key == next.key) {
+            if !self.layout().is_ok_and(|layout| layout.key_id == next.key_id) {
                 return committed.and(Err(Error::OtherKey));
             }
             // It is in force, also where the old shards could not be deleted: the next opening does that.
             *oprf = fresh;
-            self.finish_rotation(next.key)?;
+            self.finish_rotation(next.key_id)?;
             oprf.cached = true;
         }
         Ok(EncodeReport { tracks: pending, rebuilt: true, shards: encoded, ..self.report(&tracks)? })
     }
 
     /// What follows once the layout names the key; may be done again.
-    fn finish_rotation(&self, id: [u8; 16]) -> Result<(), Error> {
+    fn finish_rotation(&self, id: KeyId) -> Result<(), Error> {
         self.tables.items.clear()?;
         self.flush()?;
-        self.tables.meta.insert("key", &id)?;
-        hold(&self.ledger).key = id;
+        self.tables.meta.insert("key", &id.0)?;
+        hold(&self.ledger).key_id = id;
         self.flush()?;
-        let (waiting, place) = (self.folder().join(NEXT_KEY), self.folder().join(OPRF_KEY));
-        if load_key(&place)?.is_some_and(|key| key.id().0 == id) {
+        let (waiting, in_force) = (self.folder().join(NEXT_KEY), self.folder().join(OPRF_KEY));
+        if load_key(&in_force)?.is_some_and(|key| key.id() == id) {
             return Ok(()); // it got there before something else failed
         }
-        keys::rename(&waiting, &place)
+        keys::rename(&waiting, &in_force)
     }
 }
 
@@ -105,35 +105,35 @@ pub(crate) fn settle(opened: &Opened, mend: bool) -> Result<(), Error> {
     let (waiting, place) = (opened.folder.join(NEXT_KEY), opened.folder.join(OPRF_KEY));
     let key = match load_key(&waiting) {
         Ok(None) => return Ok(()),
-        Ok(Some(key)) => Some(key.id().0),
+        Ok(Some(key)) => Some(key.id()),
         Err(Error::Damaged { .. }) => None,
         Err(other) => return Err(other),
     };
     let in_force = match Layout::read(&opened.folder) {
-        Ok(layout) => Some(layout.key),
+        Ok(layout) => Some(layout.key_id),
         Err(Error::Damaged { .. }) => None,
         Err(other) => return Err(other),
     };
     match (key, in_force) {
         (Some(key), Some(layout)) if key == layout => finish(opened, key),
         (Some(key), None) if mend => finish(opened, key),
-        (_, Some(layout)) if load_key(&place)?.is_some_and(|key| key.id().0 == layout) => {
+        (_, Some(layout)) if load_key(&place)?.is_some_and(|key| key.id() == layout) => {
             keys::remove(&waiting)
         }
         _ => Ok(()),
     }
 }
 
-fn finish(opened: &Opened, key: [u8; 16]) -> Result<(), Error> {
+fn finish(opened: &Opened, id: KeyId) -> Result<(), Error> {
     let Opened { folder, tables, device, .. } = opened;
     tables.items.clear()?;
     tables.flush()?;
-    tables.meta.insert("key", &key)?;
+    tables.meta.insert("key", &id.0)?;
     tables.flush()?;
     device.flush()?;
     match Ledger::read(folder) {
         Ok(mut ledger) => {
-            ledger.key = key;
+            ledger.key_id = id;
             ledger.write(folder)?;
         }
         Err(Error::Damaged { .. }) => {} // the opening tells it, a repair makes it anew

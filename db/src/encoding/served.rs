@@ -5,7 +5,6 @@ use std::sync::Arc;
 use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ServedShard, ShardMatrix};
-use psi::oprf::KeyId;
 use psi::shard::{Hint, Shard};
 use rayon::prelude::*;
 
@@ -66,7 +65,7 @@ impl Database {
         let manifest = Manifest {
             spec: params.spec(),
             seed: layout.seed,
-            key: KeyId(layout.key),
+            key: layout.key_id,
             bins: layout.bins.clone(),
             shards: layout.shards.iter().map(|s| ShardInfo { uid: s.uid, group: 0, hint: s.hint }).collect(),
             attachment: Digest::of(&attachment),

@@ -11,6 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fingerprint::GlobalFrame;
 use protocol::wire::Digest;
 use psi::oprf::ItemKey;
 use psi::shard::ShardUid;
@@ -19,7 +20,7 @@ use crate::disk::whole;
 use crate::error::Error;
 use crate::shards::layout::LayoutShard;
 
-/// Bytes of a placed posting: bin u32, label u32, item key.
+/// Bytes of a placed posting: bin u32, global frame u32, item key.
 pub(crate) const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
 
 /// The two parts of a shard's file.
@@ -29,8 +30,8 @@ pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
 #[derive(Clone)]
 pub(crate) struct Place {
     pub bin: u32,
-    /// Global frame.
-    pub label: u32,
+    /// What the shard answers, as a label.
+    pub frame: GlobalFrame,
     pub key: ItemKey,
 }
 
@@ -155,12 +156,14 @@ fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Places, 28 bytes each: bin, label, u32 LE, item key.
-pub(crate) fn encode_places<'a>(places: impl ExactSizeIterator<Item = (u32, u32, &'a ItemKey)>) -> Vec<u8> {
+/// Places, 28 bytes each: bin and global frame, u32 LE, then the item's key.
+pub(crate) fn encode_places<'a>(
+    places: impl ExactSizeIterator<Item = (u32, GlobalFrame, &'a ItemKey)>,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(places.len() * PLACE_BYTES);
-    for (bin, label, key) in places {
+    for (bin, frame, key) in places {
         out.extend_from_slice(&bin.to_le_bytes());
-        out.extend_from_slice(&label.to_le_bytes());
+        out.extend_from_slice(&frame.0.to_le_bytes());
         out.extend_from_slice(&key.to_bytes());
     }
     out
@@ -171,7 +174,11 @@ pub(crate) fn decode_places(bytes: &[u8]) -> Option<Vec<Place>> {
     let (chunks, rest) = bytes.as_chunks::<PLACE_BYTES>();
     let read = |chunk: &[u8; PLACE_BYTES]| {
         let number = |at: usize| u32::from_le_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]]);
-        Some(Place { bin: number(0), label: number(4), key: ItemKey::from_bytes(&chunk[8..]).ok()? })
+        Some(Place {
+            bin: number(0),
+            frame: GlobalFrame(number(4)),
+            key: ItemKey::from_bytes(&chunk[8..]).ok()?,
+        })
     };
     if rest.is_empty() { chunks.iter().map(read).collect() } else { None }
 }
@@ -186,16 +193,16 @@ mod tests {
         fn places_round_trip(raw in prop::collection::vec(any::<(u32, u32, [u8; 16], u16)>(), 0..50)) {
             let places: Vec<Place> = raw
                 .into_iter()
-                .map(|(bin, label, mask_key, residue)| {
+                .map(|(bin, frame, mask_key, residue)| {
                     let bytes = [u32::from(residue).to_le_bytes().as_slice(), &mask_key].concat();
-                    Place { bin, label, key: ItemKey::from_bytes(&bytes).unwrap() }
+                    Place { bin, frame: GlobalFrame(frame), key: ItemKey::from_bytes(&bytes).unwrap() }
                 })
                 .collect();
-            let bytes = encode_places(places.iter().map(|p| (p.bin, p.label, &p.key)));
+            let bytes = encode_places(places.iter().map(|p| (p.bin, p.frame, &p.key)));
             let back = decode_places(&bytes).unwrap();
             prop_assert_eq!(back.len(), places.len());
             for (a, b) in back.iter().zip(&places) {
-                prop_assert_eq!((a.bin, a.label, a.key.to_bytes()), (b.bin, b.label, b.key.to_bytes()));
+                prop_assert_eq!((a.bin, a.frame, a.key.to_bytes()), (b.bin, b.frame, b.key.to_bytes()));
             }
             prop_assert!(bytes.is_empty() || decode_places(&bytes[1..]).is_none());
         }

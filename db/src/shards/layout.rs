@@ -5,6 +5,7 @@ use std::path::Path;
 
 use protocol::wire::Digest;
 use psi::bins::Bins;
+use psi::oprf::KeyId;
 use psi::shard::ShardUid;
 use psi::{Params, SEED_BYTES};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ pub(crate) struct Layout {
     /// Postings left out.
     pub dropped: u64,
     /// Name of the OPRF key that the shards were made with.
-    pub key: [u8; 16],
+    pub key_id: KeyId,
 }
 
 /// One shard.
@@ -44,7 +45,7 @@ pub(crate) struct Layout {
 pub(crate) struct LayoutShard {
     pub uid: ShardUid,
     /// Whether it takes no more postings.
-    pub sealed: bool,
+    pub closed: bool,
     pub postings: u32,
     /// Digest of its hint.
     pub hint: Digest,
@@ -54,7 +55,7 @@ pub(crate) struct LayoutShard {
 
 impl Layout {
     /// Of a database without tracks.
-    pub fn empty(key: [u8; 16]) -> Layout {
+    pub fn empty(key_id: KeyId) -> Layout {
         Layout {
             points: FEWEST_POINTS,
             seed: [0; SEED_BYTES],
@@ -63,7 +64,7 @@ impl Layout {
             encoded_below: 0,
             planned_for: 0,
             dropped: 0,
-            key,
+            key_id,
         }
     }
 
@@ -112,8 +113,8 @@ mod tests {
 
     #[test]
     fn a_table_of_bins_that_does_not_fit_is_damage() {
-        let mut record = schema::encode(&Layout::empty([1; 16]));
-        assert_eq!(Layout::decode(&record).unwrap(), Layout::empty([1; 16]));
+        let mut record = schema::encode(&Layout::empty(KeyId([1; 16])));
+        assert_eq!(Layout::decode(&record).unwrap(), Layout::empty(KeyId([1; 16])));
         // points, seed, then the length of the table: a table of two bytes is none for 2,048 bins.
         let table = 1 + SEED_BYTES;
         assert_eq!(record[table], 0);

@@ -7,6 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
+use psi::oprf::KeyId;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::whole;
@@ -21,18 +22,32 @@ const WHAT: &str = "the ledger of tracks";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
     /// Name of the OPRF key, as in the store.
-    pub key: [u8; 16],
+    pub key_id: KeyId,
     /// The settings, as in the store.
     pub settings: Vec<u8>,
     /// Numbers and frames below these were used: they must not be used again, whatever the store forgot.
     pub next: Next,
-    /// Numbers of the tracks, as runs: first, count.
-    runs: Vec<(u32, u32)>,
+    /// Numbers of the tracks, ascending; there is a gap between two runs.
+    runs: Vec<Run>,
+}
+
+/// Numbers that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Run {
+    first: u32,
+    count: u32,
+}
+
+impl Run {
+    /// The number after its last.
+    fn end(self) -> u64 {
+        u64::from(self.first) + u64::from(self.count)
+    }
 }
 
 impl Ledger {
-    pub fn new(key: [u8; 16], settings: Vec<u8>) -> Ledger {
-        Ledger { key, settings, next: Next::FIRST, runs: Vec::new() }
+    pub fn new(key_id: KeyId, settings: Vec<u8>) -> Ledger {
+        Ledger { key_id, settings, next: Next::FIRST, runs: Vec::new() }
     }
 
     fn path(folder: &Path) -> PathBuf {
@@ -58,37 +73,36 @@ impl Ledger {
 
     /// The numbers in ascending order.
     pub fn tracks(&self) -> impl Iterator<Item = u32> {
-        self.runs.iter().flat_map(|&(first, count)| first..first.saturating_add(count))
+        self.runs.iter().flat_map(|run| run.first..run.first.saturating_add(run.count))
     }
 
     pub fn insert(&mut self, track: u32) {
-        let at = self.runs.partition_point(|&(first, _)| first <= track);
-        let follows = |(first, count): (u32, u32)| u64::from(first) + u64::from(count);
-        let before = at.checked_sub(1).map(|before| (before, follows(self.runs[before])));
-        let joins_next = self.runs.get(at).is_some_and(|&(first, _)| first == track + 1);
+        let at = self.runs.partition_point(|run| run.first <= track);
+        let before = at.checked_sub(1).map(|before| (before, self.runs[before].end()));
+        let joins_next = self.runs.get(at).is_some_and(|next| next.first == track + 1);
         match before {
             Some((_, end)) if end > u64::from(track) => {} // there
             Some((before, end)) if end == u64::from(track) => {
-                self.runs[before].1 += 1;
+                self.runs[before].count += 1;
                 if joins_next {
-                    self.runs[before].1 += self.runs.remove(at).1;
+                    self.runs[before].count += self.runs.remove(at).count;
                 }
             }
-            _ if joins_next => self.runs[at] = (track, self.runs[at].1 + 1),
-            _ => self.runs.insert(at, (track, 1)),
+            _ if joins_next => self.runs[at] = Run { first: track, count: self.runs[at].count + 1 },
+            _ => self.runs.insert(at, Run { first: track, count: 1 }),
         }
     }
 
     pub fn remove(&mut self, track: u32) {
-        let at = self.runs.partition_point(|&(first, _)| first <= track);
+        let at = self.runs.partition_point(|run| run.first <= track);
         let Some(at) = at.checked_sub(1) else { return };
-        let (first, count) = self.runs[at];
+        let Run { first, count } = self.runs[at];
         let before = track - first;
         if before >= count {
             return;
         }
-        let halves = [(first, before), (track + 1, count - before - 1)];
-        self.runs.splice(at..=at, halves.into_iter().filter(|&(_, count)| count > 0));
+        let halves = [Run { first, count: before }, Run { first: track + 1, count: count - before - 1 }];
+        self.runs.splice(at..=at, halves.into_iter().filter(|half| half.count > 0));
     }
 }
 
@@ -103,12 +117,12 @@ mod tests {
     proptest! {
         #[test]
         fn runs_are_a_set(changes in prop::collection::vec((any::<bool>(), 0u32..40), 0..200)) {
-            let mut ledger = Ledger::new([0; 16], Vec::new());
+            let mut ledger = Ledger::new(KeyId([0; 16]), Vec::new());
             let mut set = BTreeSet::new();
             for (insert, track) in changes {
                 if insert { ledger.insert(track); set.insert(track); } else { ledger.remove(track); set.remove(&track); }
                 prop_assert!(ledger.tracks().eq(set.iter().copied()));
-                prop_assert!(ledger.runs.windows(2).all(|pair| pair[0].0 + pair[0].1 < pair[1].0));
+                prop_assert!(ledger.runs.windows(2).all(|pair| pair[0].end() < u64::from(pair[1].first)));
             }
         }
     }
@@ -117,7 +131,7 @@ mod tests {
     fn it_reads_back_or_says_that_it_is_damaged() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!Ledger::is_there(folder.path()));
-        let mut ledger = Ledger::new([7; 16], vec![1, 2]);
+        let mut ledger = Ledger::new(KeyId([7; 16]), vec![1, 2]);
         (1..=9).for_each(|track| ledger.insert(track));
         ledger.write(folder.path()).unwrap();
         assert_eq!(Ledger::read(folder.path()).unwrap(), ledger);

@@ -1,5 +1,6 @@
 //! The records of the store, as types. How their bytes look is in [`super::schema`].
 
+use fingerprint::{Frame, GlobalFrame};
 use protocol::wire::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -36,13 +37,20 @@ pub struct StoredTrack {
     /// SHA-256 of the file.
     pub content: [u8; 32],
     /// First frame on the global time line.
-    pub start: u32,
+    pub start: GlobalFrame,
     /// Length in frames.
     pub frames: u32,
     /// Length in seconds.
     pub seconds: f64,
     /// Number of postings.
     pub postings: u32,
+}
+
+impl StoredTrack {
+    /// Where a frame of this track lies on the global time line.
+    pub(crate) fn at(&self, frame: Frame) -> GlobalFrame {
+        GlobalFrame(self.start.0.saturating_add(frame.0))
+    }
 }
 
 /// What became of a track that was to be added.
@@ -58,12 +66,12 @@ pub enum Added {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Next {
     pub track: u32,
-    pub frame: u32,
+    pub frame: GlobalFrame,
 }
 
 impl Next {
     /// What the first track gets.
-    pub const FIRST: Next = Next { track: 1, frame: 0 };
+    pub const FIRST: Next = Next { track: 1, frame: GlobalFrame(0) };
 
     /// What neither of two gave away.
     pub fn at_least(self, other: Next) -> Next {
@@ -71,8 +79,8 @@ impl Next {
     }
 }
 
-/// Digests of a track's record and of its postings: sled's checksums notice flipped bits, these also a page that
-/// is missing or another one.
+/// Digests of a track's record and of its postings. sled's checksums notice flipped bits; these also notice a page that
+/// is missing, or another one in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub record: Digest,
