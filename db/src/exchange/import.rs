@@ -19,14 +19,12 @@ const WINDOW_LOG_CAP: u32 = 23;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// Something else.
-    #[error(
-        "this is no export of psi-shazam; `psi-shazam export` makes one, and `psi-shazam index` takes music"
-    )]
+    /// It is something else.
+    #[error("this is no export of psi-shazam")]
     NotAnExport,
     /// A later program wrote it.
     #[error(
-        "this export has version {found}, this program reads {EXPORT_VERSION}; take the psi-shazam that wrote it, or a newer one"
+        "this export has version {found}, and this program reads {EXPORT_VERSION}; use the version that wrote it, or a newer one"
     )]
     Version {
         /// Its version.
