@@ -2,6 +2,7 @@
 
 use std::io::{Error as IoError, ErrorKind};
 
+use server::DaemonError;
 use server::admin::AdminError;
 
 /// The advice for the first cause that there is some for.
@@ -10,7 +11,9 @@ pub fn of(error: &anyhow::Error) -> Option<&'static str> {
         let client = cause.downcast_ref::<client::Error>().and_then(of_client);
         let admin = || cause.downcast_ref::<AdminError>().and_then(of_admin);
         let database = || cause.downcast_ref::<db::Error>().and_then(of_database);
-        client.or_else(admin).or_else(database)
+        let daemon = || cause.downcast_ref::<DaemonError>().and_then(of_daemon);
+        let import = || cause.downcast_ref::<db::ImportError>().and_then(of_import);
+        client.or_else(admin).or_else(database).or_else(daemon).or_else(import)
     })
 }
 
@@ -37,8 +40,38 @@ fn of_admin(error: &AdminError) -> Option<&'static str> {
     }
 }
 
+/// Its causes begin below the database's error.
+fn of_daemon(error: &DaemonError) -> Option<&'static str> {
+    match error {
+        DaemonError::Database(error) => of_database(error),
+        _ => None,
+    }
+}
+
+fn of_import(error: &db::ImportError) -> Option<&'static str> {
+    match error {
+        db::ImportError::NotAnExport => {
+            Some("`psi-shazam export` makes an export, and `psi-shazam index` takes music")
+        }
+        _ => None,
+    }
+}
+
 fn of_database(error: &db::Error) -> Option<&'static str> {
     match error {
+        db::Error::Missing { .. } => Some("`psi-shazam index PATH` makes one"),
+        db::Error::OtherKey => Some(
+            "bring that file back, or run `psi-shazam check --repair`: it makes another key and all shards anew",
+        ),
+        db::Error::Damaged { .. } => Some("`psi-shazam check` says what can be repaired"),
+        db::Error::Lost { .. } => Some(
+            "bring back a copy of the folder, or run `psi-shazam check --repair` to go on with the rest, \
+             then index the lost files again",
+        ),
+        db::Error::KeyMode { .. } => Some("`chmod 600` on this file makes it private"),
+        db::Error::Stopped { .. } => {
+            Some("look at the disk, then run this again; a daemon must be started again")
+        }
         db::Error::File { source, .. } if is_denied(source) => Some(OTHER_USER),
         db::Error::File { source, .. } if source.kind() == ErrorKind::ReadOnlyFilesystem => {
             Some("choose another place by --db DIR")
@@ -51,4 +84,23 @@ const OTHER_USER: &str = "run this as the user whom it belongs to, or choose ano
 
 fn is_denied(error: &IoError) -> bool {
     error.kind() == ErrorKind::PermissionDenied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_database_gets_its_advice_in_whatever_it_is_wrapped() {
+        let damaged = || db::Error::Damaged { what: "the ledger".into() };
+        let plain = anyhow::Error::new(damaged());
+        let in_context = anyhow::Error::new(damaged()).context("cannot open music.db");
+        let in_daemon = anyhow::Error::new(DaemonError::from(damaged()));
+        for error in [plain, in_context, in_daemon] {
+            assert_eq!(of(&error), Some("`psi-shazam check` says what can be repaired"), "{error:?}");
+        }
+        let elsewhere = anyhow::Error::new(db::ImportError::NotAnExport).context("cannot import song.mp3");
+        assert!(of(&elsewhere).is_some_and(|advice| advice.contains("psi-shazam index")));
+        assert_eq!(of(&anyhow::Error::new(db::Error::Full)), None);
+    }
 }

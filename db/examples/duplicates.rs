@@ -8,7 +8,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use db::{Importer, NewTrack, StoredTrack, duplicates};
-use fingerprint::{Frame, Hash, Landmark};
+use fingerprint::{Frame, GlobalFrame, Hash, Landmark};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 artist: String::new(),
                 path: format!("{copy}/{}", track.path),
                 content: [0; 32],
-                start,
+                start: GlobalFrame(start),
                 frames: track.frames,
                 seconds: track.seconds,
                 postings: played.len() as u32,

@@ -1,4 +1,5 @@
-//! What can go wrong with a database.
+//! What can go wrong with a database. The messages say what is wrong, and name no command and no flag: those are the
+//! program's to name.
 
 use std::path::PathBuf;
 
@@ -13,36 +14,34 @@ pub enum Error {
         path: PathBuf,
     },
     /// There is no database, and none is to be made.
-    #[error("there is no database at {path}; `psi-shazam index PATH` makes one")]
+    #[error("there is no database at {path}")]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// The database was written by another version.
+    /// The database was written by another version of the program.
     #[error(
-        "the database has schema version {actual}, this program reads {expected}; use the psi-shazam that wrote it, or index again"
+        "the database has schema {actual}, and this program reads schema {expected} only; export the tracks with the \
+         version that wrote it and import them here, or index the music again into a new folder"
     )]
     Schema {
-        /// Version found.
+        /// Schema found.
         actual: u32,
-        /// Version that this program reads and writes.
+        /// Schema that this program reads and writes.
         expected: u32,
     },
     /// The OPRF key is not the one that the shards were made with.
-    #[error(
-        "oprf.key is not the key that this database was made with; bring back that file, or index again into a new folder"
-    )]
+    #[error("oprf.key is not the key that this database was made with")]
     OtherKey,
     /// A stored record is damaged.
-    #[error("the database is damaged: {what}; `psi-shazam check` tells what can be mended")]
+    #[error("the database is damaged: {what}")]
     Damaged {
         /// Which record.
         what: String,
     },
     /// The store lacks tracks that were on disk.
     #[error(
-        "the database has lost {} that were on disk (track {}); bring back a copy of the folder, or run \
-         `psi-shazam check --repair` to go on with the rest and index again",
+        "the database has lost {} that were on disk (track {})",
         count(.tracks), runs(.tracks)
     )]
     Lost {
@@ -71,7 +70,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A private key can be read by others.
-    #[error("{path} can be read by others (mode {mode:o}); run: chmod 600 {path}")]
+    #[error("{path} is a private key, and others can read it (mode {mode:o})")]
     KeyMode {
         /// The key file.
         path: PathBuf,
@@ -81,43 +80,40 @@ pub enum Error {
     /// The time line holds 2^32 frames, about four years of sound.
     #[error("the catalogue is full: its time line has no room for another track")]
     Full,
-    /// A write of sled's failed; it writes no more until it is opened again.
-    #[error(
-        "the store has stopped: {reason}. What was reported as added is safe; see to the disk, then run this again, \
-         or start the daemon again where one is up"
-    )]
+    /// A write failed. sled writes no more until it is opened again.
+    #[error("the store has stopped: {reason}. What was reported as added is safe")]
     Stopped {
         /// What the system said.
         reason: String,
     },
-    /// No name for a model.
+    /// This cannot be a model's name.
     #[error(
         "a model's name has 1 to {} bytes, none of them a control character",
         protocol::offer::MODEL_NAME_CAP
     )]
     ModelName,
-    /// There are as many models as there may be.
+    /// There is no place for another model.
     #[error("there are {most} models already; remove one first")]
     TooManyModels {
         /// Most models.
         most: usize,
     },
-    /// No name for an access token.
+    /// This cannot be an access token's name.
     #[error("a token's name has 1 to {most} bytes, none of them a control character")]
     TokenName {
         /// Most bytes.
         most: usize,
     },
-    /// There is an access token of this name.
+    /// An access token of this name exists already.
     #[error("there is a token {name:?} already; revoke it first, or choose another name")]
     TokenExists {
         /// The name.
         name: String,
     },
-    /// sled failed.
+    /// sled failed in another way.
     #[error("storage: {0}")]
     Storage(#[from] sled::Error),
-    /// The encoding refused its input.
+    /// `psi` refused what it was given.
     #[error("encoding: {0}")]
     Psi(#[from] psi::Error),
     /// The stored tracks make no catalogue.
@@ -161,5 +157,30 @@ mod tests {
         assert!(told.contains("4 tracks") && told.contains("(track 3–5, 9)"), "{told}");
         let many = Error::Lost { tracks: (0..40).map(|n| 2 * n).collect() }.to_string();
         assert!(many.contains("0, 2, 4, 6, 8, 10, 12, 14, …"), "{many}");
+    }
+
+    #[test]
+    fn no_message_names_a_command_or_a_flag() {
+        let path = || PathBuf::from("music.db");
+        for error in [
+            Error::Missing { path: path() },
+            Error::Locked { path: path() },
+            Error::Schema { actual: 3, expected: 4 },
+            Error::OtherKey,
+            Error::damaged("the ledger of tracks"),
+            Error::Lost { tracks: vec![1] },
+            Error::NoRoom { path: path(), free: 1, needed: 2 },
+            Error::KeyMode { path: path(), mode: 0o644 },
+            Error::Full,
+            Error::Stopped { reason: "no space".into() },
+            Error::TokenExists { name: "phone".into() },
+            Error::TooManyModels { most: 1 },
+        ] {
+            let told = error.to_string();
+            assert!(
+                !["`", "--", "psi-shazam check", "chmod"].iter().any(|word| told.contains(word)),
+                "{told}"
+            );
+        }
     }
 }

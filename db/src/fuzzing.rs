@@ -1,6 +1,9 @@
 //! What only fuzz targets reach for: the decoders of stored records. Exists under `--cfg fuzzing` alone.
 
-use crate::{files, layout, ledger, models, schema, tracks};
+use crate::exchange::{export, format};
+use crate::models;
+use crate::shards::{files, layout};
+use crate::tables::{ledger, records, schema};
 
 /// Reads bytes as every stored record in turn; what can be read must read back after writing.
 pub fn stored_records(bytes: &[u8]) {
@@ -9,17 +12,17 @@ pub fn stored_records(bytes: &[u8]) {
         assert_eq!(schema::decode_postings(&again), Some(postings));
     }
     if let Some(places) = files::decode_places(bytes) {
-        let again = files::encode_places(places.iter().map(|place| (place.bin, place.label, &place.key)));
+        let again = files::encode_places(places.iter().map(|place| (place.bin, place.frame, &place.key)));
         assert_eq!(again, bytes);
     }
-    if let Ok(track) = schema::decode::<tracks::StoredTrack>(bytes, "track") {
-        assert!(schema::decode::<tracks::StoredTrack>(&schema::encode(&track), "track").is_ok());
+    if let Ok(track) = schema::decode::<records::StoredTrack>(bytes, "track") {
+        assert!(schema::decode::<records::StoredTrack>(&schema::encode(&track), "track").is_ok());
     }
     if let Ok(layout) = layout::Layout::decode(bytes) {
         assert_eq!(layout::Layout::decode(&schema::encode(&layout)).ok(), Some(layout));
     }
     let _ = schema::decode::<ledger::Ledger>(bytes, "ledger");
-    let _ = schema::decode::<schema::Next>(bytes, "next");
+    let _ = schema::decode::<records::Next>(bytes, "next");
     let _ = schema::decode::<fingerprint::Settings>(bytes, "settings");
 }
 
@@ -29,11 +32,11 @@ pub fn stored_model(bytes: &[u8]) {
 }
 
 /// The body of a track's record.
-pub fn body_of(track: &crate::NewTrack) -> Vec<u8> {
-    crate::export::encode_track(track)
+pub fn body_of(track: &records::NewTrack) -> Vec<u8> {
+    format::encode_track(track)
 }
 
 /// An export with these bodies of records, each under a digest that fits.
 pub fn export_of(bodies: &[&[u8]]) -> Vec<u8> {
-    crate::export::forged(bodies).expect("writing to a vector cannot fail")
+    export::forged(bodies).expect("writing to a vector cannot fail")
 }

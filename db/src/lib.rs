@@ -1,76 +1,61 @@
 //! The track store: what a folder on disk holds, and the encoded shards that a daemon serves from it.
 //!
-//! | file | what it owns |
-//! | --- | --- |
-//! | `schema` | names of the trees, keys and values byte by byte, the schema version |
-//! | `keys` | the OPRF key and the TLS identity, files of mode 0600 |
-//! | `opening` | the folder, its lock, sled |
-//! | `table`, `tables` | sled's trees, guarded, and their records against their digests |
-//! | `ledger` | which tracks must be there, outside of sled |
-//! | `device` | bytes down to the device, and room on it |
-//! | `whole` | files that are whole or not there |
-//! | `migrate` | new databases, and those of older schemas |
-//! | `check`, `repair` | everything verified; what can be derived made anew |
-//! | `tracks` | tracks and their postings: added, removed, listed |
-//! | `layout` | the file that says which shards are in force |
-//! | `duplicates` | tracks that share audio |
-//! | `export`, `import` | tracks on their way from one database to another |
-//! | `tokens` | access tokens: names and digests |
-//! | `models` | linear models |
-//! | `plan` | how many points a bin holds and how many shards there are: the cost model |
-//! | `rotate` | another OPRF key in the place of the one in force |
-//! | `postings` | postings gathered, sorted, and packed into shards |
-//! | `encode` | shards encoded, all of them or only the open ones, and put in force |
-//! | `files` | encoded shards at rest |
-//! | `served` | encoded shards as a daemon wants them in memory |
+//! Rooms, from the bottom to the top. Each imports only from those above it in this table, and each folder has a table of
+//! its files in its `mod.rs`.
 //!
-//! Tracks and postings are the truth; shards are derived from them and can be made again at any
-//! time. docs/storage-format.md describes what a crash may leave behind.
+//! | room | what it owns |
+//! | --- | --- |
+//! | `error` | what can go wrong |
+//! | `disk/` | bytes on the device: whole files, private keys, folders, room |
+//! | `tables/` | what sled holds: keys, values and records; the ledger of what must be there |
+//! | `shards/` | the encoded shards: their files, layout, plan and cost |
+//! | `duplicates/` | tracks that share audio |
+//! | `database/` | a database that is open: its folder, its locks, the OPRF key in force |
+//! | `identity`, `tokens`, `models` | the daemon's private key, access tokens, linear models |
+//! | `items`, `tracks` | results of the OPRF; tracks added, removed, listed |
+//! | `exchange/` | tracks on their way from one database to another |
+//! | `stats` | figures of a database |
+//! | `encoding/` | shards encoded, put in force, served; another OPRF key |
+//! | `care/` | a database begun, opened, checked, repaired |
+//!
+//! Tracks and postings are the truth. Shards are derived from them and can be made again at any time.
+//! docs/storage-format.md describes the bytes, and what a crash may leave behind.
 
 #![forbid(unsafe_code)]
 
-mod check;
-mod device;
+mod care;
+mod database;
+mod disk;
 mod duplicates;
-mod encode;
+mod encoding;
 mod error;
-mod export;
-mod files;
+mod exchange;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod import;
-mod keys;
-mod layout;
-mod ledger;
-mod migrate;
+mod identity;
+mod items;
 mod models;
-mod opening;
-mod plan;
-mod postings;
-mod repair;
-mod rotate;
-mod schema;
-mod served;
+mod shards;
 mod stats;
-mod store;
-mod table;
 mod tables;
 mod tokens;
 mod tracks;
-mod whole;
 
-pub use check::{CheckReport, Damage, Remedy, check};
+pub use care::check::check;
+pub use care::report::{CheckReport, Damage, Remedy};
+pub use database::Database;
 pub use duplicates::{Duplicate, Relation, Shared, duplicates, groups};
-pub use encode::EncodeReport;
+pub use encoding::report::EncodeReport;
+pub use encoding::served::Served;
 pub use error::Error;
-pub use export::{EXPORT_VERSION, Exporter};
-pub use import::{ImportError, Importer, fault};
+pub use exchange::export::Exporter;
+pub use exchange::format::EXPORT_VERSION;
+pub use exchange::import::{ImportError, Importer, fault};
+pub use identity::IDENTITY;
 pub use models::{ModelSummary, NewModel, StoredModel, StoredModels};
-pub use plan::Cost;
 pub use psi::evaluate::MatrixLayout;
-pub use schema::SCHEMA_VERSION;
-pub use served::Served;
+pub use shards::cost::Cost;
+pub use shards::parameters::ASKED;
 pub use stats::Stats;
-pub use store::{ASKED, Database, IDENTITY};
-pub use tokens::StoredToken;
-pub use tracks::{Added, NewTrack, StoredTrack};
+pub use tables::records::{Added, NewTrack, StoredToken, StoredTrack};
+pub use tables::schema::SCHEMA_VERSION;

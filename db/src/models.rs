@@ -10,9 +10,12 @@ use psi::{LatticeSet, SEED_BYTES};
 use rand::{RngCore, rngs::OsRng};
 use serde::{Deserialize, Serialize};
 
-use crate::opening::{entries, make_private_folder};
-use crate::store::hold;
-use crate::{Database, Error, schema, whole};
+use crate::database::Database;
+use crate::database::locks::hold;
+use crate::disk::folders::{entries, make_private_folder};
+use crate::disk::whole;
+use crate::error::Error;
+use crate::tables::schema;
 
 /// How the seal and errors call it.
 const WHAT: &str = "a model";

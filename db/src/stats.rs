@@ -1,9 +1,10 @@
 //! Figures of a database.
 
-use crate::plan::Cost;
-use crate::store::ASKED;
-use crate::table::guarded;
-use crate::{Database, Error};
+use crate::database::Database;
+use crate::error::Error;
+use crate::shards::cost::Cost;
+use crate::shards::parameters::ASKED;
+use crate::tables::table::guarded;
 
 /// Figures of a database.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -68,7 +69,7 @@ impl Database {
             pending_tracks: tracks.iter().filter(|track| track.id >= layout.encoded_below).count() as u64,
             points: params.points() as u64,
             shards: layout.shards.len() as u64,
-            open_shards: layout.shards.iter().filter(|shard| !shard.sealed).count() as u64,
+            open_shards: layout.shards.iter().filter(|shard| !shard.closed).count() as u64,
             placed,
             dropped: layout.dropped,
             fill: if capacity == 0 { 0.0 } else { placed as f64 / capacity as f64 },

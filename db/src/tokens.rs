@@ -2,24 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
-use crate::store::hold;
-use crate::{Database, Error, schema};
+use crate::database::Database;
+use crate::database::locks::hold;
+use crate::error::Error;
+use crate::tables::records::StoredToken;
+use crate::tables::schema;
 
 /// Longest name, in bytes.
 const NAME_BYTES: usize = 64;
-
-/// What is kept of an access token; it cannot be made again from this.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredToken {
-    /// What its owner calls it.
-    pub name: String,
-    /// `protocol::token::AccessToken::digest`.
-    pub digest: [u8; 32],
-    /// When it was made, in seconds since 1970.
-    pub created: u64,
-}
 
 impl Database {
     /// Keeps a token; on disk when this returns.

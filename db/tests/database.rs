@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use db::{Added, Database, Error, MatrixLayout, NewTrack};
+use db::{Added, Database, Error, MatrixLayout, NewTrack, SCHEMA_VERSION};
 use fingerprint::Settings;
 use support::{QUIET, ask, check, open, track};
 
@@ -35,7 +35,7 @@ fn tracks_are_found_however_they_came() {
         if number == 7 {
             assert!(
                 !report.rebuilt && before.intersection(&now).count() > 0,
-                "sealed shards stay as they are"
+                "closed shards stay as they are"
             );
         }
         seen.extend(now);
@@ -130,16 +130,34 @@ fn full_time_lines_are_refused() {
 }
 
 #[test]
-fn opening_what_is_in_use_missing_or_newer_is_refused() {
+fn opening_what_is_in_use_or_missing_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(Database::open(&folder.path().join("none")), Err(Error::Missing { .. })));
-    let database = open(folder.path());
+    let _database = open(folder.path());
     assert!(matches!(Database::open(folder.path()), Err(Error::Locked { .. })));
-    drop(database);
+}
+
+#[test]
+fn another_schema_older_or_newer_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    for other in [1, 2, SCHEMA_VERSION - 1, SCHEMA_VERSION + 1, 99] {
+        let store = sled::open(folder.path().join("store")).unwrap();
+        store.open_tree("meta").unwrap().insert("schema", &other.to_le_bytes()).unwrap();
+        drop(store);
+        for refused in [
+            Database::open(folder.path()).map(drop),
+            Database::open_or_create(folder.path(), Settings::default()).map(drop),
+            db::check(folder.path(), true).map(drop),
+        ] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, Error::Schema { actual, .. } if actual == other), "{other}: {error}");
+            let told = error.to_string();
+            assert!(told.contains("index the music again into a new folder"), "{told}");
+        }
+    }
     let store = sled::open(folder.path().join("store")).unwrap();
-    store.open_tree("meta").unwrap().insert("schema", &99u32.to_le_bytes()).unwrap();
-    drop(store);
-    assert!(matches!(Database::open(folder.path()), Err(Error::Schema { actual: 99, .. })));
+    assert_eq!(store.open_tree("meta").unwrap().get("schema").unwrap().unwrap(), &99u32.to_le_bytes());
 }
 
 #[test]

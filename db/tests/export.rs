@@ -99,7 +99,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_export_of_ours_is_refused_with_advice() {
+fn what_is_no_export_of_ours_is_refused() {
     let good = written(&[]);
     let newer = [b"psi-shazam\x02\x00", &good[12..]].concat();
     let other = forged(&[&origin(7), &[]]);

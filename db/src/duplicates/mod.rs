@@ -13,7 +13,7 @@ use std::rc::Rc;
 use fingerprint::{FRAME_SECONDS, Indexed, Landmark, Stretch, stretches};
 use votes::Hint;
 
-use crate::StoredTrack;
+use crate::tables::records::StoredTrack;
 
 /// Share of a track from which on it counts as the whole of it.
 const WHOLE: f64 = 0.8;

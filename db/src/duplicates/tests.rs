@@ -1,6 +1,6 @@
 use std::convert::Infallible;
 
-use fingerprint::{Frame, Hash};
+use fingerprint::{Frame, GlobalFrame, Hash};
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn catalogue(all: &[Vec<Landmark>]) -> Vec<StoredTrack> {
             artist: String::new(),
             path: String::new(),
             content: [n as u8; 32],
-            start,
+            start: GlobalFrame(start),
             frames,
             seconds: f64::from(frames) * FRAME_SECONDS,
             postings: landmarks.len() as u32,

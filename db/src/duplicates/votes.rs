@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use fingerprint::Landmark;
+use fingerprint::{Frame, GlobalFrame, Landmark};
 use rayon::slice::ParallelSliceMut;
 
-use crate::StoredTrack;
+use crate::tables::records::StoredTrack;
 
 /// Most postings that are sorted, at eight bytes each.
 const MOST_POSTINGS: u64 = 32 << 20;
@@ -45,11 +45,12 @@ pub(super) struct Hint {
     pub shift: i64,
 }
 
-/// One posting of a hash that several have.
+/// One posting of a hash that several tracks have.
 #[derive(Clone, Copy)]
-struct Place {
+struct Posting {
+    /// Index of the track.
     track: u32,
-    frame: u32,
+    frame: Frame,
 }
 
 /// All hints, by tracks.
@@ -82,7 +83,7 @@ pub(super) fn hints<E>(
     Ok(hints)
 }
 
-/// Postings as hash and label, by hash. Without those of hashes that no fresh track has.
+/// Postings by hash, each in one number: the hash, then the global frame. Without those of hashes that no fresh track has.
 fn postings<E>(
     tracks: &[StoredTrack],
     is_fresh: &[bool],
@@ -101,7 +102,7 @@ fn postings<E>(
             let landmarks = landmarks(track.id)?.unwrap_or_default();
             let inside = landmarks.iter().filter(|l| chosen(l.hash.0) && l.frame.0 < track.frames);
             let asked = inside.filter(|l| round || wanted.binary_search(&l.hash.0).is_ok());
-            found.extend(asked.map(|l| u64::from(l.hash.0) << 32 | u64::from(track.start + l.frame.0)));
+            found.extend(asked.map(|l| u64::from(l.hash.0) << 32 | u64::from(track.at(l.frame).0)));
         }
         if round && !everything {
             wanted = found.iter().map(|posting| (posting >> 32) as u32).collect();
@@ -137,7 +138,7 @@ fn common(sorted: &[u64]) -> usize {
 /// Where tracks and their units lie.
 struct Timeline {
     /// First frame of every track.
-    starts: Vec<u32>,
+    starts: Vec<GlobalFrame>,
     /// Number of its first unit.
     units: Vec<usize>,
     count: usize,
@@ -155,14 +156,15 @@ impl Timeline {
         Timeline { starts: tracks.iter().map(|track| track.start).collect(), units, count }
     }
 
-    fn place(&self, posting: u64) -> Place {
-        let label = posting as u32;
-        let track = self.starts.partition_point(|&start| start <= label) - 1;
-        Place { track: track as u32, frame: label - self.starts[track] }
+    /// Of a number that [`postings`] made.
+    fn posting(&self, packed: u64) -> Posting {
+        let at = GlobalFrame(packed as u32);
+        let track = self.starts.partition_point(|&start| start <= at) - 1;
+        Posting { track: track as u32, frame: Frame(at.0 - self.starts[track].0) }
     }
 
-    fn unit_of(&self, place: Place) -> usize {
-        self.units[place.track as usize] + (place.frame / UNIT_FRAMES) as usize
+    fn unit_of(&self, posting: Posting) -> usize {
+        self.units[posting.track as usize] + (posting.frame.0 / UNIT_FRAMES) as usize
     }
 
     fn track_of(&self, unit: usize) -> u32 {
@@ -175,7 +177,7 @@ fn rounds(timeline: &Timeline, groups: &[&[u64]]) -> Vec<Range<usize>> {
     let mut votes = vec![0u64; timeline.count];
     for group in groups {
         for (at, &posting) in group.iter().enumerate() {
-            votes[timeline.unit_of(timeline.place(posting))] += (group.len() - 1 - at) as u64;
+            votes[timeline.unit_of(timeline.posting(posting))] += (group.len() - 1 - at) as u64;
         }
     }
     let (mut rounds, mut start, mut sum) = (Vec::new(), 0, 0);
@@ -193,18 +195,18 @@ fn rounds(timeline: &Timeline, groups: &[&[u64]]) -> Vec<Range<usize>> {
 /// The votes of some units: unit, other track and offset in one number each.
 fn votes(timeline: &Timeline, groups: &[&[u64]], is_fresh: &[bool], units: &Range<usize>) -> Vec<u64> {
     let mut votes = Vec::new();
-    let mut places: Vec<(Place, usize)> = Vec::new();
+    let mut placed: Vec<(Posting, usize)> = Vec::new();
     for group in groups {
-        places.clear();
-        places.extend(group.iter().map(|&posting| {
-            let place = timeline.place(posting);
-            (place, timeline.unit_of(place))
+        placed.clear();
+        placed.extend(group.iter().map(|&packed| {
+            let posting = timeline.posting(packed);
+            (posting, timeline.unit_of(posting))
         }));
-        for (at, (first, unit)) in places.iter().enumerate().filter(|(_, (_, unit))| units.contains(unit)) {
-            for (second, _) in &places[at + 1..] {
+        for (at, (first, unit)) in placed.iter().enumerate().filter(|(_, (_, unit))| units.contains(unit)) {
+            for (second, _) in &placed[at + 1..] {
                 let fresh = is_fresh[first.track as usize] || is_fresh[second.track as usize];
                 if first.track != second.track && fresh {
-                    let shift = u64::from(second.frame + LONGEST - first.frame);
+                    let shift = u64::from(second.frame.0 + LONGEST - first.frame.0);
                     let unit = (unit - units.start) as u64;
                     votes.push((unit << TRACK_BITS | u64::from(second.track)) << OFFSET_BITS | shift);
                 }

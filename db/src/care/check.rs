@@ -1,0 +1,64 @@
+//! A database verified, and repaired where that is asked for.
+
+use std::path::{Path, PathBuf};
+
+use fingerprint::Settings;
+
+use crate::care::examine::examine;
+use crate::care::report::{CheckReport, Damage, Remedy};
+use crate::care::{begin, repair};
+use crate::database::folder::Opened;
+use crate::encoding::rotate;
+use crate::error::Error;
+use crate::models;
+
+/// Verifies the database in `folder`, which nobody may have open. With `mend`, what can be derived is made anew; what
+/// cannot is left out and listed.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Locked`], [`Error::Schema`], and what keeps a sound file from being read or written.
+pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
+    if !Opened::is_there(folder) {
+        return Err(Error::Missing { path: folder.to_owned() });
+    }
+    let mut report = CheckReport::default();
+    let Some(opened) = repair::open(folder, mend, &mut report)? else { return Ok(report) };
+    match begin::begin(&opened, &Settings::default()) {
+        Ok(()) => {}
+        Err(Error::Lost { .. }) => {} // an empty store: what it lost is told below
+        other => {
+            report.note(other, Remedy::BringBack)?;
+            if !report.damages.is_empty() {
+                return Ok(report);
+            }
+        }
+    }
+    report.note(rotate::settle(&opened, mend), Remedy::Rebuild)?;
+    let store_is_odd = !report.damages.is_empty();
+    let sound = examine(&opened, mend, &mut report)?;
+    let models = examine_models(folder, mend)?;
+    match sound {
+        Some(sound) if mend && !report.damages.is_empty() => {
+            repair::repair(opened, sound, store_is_odd, &mut report)?;
+        }
+        _ => {}
+    }
+    report.damages.extend(models);
+    Ok(report)
+}
+
+/// With `mend`, what is damaged is deleted: nobody can read it.
+fn examine_models(folder: &Path, mend: bool) -> Result<Vec<Damage>, Error> {
+    let damage = |path: PathBuf| {
+        let repaired = mend && std::fs::remove_file(&path).is_ok();
+        Damage { what: format!("a model, {}", path.display()), remedy: Remedy::TrainAgain, repaired }
+    };
+    let models = models::read_all(folder)?;
+    let unreadable = |error: Error| Damage {
+        what: format!("a model cannot be read: {error}"),
+        remedy: Remedy::BringBack,
+        repaired: false,
+    };
+    let unreadable = models.unreadable.into_iter().map(unreadable);
+    Ok(models.damaged.into_iter().map(damage).chain(unreadable).collect())
+}

@@ -1,0 +1,73 @@
+//! What a check found.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// What is to be done about damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Remedy {
+    /// It is derived from what is there: a repair makes it anew.
+    Rebuild,
+    /// A repair goes on without it; the file must be indexed again.
+    IndexAgain,
+    /// Only a copy helps.
+    BringBack,
+    /// A repair goes on without it; the model must be trained again.
+    TrainAgain,
+}
+
+/// One thing that is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// What it is.
+    pub what: String,
+    /// What is to be done.
+    pub remedy: Remedy,
+    /// Whether that was done: nothing damaged is left of it.
+    pub repaired: bool,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CheckReport {
+    /// Tracks whose record and postings are sound.
+    pub tracks: u64,
+    /// Their postings.
+    pub postings: u64,
+    /// Results of the PRF that were computed again and are right.
+    pub items: u64,
+    /// Shards that are sound with all their files.
+    pub shards: u64,
+    /// What is damaged.
+    pub damages: Vec<Damage>,
+}
+
+impl CheckReport {
+    /// Whether nothing is damaged, or no longer, and nothing must be indexed again.
+    pub fn is_sound(&self) -> bool {
+        self.damages.iter().all(|damage| damage.repaired && damage.remedy == Remedy::Rebuild)
+    }
+
+    /// Notes damage.
+    pub fn add(&mut self, what: impl Into<String>, remedy: Remedy) {
+        self.damages.push(Damage { what: what.into(), remedy, repaired: false });
+    }
+
+    /// Notes what an error says, where it speaks of damage.
+    ///
+    /// # Errors
+    /// All other errors.
+    pub(crate) fn note<T>(&mut self, result: Result<T, Error>, remedy: Remedy) -> Result<Option<T>, Error> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Damaged { what }) => {
+                self.add(what, remedy);
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+}

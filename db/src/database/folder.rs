@@ -1,0 +1,131 @@
+//! The folder of a database: its lock, sled, and the places of everything else.
+
+use std::fs::{self, File, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use crate::disk::device::{self, Device};
+use crate::disk::folders::{entries, flush_name, make_private_folder, remove_folder, rename};
+use crate::disk::whole;
+use crate::error::Error;
+use crate::shards::files::ShardFiles;
+use crate::tables::Tables;
+use crate::tables::ledger::Ledger;
+
+/// sled's page cache, which takes several times as much memory. A daemon that is at rest needs none, and with 32 MB a
+/// daemon that was given tracks grew by 110 MB more.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+/// How the name of a snapshot ends that sled had not finished writing.
+const UNFINISHED: &str = ".generating";
+
+/// A folder that this process alone has open; nothing in it is checked yet.
+pub(crate) struct Opened {
+    pub folder: PathBuf,
+    pub tables: Tables,
+    pub files: ShardFiles,
+    pub device: Device,
+    pub lock: File,
+}
+
+impl Opened {
+    /// Whether there is something to be opened.
+    pub fn is_there(folder: &Path) -> bool {
+        store(folder).is_dir() || Ledger::is_there(folder)
+    }
+
+    /// Opens what is in `folder`, or makes it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::File`], [`Error::Damaged`] where sled cannot read its files.
+    pub fn in_folder(folder: &Path) -> Result<Opened, Error> {
+        make_private_folder(folder)?;
+        let lock = lock(folder)?;
+        finish_exchange(folder)?;
+        Opened::under(lock, folder)
+    }
+
+    /// Opens it under a lock that is held.
+    pub fn under(lock: File, folder: &Path) -> Result<Opened, Error> {
+        let (store, shards) = (store(folder), folder.join("shards"));
+        make_private_folder(&store)?;
+        make_private_folder(&shards)?;
+        let tables = Tables::open(open_sled(folder, &store)?)?;
+        // sled flushes neither its configuration nor the names of its files.
+        device::sync(&store.join("conf"))?;
+        whole::flush_folder(&store)?;
+        whole::flush_folder(folder)?;
+        flush_name(folder)?; // whoever made it may have been killed before
+        let (files, device) = (ShardFiles::new(shards), Device::new(store));
+        Ok(Opened { folder: folder.to_owned(), tables, files, device, lock })
+    }
+}
+
+/// sled's folder.
+pub(crate) fn store(folder: &Path) -> PathBuf {
+    folder.join("store")
+}
+
+/// A lock of our own, before sled's: what is done before sled opens needs one, too. It goes with the process.
+pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join("lock");
+    let failed = |source| Error::File { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Opens sled, which panics where its log is damaged.
+pub(crate) fn open_sled(folder: &Path, store: &Path) -> Result<sled::Db, Error> {
+    drop_unfinished_snapshots(store)?;
+    let config = sled::Config::new().path(store).cache_capacity(CACHE_BYTES);
+    let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    let damaged =
+        |why: &str| Error::damaged(format!("sled cannot read its files in {} ({why})", store.display()));
+    opened.map_err(|_| damaged("it panicked"))?.map_err(|error| match &error {
+        sled::Error::Corruption { .. } => damaged("a checksum does not fit"),
+        sled::Error::ReportableBug(reason) | sled::Error::Unsupported(reason) => damaged(reason),
+        _ if error.to_string().contains("could not acquire lock") => {
+            Error::Locked { path: folder.to_owned() }
+        }
+        _ => error.into(),
+    })
+}
+
+/// sled takes a snapshot that it was killed in writing for its newest one, and does not open any more
+/// (spacejam/sled issues 1527, 1533). The one before is still there.
+fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
+    for path in entries(store)? {
+        let unfinished = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(UNFINISHED));
+        if unfinished {
+            fs::remove_file(&path).map_err(|source| Error::File { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a repair writes a new store, and where it puts the old one.
+pub(crate) fn places_of_exchange(folder: &Path) -> (PathBuf, PathBuf) {
+    (folder.join("store.new"), folder.join("store.damaged"))
+}
+
+/// Puts the repaired store in the place of the damaged one.
+pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
+    let (_, damaged) = places_of_exchange(folder);
+    remove_folder(&damaged)?;
+    rename(&store(folder), &damaged)?;
+    finish_exchange(folder)
+}
+
+/// The second half of [`exchange`], also after a crash between the two: the new store was whole before the old one
+/// moved.
+fn finish_exchange(folder: &Path) -> Result<(), Error> {
+    let (new, damaged) = places_of_exchange(folder);
+    if new.is_dir() && damaged.is_dir() && !store(folder).exists() {
+        rename(&new, &store(folder))?;
+        whole::flush_folder(folder)?;
+    }
+    Ok(())
+}

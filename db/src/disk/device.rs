@@ -1,0 +1,88 @@
+//! Bytes down to the device, and room on it.
+//!
+//! sled flushes by `sync_file_range`, which leaves bytes in the device's cache and says nothing of the file's
+//! length (spacejam/sled issues 1351, 1452), and does not flush its blobs at all. And a write that fails ends
+//! sled: it answers with that error until it is opened again.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::disk::whole;
+use crate::error::Error;
+
+/// Room that must be left: sled moves old records while it writes new ones, in segments of half a megabyte.
+const RESERVE: u64 = 16 * 1024 * 1024;
+
+/// The files of sled in one folder.
+pub(crate) struct Device {
+    store: PathBuf,
+    /// Blobs are written once; these are on disk.
+    flushed_blobs: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Device {
+    pub fn new(store: PathBuf) -> Device {
+        Device { store, flushed_blobs: Mutex::default() }
+    }
+
+    /// Returns once everything that sled wrote is on the device.
+    pub fn flush(&self) -> Result<(), Error> {
+        sync(&self.store.join("db"))?;
+        let mut flushed = self.flushed_blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let blobs = blobs(&self.store)?;
+        for blob in &blobs {
+            if !flushed.contains(blob) {
+                sync(blob)?;
+            }
+        }
+        if !blobs.is_empty() && *flushed != blobs {
+            whole::flush_folder(&self.store.join("blobs"))?;
+        }
+        *flushed = blobs;
+        Ok(())
+    }
+
+    /// Refuses to begin what needs so many bytes, where these are not there with some to spare: a full disk
+    /// met in the middle would stop sled.
+    pub fn need_room(&self, bytes: u64) -> Result<(), Error> {
+        let needed = bytes.saturating_add(RESERVE);
+        match free(&self.store) {
+            Some(free) if free < needed => Err(Error::NoRoom { path: self.store.clone(), free, needed }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn blobs(store: &Path) -> Result<BTreeSet<PathBuf>, Error> {
+    let folder = store.join("blobs");
+    let failed = |source| Error::File { path: folder.clone(), source };
+    match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Brings a file to disk. A blob may go while this looks at it: then nothing points to it any more.
+pub(crate) fn sync(path: &Path) -> Result<(), Error> {
+    // Windows flushes only what was opened for writing.
+    let open = || File::options().read(true).write(cfg!(windows)).open(path);
+    match open().and_then(|file| file.sync_all()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|source| Error::File { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(unix)]
+fn free(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free(_: &Path) -> Option<u64> {
+    None
+}

@@ -1,0 +1,158 @@
+//! The portable format of tracks, which docs/export-format.md describes byte by byte.
+//!
+//! [`MAGIC`] and the version come first. All else is one zstd stream of records. Each is its length (u32 LE), its body,
+//! and a digest: [`link`] of the digest before it and the body. So whoever reads a record knows that all is whole up to
+//! there. A record without a body ends the file.
+
+use fingerprint::{FREQUENCY_CELLS, Hash, Settings};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::tables::records::NewTrack;
+use crate::tables::{schema, varint};
+
+/// First bytes of every export.
+pub(crate) const MAGIC: [u8; 10] = *b"psi-shazam";
+/// Version of the format.
+pub const EXPORT_VERSION: u16 = 1;
+/// Cap on a record's body: 8 hours of sound are 6 MB at the usual settings.
+pub(crate) const RECORD_CAP: u32 = 64 * 1024 * 1024;
+
+/// What the fingerprints of a file can be compared with: the first record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// [`fingerprint::RECIPE_VERSION`] of the program that made them.
+    pub recipe: u16,
+    pub settings: Settings,
+}
+
+/// A track without its postings, as it stands at the head of a record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub content: [u8; 32],
+    pub title: String,
+    pub artist: String,
+    pub path: String,
+    pub seconds: f64,
+    pub frames: u32,
+    pub postings: u32,
+}
+
+/// The digest that follows a record.
+pub(crate) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(before).chain_update(body).finalize().into()
+}
+
+/// The track's head, then four columns: what is alike stands together, and zstd finds it.
+pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
+    let head = Head {
+        content: track.content,
+        title: track.title.clone(),
+        artist: track.artist.clone(),
+        path: track.path.clone(),
+        seconds: track.seconds,
+        frames: track.frames,
+        postings: track.postings.len() as u32,
+    };
+    let mut out = schema::encode(&head);
+    out.reserve(track.postings.len() * 6);
+    let mut before = 0;
+    for &(_, frame) in &track.postings {
+        varint::put(&mut out, frame - before);
+        before = frame;
+    }
+    let fields = || track.postings.iter().map(|&(hash, _)| fingerprint::Hash(hash).unpack());
+    let mut before = 0;
+    for (anchor, _, _) in fields() {
+        varint::put(&mut out, zigzag(anchor, before));
+        before = anchor;
+    }
+    fields().for_each(|(anchor, target, _)| varint::put(&mut out, zigzag(target, anchor)));
+    fields().for_each(|(_, _, distance)| varint::put(&mut out, distance));
+    out
+}
+
+/// Reads [`encode_track`]; `None` if the bytes are no such thing.
+pub(crate) fn decode_track(body: &[u8]) -> Option<NewTrack> {
+    let (head, mut rest): (Head, &[u8]) = postcard::take_from_bytes(body).ok()?;
+    let count = head.postings as usize;
+    if rest.len() / 4 < count {
+        return None; // each posting takes a byte in each column
+    }
+    let mut column = |next: &mut dyn FnMut(u32) -> Option<u32>| -> Option<Vec<u32>> {
+        (0..count).map(|_| next(varint::take(&mut rest)?)).collect()
+    };
+    let (mut frame, mut anchor, mut at) = (0u32, 0u32, 0);
+    let frames = column(&mut |distance| {
+        frame = frame.checked_add(distance)?;
+        Some(frame)
+    })?;
+    let anchors = column(&mut |difference| {
+        anchor = unzigzag(difference, anchor)?;
+        Some(anchor)
+    })?;
+    let targets = column(&mut |difference| {
+        at += 1;
+        unzigzag(difference, anchors[at - 1])
+    })?;
+    let distances = column(&mut |distance| (distance < 1 << 12).then_some(distance))?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let postings = (0..count).map(|n| (Hash::pack(anchors[n], targets[n], distances[n]).0, frames[n]));
+    Some(NewTrack {
+        title: head.title,
+        artist: head.artist,
+        path: head.path,
+        content: head.content,
+        seconds: head.seconds,
+        frames: head.frames,
+        postings: postings.collect(),
+    })
+}
+
+/// The difference of two numbers far below 2^30: 0, -1, 1, -2, … as 0, 1, 2, 3, …
+fn zigzag(value: u32, from: u32) -> u32 {
+    let difference = value as i32 - from as i32;
+    ((difference << 1) ^ (difference >> 31)) as u32
+}
+
+/// A cell of ten bits by its difference from another.
+fn unzigzag(difference: u32, from: u32) -> Option<u32> {
+    let difference = (difference >> 1) as i32 ^ -((difference & 1) as i32);
+    let value = u32::try_from((from as i32).checked_add(difference)?).ok()?;
+    (value < FREQUENCY_CELLS).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tracks() -> impl Strategy<Value = NewTrack> {
+        let postings = prop::collection::vec(any::<(u32, u32)>(), 0..200);
+        (any::<String>(), any::<[u8; 32]>(), any::<u32>(), postings).prop_map(
+            |(text, content, frames, mut postings)| {
+                postings.sort_by_key(|&(_, frame)| frame);
+                let (title, artist, path) = (text.clone(), text.chars().rev().collect(), text);
+                NewTrack { title, artist, path, content, seconds: f64::from(frames) / 3.0, frames, postings }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_round_trip_and_no_part_of_one_is_another(track in tracks(), cut in any::<prop::sample::Index>()) {
+            let body = encode_track(&track);
+            prop_assert_eq!(decode_track(&body), Some(track));
+            prop_assert_eq!(decode_track(&body[..cut.index(body.len())]), None);
+            prop_assert_eq!(decode_track(&[&body[..], &[0]].concat()), None);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode_track(&bytes);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Reading what [`super::export`] writes. The file may come from anybody: whatever it holds, memory stays bounded
+//! and nothing is believed before its digest was.
+
+use std::io::{self, BufReader, Read};
+
+use fingerprint::params::MAX_SECONDS;
+use fingerprint::{FRAME_SECONDS, Settings};
+use sha2::{Digest, Sha256};
+
+use crate::exchange::format::{EXPORT_VERSION, MAGIC, Origin, RECORD_CAP, decode_track, link};
+use crate::tables::records::NewTrack;
+
+/// Most bytes of a title, artist or path, as in a catalogue.
+const TEXT_CAP: usize = 4_096;
+/// Largest window that a zstd stream may ask for, as a power of two: 8 MiB, as much as any usual level needs.
+const WINDOW_LOG_CAP: u32 = 23;
+
+/// Why a file cannot be imported, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// It is something else.
+    #[error("this is no export of psi-shazam")]
+    NotAnExport,
+    /// A later program wrote it.
+    #[error(
+        "this export has version {found}, and this program reads {EXPORT_VERSION}; use the version that wrote it, or a newer one"
+    )]
+    Version {
+        /// Its version.
+        found: u16,
+    },
+    /// Its fingerprints were made in another way: nothing would be found.
+    #[error(
+        "this export was fingerprinted by recipe {found}, this program's is {}; index the music again",
+        fingerprint::RECIPE_VERSION
+    )]
+    Recipe {
+        /// Its recipe.
+        found: u16,
+    },
+    /// Some bytes are not those that were written.
+    #[error(
+        "the file is damaged after track {after} ({what}); what comes before is whole. Copy it again, or export again"
+    )]
+    Damaged {
+        /// Tracks that were read whole.
+        after: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// It ends too soon.
+    #[error(
+        "the file is cut short after track {after}; what comes before is whole. Copy it again, or export again"
+    )]
+    CutShort {
+        /// Tracks that were read whole.
+        after: u64,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Reads an export, track by track. Uses no more memory than the longest track takes, at most 64 MiB of it as
+/// stored.
+pub struct Importer<R: Read> {
+    input: zstd::Decoder<'static, BufReader<R>>,
+    digest: [u8; 32],
+    settings: Settings,
+    tracks: u64,
+    ended: bool,
+}
+
+impl<R: Read> Importer<R> {
+    /// Reads what comes before the tracks.
+    ///
+    /// # Errors
+    /// Any [`ImportError`].
+    pub fn new(mut input: R) -> Result<Importer<R>, ImportError> {
+        let mut start = [0; MAGIC.len() + 2];
+        match input.read_exact(&mut start) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(ImportError::NotAnExport);
+            }
+            read => read?,
+        }
+        let (magic, version) = start.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err(ImportError::NotAnExport);
+        }
+        let version = u16::from_le_bytes([version[0], version[1]]);
+        if version != EXPORT_VERSION {
+            return Err(ImportError::Version { found: version });
+        }
+        let mut input = zstd::Decoder::new(input)?;
+        input.window_log_max(WINDOW_LOG_CAP)?;
+        let digest = Sha256::digest(start).into();
+        let mut importer = Importer { input, digest, settings: Settings::default(), tracks: 0, ended: false };
+        let first = importer.record()?;
+        let origin: Origin =
+            postcard::from_bytes(&first).map_err(|_| importer.damaged("what the fingerprints are"))?;
+        if origin.recipe != fingerprint::RECIPE_VERSION {
+            return Err(ImportError::Recipe { found: origin.recipe });
+        }
+        importer.settings = origin.settings;
+        Ok(importer)
+    }
+
+    /// How its tracks were fingerprinted.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The next track; `None` at the end of a file that is whole. After an error there is nothing more. What it
+    /// holds may still make no sense: see [`fault`].
+    ///
+    /// # Errors
+    /// [`ImportError::Damaged`], [`ImportError::CutShort`], [`ImportError::Io`].
+    pub fn track(&mut self) -> Result<Option<NewTrack>, ImportError> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.ended = true; // unless all goes well
+        let body = self.record()?;
+        if body.is_empty() {
+            let more = self.input.read(&mut [0]).map_err(|error| self.failed(error))?;
+            return if more == 0 { Ok(None) } else { Err(self.damaged("bytes follow its end")) };
+        }
+        let track = decode_track(&body).ok_or_else(|| self.damaged("a track that cannot be read"))?;
+        self.tracks += 1;
+        self.ended = false;
+        Ok(Some(track))
+    }
+
+    /// A record's body, whose digest was right.
+    fn record(&mut self) -> Result<Vec<u8>, ImportError> {
+        let length = u32::from_le_bytes(self.array()?);
+        if length > RECORD_CAP {
+            return Err(self.damaged("a record over the cap"));
+        }
+        // Grows with what arrives, not with what was announced.
+        let mut body = Vec::new();
+        let read = (&mut self.input).take(length.into()).read_to_end(&mut body);
+        if read.map_err(|error| self.failed(error))? < length as usize {
+            return Err(ImportError::CutShort { after: self.tracks });
+        }
+        let digest: [u8; 32] = self.array()?;
+        self.digest = link(&self.digest, &body);
+        if digest == self.digest { Ok(body) } else { Err(self.damaged("its digest does not fit")) }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ImportError> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes).map_err(|error| self.failed(error))?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, what: &'static str) -> ImportError {
+        ImportError::Damaged { after: self.tracks, what }
+    }
+
+    /// What zstd says of its input has no number of the system's.
+    fn failed(&self, error: io::Error) -> ImportError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => ImportError::CutShort { after: self.tracks },
+            _ if error.raw_os_error().is_some() => ImportError::Io(error),
+            _ => self.damaged("zstd cannot read it"),
+        }
+    }
+}
+
+/// What keeps a track, whoever made it, out of every database; `None` if nothing does.
+pub fn fault(track: &NewTrack) -> Option<&'static str> {
+    let longest = MAX_SECONDS as f64 + 1.0;
+    let last = track.postings.last().map_or(0, |&(_, frame)| frame);
+    if [&track.title, &track.artist, &track.path].iter().any(|text| text.len() > TEXT_CAP) {
+        Some("a title, artist or path of more than 4,096 bytes")
+    } else if !(0.0..=longest).contains(&track.seconds) {
+        Some("it says that it is longer than 8 hours, or of no length at all")
+    } else if (f64::from(track.frames) - track.seconds / FRAME_SECONDS).abs() > 2.0 || track.frames == 0 {
+        Some("its length in seconds is not its length in frames")
+    } else if track.postings.is_empty() {
+        Some("it has no landmarks")
+    } else if last >= track.frames {
+        Some("it has landmarks past its end")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,11 @@
+//! Tracks on their way from one database to another.
+//!
+//! | file | what it owns |
+//! | --- | --- |
+//! | `format` | the bytes |
+//! | `export` | writing them |
+//! | `import` | reading them, whoever made them |
+
+pub(crate) mod export;
+pub(crate) mod format;
+pub(crate) mod import;

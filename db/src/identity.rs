@@ -1,0 +1,39 @@
+//! The daemon's private key.
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::database::Database;
+use crate::disk::keys;
+use crate::error::Error;
+
+/// The file of the daemon's private key.
+pub const IDENTITY: &str = "identity.key";
+
+impl Database {
+    /// The daemon's private key as `generate` made it at the first start; a file of mode 0600.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::KeyMode`].
+    pub fn identity(
+        &self,
+        generate: impl FnOnce() -> Zeroizing<Vec<u8>>,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        keys::load_or_create(&self.identity_file(), generate)
+    }
+
+    /// Where [`Database::identity`] keeps it.
+    pub fn identity_file(&self) -> PathBuf {
+        self.folder().join(IDENTITY)
+    }
+
+    /// Puts another private key in the place of the daemon's; returns where the old one is kept, if there was one.
+    /// A daemon that runs goes on with the old one.
+    ///
+    /// # Errors
+    /// As [`Database::identity`].
+    pub fn replace_identity(&self, key: &[u8]) -> Result<Option<PathBuf>, Error> {
+        keys::replace(&self.folder().join(IDENTITY), key)
+    }
+}

@@ -1,0 +1,58 @@
+//! What a layout costs a query, a daemon and a disk, and what a model says that it must cost.
+
+use psi::Params;
+use psi::evaluate::{MatrixLayout, ShardMatrix};
+use psi::params::{MAX_POINTS, MAX_SHARDS};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::shards::parameters::{FEWEST_POINTS, params};
+
+/// What a layout costs, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// D: points per bin and shard.
+    pub points: u64,
+    /// S: shards.
+    pub shards: u64,
+    /// The encrypted powers of a query.
+    pub upload: u64,
+    /// The answer to it.
+    pub answer: u64,
+    /// All hints, which a client fetches once.
+    pub hints: u64,
+    /// Shards as queries are evaluated on them, and hints.
+    pub memory: u64,
+    /// Shards and hints at rest; neither tracks and postings nor the OPRF's results.
+    pub disk: u64,
+}
+
+impl Cost {
+    /// Of S shards with D points.
+    pub(crate) fn of(params: &Params, shards: usize) -> Cost {
+        let hints = shards * params.hint_bytes();
+        Cost {
+            points: params.points() as u64,
+            shards: shards as u64,
+            upload: params.upload_bytes() as u64,
+            answer: (shards * params.answer_bytes()) as u64,
+            hints: hints as u64,
+            memory: (shards * ShardMatrix::bytes_of(params, MatrixLayout::Fast) + hints) as u64,
+            disk: (shards * psi::shard::Shard::stored_bytes(params) + hints) as u64,
+        }
+    }
+
+    /// The model of docs/parameters.md: the least that so many postings cost a query if every point of
+    /// every shard is one.
+    pub(crate) fn predicted(postings: u64) -> Result<Cost, Error> {
+        let of_points = |points: u16| {
+            let params = params(points)?;
+            let shards = postings.div_ceil((params.points() * params.bins()) as u64);
+            Ok(Cost::of(&params, usize::try_from(shards).unwrap_or(usize::MAX).min(MAX_SHARDS)))
+        };
+        let costs: Result<Vec<Cost>, Error> =
+            (FEWEST_POINTS..=MAX_POINTS).into_par_iter().map(of_points).collect();
+        costs?.into_iter().min_by_key(|cost| cost.upload + cost.answer).ok_or(Error::Full)
+    }
+}

@@ -1,0 +1,124 @@
+//! The shards in force: one small file, so that a change of all of them is a single renaming. Not a value of sled's:
+//! the record grows with the shards, and values above 128 KiB become blobs that sled does not flush.
+
+use std::path::Path;
+
+use protocol::wire::Digest;
+use psi::bins::Bins;
+use psi::oprf::KeyId;
+use psi::shard::ShardUid;
+use psi::{Params, SEED_BYTES};
+use serde::{Deserialize, Serialize};
+
+use crate::disk::whole;
+use crate::error::Error;
+use crate::shards::parameters::{FEWEST_POINTS, params};
+use crate::tables::schema;
+
+/// How errors call it.
+const WHAT: &str = "the layout of the shards";
+
+/// The shards in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Layout {
+    /// D.
+    pub points: u16,
+    /// Seed of the public masks: a new one whenever the layout is made anew, since hints change anyway
+    /// and fewer queries then share the masks.
+    pub seed: [u8; SEED_BYTES],
+    /// Which hashes share a bin.
+    pub bins: Bins,
+    /// The shards, in the order in which they were filled.
+    pub shards: Vec<LayoutShard>,
+    /// Tracks numbered below this are in the shards, or were dropped.
+    pub encoded_below: u32,
+    /// Postings for which D was chosen.
+    pub planned_for: u64,
+    /// Postings left out.
+    pub dropped: u64,
+    /// Name of the OPRF key that the shards were made with.
+    pub key_id: KeyId,
+}
+
+/// One shard.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LayoutShard {
+    pub uid: ShardUid,
+    /// Whether it takes no more postings.
+    pub closed: bool,
+    pub postings: u32,
+    /// Digest of its hint.
+    pub hint: Digest,
+    /// Digest of its plaintext.
+    pub plaintext: Digest,
+}
+
+impl Layout {
+    /// Of a database without tracks.
+    pub fn empty(key_id: KeyId) -> Layout {
+        Layout {
+            points: FEWEST_POINTS,
+            seed: [0; SEED_BYTES],
+            bins: Bins::default(),
+            shards: Vec::new(),
+            encoded_below: 0,
+            planned_for: 0,
+            dropped: 0,
+            key_id,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::File`].
+    pub fn read(folder: &Path) -> Result<Layout, Error> {
+        Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
+    }
+
+    /// Puts it in force; on disk when this returns.
+    pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        whole::write_sealed(&folder.join("layout"), WHAT, &schema::encode(self))?;
+        whole::flush_folder(folder)
+    }
+
+    /// Reads a record whose table of bins must fit its parameters: others would panic when a bin is looked up.
+    pub fn decode(bytes: &[u8]) -> Result<Layout, Error> {
+        let layout: Layout = schema::decode(bytes, WHAT)?;
+        let params = layout.params().map_err(|_| Error::damaged(WHAT))?;
+        layout.bins.check(&params).map_err(|_| Error::damaged(WHAT))?;
+        Ok(layout)
+    }
+
+    pub fn params(&self) -> Result<Params, Error> {
+        params(self.points)
+    }
+
+    /// Whether the catalogue has outgrown, or shrunk away from, what D was chosen for.
+    pub fn is_outgrown(&self, live_postings: u64) -> bool {
+        live_postings > 2 * self.planned_for || live_postings < self.planned_for / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Layout::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_table_of_bins_that_does_not_fit_is_damage() {
+        let mut record = schema::encode(&Layout::empty(KeyId([1; 16])));
+        assert_eq!(Layout::decode(&record).unwrap(), Layout::empty(KeyId([1; 16])));
+        // points, seed, then the length of the table: a table of two bytes is none for 2,048 bins.
+        let table = 1 + SEED_BYTES;
+        assert_eq!(record[table], 0);
+        record.splice(table..=table, [2, 0xff, 0xff]);
+        assert!(matches!(Layout::decode(&record), Err(Error::Damaged { .. })));
+    }
+}

@@ -1,0 +1,115 @@
+//! The records of the store, as types. How their bytes look is in [`super::schema`].
+
+use fingerprint::{Frame, GlobalFrame};
+use protocol::wire::Digest;
+use serde::{Deserialize, Serialize};
+
+/// A track to be added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewTrack {
+    /// Title; the file's name where it has no tag.
+    pub title: String,
+    /// Artist; empty where unknown.
+    pub artist: String,
+    /// Where the file lies, as the catalogue tells it to clients: relative to what was indexed.
+    pub path: String,
+    /// SHA-256 of the file: what makes a track the same track.
+    pub content: [u8; 32],
+    /// Length in seconds.
+    pub seconds: f64,
+    /// Length in frames, at least 1.
+    pub frames: u32,
+    /// Postings as (hash, frame), sorted by frame.
+    pub postings: Vec<(u32, u32)>,
+}
+
+/// A track as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredTrack {
+    /// Number, never used again.
+    pub id: u32,
+    /// Title.
+    pub title: String,
+    /// Artist.
+    pub artist: String,
+    /// Path, as in [`NewTrack::path`].
+    pub path: String,
+    /// SHA-256 of the file.
+    pub content: [u8; 32],
+    /// First frame on the global time line.
+    pub start: GlobalFrame,
+    /// Length in frames.
+    pub frames: u32,
+    /// Length in seconds.
+    pub seconds: f64,
+    /// Number of postings.
+    pub postings: u32,
+}
+
+impl StoredTrack {
+    /// Where a frame of this track lies on the global time line.
+    pub(crate) fn at(&self, frame: Frame) -> GlobalFrame {
+        GlobalFrame(self.start.0.saturating_add(frame.0))
+    }
+}
+
+/// What became of a track that was to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Added {
+    /// It is new and has this number.
+    New(u32),
+    /// Its content was there under this number.
+    Known(u32),
+}
+
+/// What the next track gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Next {
+    pub track: u32,
+    pub frame: GlobalFrame,
+}
+
+impl Next {
+    /// What the first track gets.
+    pub const FIRST: Next = Next { track: 1, frame: GlobalFrame(0) };
+
+    /// What neither of two gave away.
+    pub fn at_least(self, other: Next) -> Next {
+        Next { track: self.track.max(other.track), frame: self.frame.max(other.frame) }
+    }
+}
+
+/// Digests of a track's record and of its postings. sled's checksums notice flipped bits; these also notice a page that
+/// is missing, or another one in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub record: Digest,
+    pub postings: Digest,
+}
+
+impl Sums {
+    /// `postings`: all chunks, one after the other.
+    pub fn of(record: &[u8], postings: &[u8]) -> Sums {
+        Sums { record: Digest::of(record), postings: Digest::of(postings) }
+    }
+
+    pub fn to_bytes(self) -> Vec<u8> {
+        [self.record.0, self.postings.0].concat()
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Option<Sums> {
+        let (record, postings) = bytes.split_first_chunk::<32>()?;
+        Some(Sums { record: Digest(*record), postings: Digest(postings.try_into().ok()?) })
+    }
+}
+
+/// What is kept of an access token; it cannot be made again from this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredToken {
+    /// What its owner calls it.
+    pub name: String,
+    /// `protocol::token::AccessToken::digest`.
+    pub digest: [u8; 32],
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+}
