@@ -24,6 +24,9 @@ fn of_client(error: &client::Error) -> Option<&'static str> {
             Some("is `psi-shazam serve` running there, on this port, and does a firewall let UDP through?")
         }
         client::Error::WrongKey { .. } => Some("ask the owner for the key, by another way than this server"),
+        client::Error::Ask(client::ask::Error::TokenWanted) => {
+            Some("ask its owner for one, and pass it as PSI_SHAZAM_TOKEN, or in a file by --token-file")
+        }
         client::Error::File { source, .. } if is_denied(source) => {
             Some("run this as the user whom it belongs to")
         }

@@ -10,8 +10,10 @@ use db::EncodeReport;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
+use server::admin::Operation;
+use server::admin::operations::Flush;
 
-use crate::library::{Library, Progress};
+use crate::library::Library;
 use crate::output::{self, hours};
 
 /// What became of one file.
@@ -118,7 +120,7 @@ fn collect(
     while let Ok(first) = results.recv() {
         let outcomes: Vec<Outcome> = std::iter::once(first).chain(results.try_iter()).collect();
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Added { .. })) {
-            library.flush()?;
+            library.run(Flush)?;
         }
         outcomes.into_iter().for_each(|outcome| summary.count(outcome, bar, tell));
     }
@@ -171,12 +173,9 @@ pub fn tell_all(file: &str, outcome: &str, json: bool) {
 }
 
 /// Makes what was added visible, with a progress bar of its own.
-pub fn encode(
-    library: &Library,
-    how: impl FnOnce(&Library, Progress) -> Result<EncodeReport>,
-) -> Result<EncodeReport> {
+pub fn encode(library: &Library, how: impl Operation<Output = EncodeReport>) -> Result<EncodeReport> {
     let bar = bar(Some(0), "{spinner} encoding  {bar:30} {pos}/{len} shards");
-    let report = how(library, &|done, total| {
+    let report = library.run_with_progress(how, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     })?;

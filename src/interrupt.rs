@@ -1,47 +1,82 @@
-//! Ctrl-C and SIGTERM: the first one asks to stop in good order, the second one stops.
+//! Ctrl-C, SIGTERM and SIGHUP: the first one asks to stop in good order, the second one stops.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::future::pending;
+use std::io::{self, Write};
+use std::process::exit;
+use std::thread;
 
 use anyhow::{Context, Result};
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
-/// What a person who pressed Ctrl-C does not notice.
-const POLL: Duration = Duration::from_millis(50);
+/// Exit code of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
 
 /// Whether the user asked to stop.
 #[derive(Clone)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Starts to listen, for a command that adds. Once per process.
+    /// Starts to listen, for a command that adds.
     pub fn listen() -> Result<Interrupt> {
         Interrupt::listen_saying("stopping; what was added stays (Ctrl-C again to stop at once)")
     }
 
-    /// As [`Interrupt::listen`]; the first one is answered by these words.
+    /// Starts to listen; the first signal is answered by these words. A thread of its own waits for signals, so the
+    /// second one is obeyed whatever the command is doing.
     pub fn listen_saying(words: &'static str) -> Result<Interrupt> {
-        let flag = Arc::new(AtomicBool::new(false));
-        let seen = flag.clone();
-        ctrlc::set_handler(move || {
-            if seen.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-            eprintln!("\n{words}");
-        })
-        .context("cannot listen for Ctrl-C")?;
-        Ok(Interrupt(flag))
+        let (sender, receiver) = watch::channel(false);
+        let start = || -> io::Result<()> {
+            let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+            let mut signals = {
+                let _entered = runtime.enter();
+                Signals::listen()?
+            };
+            let obey = async move {
+                signals.next().await;
+                sender.send_replace(true);
+                // The terminal may be gone.
+                let _ = writeln!(io::stderr(), "\n{words}");
+                signals.next().await;
+                exit(INTERRUPTED);
+            };
+            thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(obey))?;
+            Ok(())
+        };
+        start().context("cannot listen for Ctrl-C")?;
+        Ok(Interrupt(receiver))
     }
 
     /// Returns when it comes.
     pub async fn wait(&self) {
-        while !self.came() {
-            tokio::time::sleep(POLL).await;
+        if self.0.clone().wait_for(|came| *came).await.is_err() {
+            pending().await // nobody listens any more, so it never comes
         }
     }
 
     /// Whether it came.
     pub fn came(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        *self.0.borrow()
+    }
+}
+
+/// The signals that ask a program to stop. The system's own answer to them is off from when this is made.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let [interrupt, terminate, hangup] = kinds.map(signal);
+        Ok(Signals([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
     }
 }

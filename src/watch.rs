@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecursiveMode, Watcher};
 use serde_json::json;
+use server::admin::operations::{ListTracks, RemoveTracks};
 
 use crate::batch::{Summary, Tell};
 use crate::cli::IndexArgs;
@@ -154,13 +155,13 @@ fn forget(watched: &mut Watched, database: &Path, prune: bool, json: bool) -> Re
             return Ok(());
         }
     };
-    for track in library.list()?.into_iter().filter(|track| stale.binary_search(&track.id).is_ok()) {
+    for track in library.run(ListTracks)?.into_iter().filter(|track| stale.binary_search(&track.id).is_ok()) {
         let what = if prune { "removed" } else { "gone" };
         let advice = if prune { "" } else { "; its track stays (watch with --prune to remove such tracks)" };
         say(json, what, || format!("{} ({}){advice}", track.id, plain(&track.path)))?;
     }
     if prune {
-        library.remove(stale)?;
+        library.run(RemoveTracks(stale))?;
     }
     Ok(())
 }

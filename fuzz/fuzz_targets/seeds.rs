@@ -64,7 +64,7 @@ fn write_all() {
     let mut exporter = Exporter::new(Vec::new(), &Settings::default()).expect("a vector");
     exporter.track(&track).expect("a short track");
     write("export", vec![exporter.finish().expect("a vector"), db::fuzzing::body_of(&track)]);
-    write("admin", (0..11).map(|kind| vec![kind, 1, 2, 3, 4, 5, 6, 7, 8]).collect());
+    write("admin", (0..21).map(|kind| vec![kind, 1, 2, 3, 4, 5, 6, 7, 8]).collect());
     let session = |kind: u8| vec![1, 0, kind, 40, 1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 1, 0, kind, 3, 9, 9, 9, 255];
     write("session", (0..10).map(session).chain([vec![1, 2], vec![1, 2, 2, 0, 7, 0, 0, 9, 9]]).collect());
     let offers = ModelOffer::encode_all(&[model(1).offer().clone(), model(2).offer().clone()]);

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use db::{Database, EncodeReport, NewModel, StoredModel, StoredModels};
+use db::{Database, StoredModel, StoredModels};
 use protocol::key::ServerKey;
 use protocol::token::{AccessToken, TokenDigest};
 use psi::linear::BLIND_SEED_BYTES;
 use tokio::task::spawn_blocking;
 
-use crate::admin::{AdminHost, Description};
+use crate::admin::{AdminHost, Changes, Description, Operation, Progress, Running, Site};
 use crate::{Config, Counters, Error, Identity, Model, Server, Snapshot, models};
 
 /// What a daemon can fail with.
@@ -48,54 +48,30 @@ pub enum DaemonError {
 pub(crate) struct Hosted {
     pub database: Arc<Database>,
     server: Server,
-    /// Held from encoding to publishing, so that no older state follows a newer one.
+    running: Running,
+    /// Held from a change to its publishing, so that no older state follows a newer one.
     publishing: Mutex<()>,
     /// Those that are served.
     models: Mutex<Encoded>,
-    /// What whoever may use the admin socket is admitted by; of this process, and never on disk.
-    owner: AccessToken,
 }
 
 impl Hosted {
-    /// Encodes what was added, and publishes what is in force now.
-    pub fn encode(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
-        self.publish_after(|database| database.encode(progress))
-    }
-
-    /// Lays the shards out anew, and publishes them.
-    pub fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
-        self.publish_after(|database| database.compact(progress))
-    }
-
-    /// Lays the shards out anew under another OPRF key, and publishes both at once; until then everything is
-    /// answered under the old one.
-    pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, DaemonError> {
-        self.publish_after(|database| database.rotate_key(progress))
-    }
-
-    /// Keeps a model; it is answered for when this returns.
-    pub fn put_model(&self, model: NewModel) -> Result<(), DaemonError> {
-        self.database.put_model(model)?;
-        self.serve_models()
-    }
-
-    /// Forgets a model; the next request for it is refused. Whether there was one.
-    pub fn remove_model(&self, name: &str) -> Result<bool, DaemonError> {
-        let known = self.database.remove_model(name)?;
-        self.serve_models()?;
-        Ok(known)
-    }
-
-    fn serve_models(&self) -> Result<(), DaemonError> {
+    /// Does what the owner wants. What that changes is served when this returns.
+    pub fn run<O: Operation>(&self, operation: O, progress: Progress) -> Result<O::Output, DaemonError> {
+        let site = Site::hosted(&self.database, &self.running, progress);
+        let serve_again = match O::CHANGES {
+            Changes::Nothing | Changes::Tracks => return Ok(operation.run(&site)?),
+            Changes::Shards => Hosted::serve_shards,
+            Changes::Tokens => Hosted::serve_tokens,
+            Changes::Models => Hosted::serve_models,
+        };
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut before = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        *before = encoded_models(&self.database, &before)?;
-        Ok(self.server.set_models(before.iter().map(|(_, model)| model.clone()).collect())?)
-    }
-
-    /// The token of the owner's own queries.
-    pub fn owner_token(&self) -> &AccessToken {
-        &self.owner
+        let done = operation.run(&site);
+        // Also after an error: part of the change may have been made before it.
+        let served = serve_again(self);
+        let output = done?;
+        served?;
+        Ok(output)
     }
 
     /// The server.
@@ -103,44 +79,24 @@ impl Hosted {
         &self.server
     }
 
-    /// Keeps a token; it admits when this returns.
-    pub fn add_token(&self, name: &str, digest: [u8; 32]) -> Result<(), DaemonError> {
-        self.database.add_token(name, digest)?;
-        self.admit_tokens()
-    }
-
-    /// Forgets a token; the next request under it is refused. Whether there was one.
-    pub fn remove_token(&self, name: &str) -> Result<bool, DaemonError> {
-        let known = self.database.remove_token(name)?;
-        self.admit_tokens()?;
-        Ok(known)
-    }
-
-    fn admit_tokens(&self) -> Result<(), DaemonError> {
-        // Two changes at a time must not leave the older list in force.
-        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = self.database.tokens()?.into_iter().map(|token| TokenDigest(token.digest));
-        self.server.set_tokens(kept.chain([self.owner.digest()]).collect());
-        Ok(())
-    }
-
-    /// What is in force, under its key.
-    fn publish(&self) -> Result<(), DaemonError> {
+    /// Answers from the shards on disk, under their key.
+    fn serve_shards(&self) -> Result<(), DaemonError> {
         self.server.publish(Arc::new(snapshot(&self.database)?));
         Ok(())
     }
 
-    fn publish_after(
-        &self,
-        change: impl FnOnce(&Database) -> Result<EncodeReport, db::Error>,
-    ) -> Result<EncodeReport, DaemonError> {
-        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let report = change(&self.database);
-        // Also after an error: what is in force may have changed before it.
-        let published = self.publish();
-        let report = report?;
-        published?;
-        Ok(report)
+    /// Admits the holders of the tokens on disk, and the owner.
+    fn serve_tokens(&self) -> Result<(), DaemonError> {
+        let kept = self.database.tokens()?.into_iter().map(|token| TokenDigest(token.digest));
+        self.server.set_tokens(kept.chain([self.running.owner_token.digest()]).collect());
+        Ok(())
+    }
+
+    /// Answers for the models on disk.
+    fn serve_models(&self) -> Result<(), DaemonError> {
+        let mut before = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = encoded_models(&self.database, &before)?;
+        Ok(self.server.set_models(before.iter().map(|(_, model)| model.clone()).collect())?)
     }
 }
 
@@ -151,7 +107,7 @@ type Encoded = Vec<([u8; BLIND_SEED_BYTES], Arc<Model>)>;
 fn encoded_models(database: &Database, before: &Encoded) -> Result<Encoded, DaemonError> {
     let StoredModels { sound, damaged, unreadable } = database.models()?;
     for path in damaged {
-        tracing::error!(file = %path.display(), "a damaged model is left out; see `psi-shazam check`");
+        tracing::error!(file = %path.display(), "a damaged model is left out");
     }
     for error in unreadable {
         tracing::error!(%error, "a model is left out");
@@ -203,22 +159,22 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             address: server.local_addr(),
             key: key.to_string(),
-            settings: database.settings().clone(),
         };
         let path = database.folder().join(crate::admin::SOCKET_NAME);
-        let owner = AccessToken::generate();
         let hosted = Arc::new(Hosted {
             database,
             server,
+            running: Running { description, owner_token: AccessToken::generate() },
             publishing: Mutex::new(()),
             models: Mutex::new(models),
-            owner,
         });
         let admitting = hosted.clone();
-        spawn_blocking(move || admitting.admit_tokens()).await.map_err(|_| DaemonError::Stopping)??;
-        let open = || AdminHost::open(hosted.clone(), description);
+        spawn_blocking(move || admitting.serve_tokens()).await.map_err(|_| DaemonError::Stopping)??;
         let admin = match admin {
-            true => Some(open().map_err(|source| DaemonError::Admin { path, source })?),
+            true => {
+                let opened = AdminHost::open(hosted.clone());
+                Some(opened.map_err(|source| DaemonError::Admin { path, source })?)
+            }
             false => None,
         };
         Ok(Daemon { hosted, admin, key })
@@ -236,7 +192,7 @@ impl Daemon {
 
     /// A token that this daemon takes for as long as it runs, for queries of its owner.
     pub fn owner_token(&self) -> AccessToken {
-        self.hosted.owner_token().clone()
+        self.hosted.running.owner_token.clone()
     }
 
     /// What it is made of.

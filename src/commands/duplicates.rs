@@ -8,6 +8,7 @@ use anyhow::Result;
 use db::{Duplicate, Relation, StoredTrack};
 use fingerprint::{Frame, Hash, Landmark};
 use serde_json::{Value, json};
+use server::admin::operations::{GetTrack, ListTracks};
 
 use crate::batch;
 use crate::cli;
@@ -22,7 +23,7 @@ type Tracks = HashMap<u32, StoredTrack>;
 
 pub fn run(args: &DuplicatesArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
-    let tracks = library.list()?;
+    let tracks = library.run(ListTracks)?;
     let found = find(&library, &tracks, args.least.into(), None)?;
     let tracks: Tracks = tracks.into_iter().map(|track| (track.id, track)).collect();
     let mut out = io::stdout().lock();
@@ -51,7 +52,7 @@ pub fn of_new(library: &Library, new: &[u32]) -> Result<Vec<Duplicate>> {
         return Ok(Vec::new());
     }
     let new: HashSet<u32> = new.iter().copied().collect();
-    find(library, &library.list()?, LEAST_SECONDS, Some(&|track| new.contains(&track)))
+    find(library, &library.run(ListTracks)?, LEAST_SECONDS, Some(&|track| new.contains(&track)))
 }
 
 /// Says which new tracks sound like others.
@@ -59,7 +60,7 @@ pub fn tell_of_new(library: &Library, found: &[Duplicate], json: bool) -> Result
     if found.is_empty() {
         return Ok(());
     }
-    let tracks: Tracks = library.list()?.into_iter().map(|track| (track.id, track)).collect();
+    let tracks: Tracks = library.run(ListTracks)?.into_iter().map(|track| (track.id, track)).collect();
     let mut out = io::stdout().lock();
     if !json {
         let alike: HashSet<u32> = found.iter().map(|pair| pair.tracks[1]).collect();
@@ -84,7 +85,7 @@ fn find(
     let found = db::duplicates(tracks, least, fresh, |track| -> Result<_> {
         bar.inc(1);
         let landmark = |(hash, frame)| Landmark { hash: Hash(hash), frame: Frame(frame) };
-        Ok(library.track(track)?.map(|track| track.postings.into_iter().map(landmark).collect()))
+        Ok(library.run(GetTrack(track))?.map(|track| track.postings.into_iter().map(landmark).collect()))
     })?;
     bar.finish_and_clear();
     Ok(found)

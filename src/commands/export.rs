@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use db::Exporter;
 use serde::Serialize;
+use server::admin::operations::{GetSettings, GetTrack, ListTracks};
 use tempfile::NamedTempFile;
 
 use crate::batch;
@@ -83,19 +84,19 @@ fn to_stream(library: &Library, out: impl Write, interrupt: &Interrupt) -> Resul
 }
 
 fn write<W: Write>(library: &Library, out: W, interrupt: &Interrupt) -> Result<Option<(W, Written)>> {
-    let tracks = library.list()?;
+    let tracks = library.run(ListTracks)?;
     let bar = batch::bar(
         Some(tracks.len() as u64),
         "{spinner} exporting  {bar:30} {pos}/{len} tracks  {per_sec}  {eta} left",
     );
-    let mut exporter = Exporter::new(out, &library.settings()?)?;
+    let mut exporter = Exporter::new(out, &library.run(GetSettings)?)?;
     let mut written = Written { file: None, tracks: 0, hashes: 0, seconds_of_audio: 0.0, bytes: 0 };
     for listed in tracks {
         if interrupt.came() {
             return Ok(None);
         }
         bar.inc(1);
-        let Some(track) = library.track(listed.id)? else { continue }; // removed in the meantime
+        let Some(track) = library.run(GetTrack(listed.id))? else { continue }; // removed in the meantime
         exporter.track(&track)?;
         written.tracks += 1;
         written.hashes += track.postings.len() as u64;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use db::{Added, Importer, NewTrack};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 use serde::Serialize;
+use server::admin::operations::{AddTrack, Encode, FindTrack, GetSettings};
 
 use crate::batch::{self, Outcome, Summary, Tell};
 use crate::cli;
@@ -53,7 +54,7 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         let read = opened.take().map_or_else(|| open(file), Ok);
         let result = read.and_then(|input| import(&library, input, &interrupt, tell, &mut summary));
         // What came before the damage is there, and is to be found.
-        let result = batch::encode(&library, Library::encode).and(result);
+        let result = batch::encode(&library, Encode).and(result);
         summary.seconds = start.elapsed().as_secs_f64();
         summary.interrupted = interrupt.came();
         let error = result.err().map(|error| output::explain(&error));
@@ -89,7 +90,7 @@ fn import(
     tell: Tell,
     summary: &mut Summary,
 ) -> Result<()> {
-    let ours = library.settings()?;
+    let ours = library.run(GetSettings)?;
     if *input.settings() != ours {
         bail!(
             "its tracks were fingerprinted with other settings ({}) than those of this database ({}); \
@@ -134,11 +135,11 @@ fn add(library: &Library, track: NewTrack) -> Result<Outcome> {
         let file = shown.chars().take(SHOWN_CHARACTERS).collect::<String>().into();
         return Ok(Outcome::Skipped { file, reason: reason.to_owned() });
     }
-    if let Some(track) = library.find(track.content)? {
+    if let Some(track) = library.run(FindTrack(track.content))? {
         return Ok(Outcome::Known { file, shown, track });
     }
     let seconds = track.seconds;
-    match library.add(track)? {
+    match library.run(AddTrack(Box::new(track)))? {
         Added::New(track) => Ok(Outcome::Added { file, shown, seconds, track }),
         Added::Known(track) => Ok(Outcome::Known { file, shown, track }),
     }

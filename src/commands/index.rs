@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use db::{Added, NewTrack};
 use fingerprint::Settings;
 use rayon::prelude::*;
+use server::admin::operations::{AddTrack, Encode, FindTrack, GetSettings, SetTrackPath};
 
 use crate::batch::{self, Outcome, Skipped, Summary, Tell};
 use crate::cli::{self, IndexArgs};
@@ -63,7 +64,7 @@ pub fn index(
     tell: Tell,
 ) -> Result<Summary> {
     let start = Instant::now();
-    let settings = library.settings()?;
+    let settings = library.run(GetSettings)?;
     let bar = batch::bar(
         Some(found.len() as u64),
         "{spinner} indexing  {bar:30} {pos}/{len} tracks  {msg}  {per_sec}  {eta} left",
@@ -81,7 +82,7 @@ pub fn index(
         })
     })?;
     bar.finish_and_clear();
-    batch::encode(library, Library::encode)?;
+    batch::encode(library, Encode)?;
     summary.interrupted = interrupt.came();
     summary.seconds = start.elapsed().as_secs_f64();
     Ok(summary)
@@ -99,8 +100,8 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
         Ok(content) => content,
         Err(error) => return skipped(error.to_string()),
     };
-    if let Some(track) = library.find(content)? {
-        library.moved(track, &found.shown)?;
+    if let Some(track) = library.run(FindTrack(content))? {
+        library.run(SetTrackPath { track, path: found.shown.clone() })?;
         return Ok(Outcome::Known { file: found.file.clone(), shown: found.shown.clone(), track });
     }
     let reference = match fingerprint::reference_file(&found.file, settings) {
@@ -119,7 +120,7 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
         postings: reference.landmarks.iter().map(|landmark| (landmark.hash.0, landmark.frame.0)).collect(),
     };
     let (file, shown) = (found.file.clone(), found.shown.clone());
-    match library.add(track)? {
+    match library.run(AddTrack(Box::new(track)))? {
         Added::New(track) => Ok(Outcome::Added { file, shown, seconds, track }),
         Added::Known(track) => Ok(Outcome::Known { file, shown, track }),
     }

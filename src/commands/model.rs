@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde_json::json;
+use server::admin::operations::{ListModels, RemoveModel};
 
 use crate::cli::model::{ModelCommand, RemoveModelArgs};
 use crate::cli::{self, DatabaseArgs};
@@ -22,7 +23,7 @@ pub fn run(command: &ModelCommand) -> Result<ExitCode> {
 fn list(args: &DatabaseArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.db)?, false)?;
     let mut out = std::io::stdout().lock();
-    for model in library.models()? {
+    for model in library.run(ListModels)? {
         let (features, classes) = (model.features, model.classes);
         match args.json {
             true => {
@@ -40,7 +41,7 @@ fn remove(args: &RemoveModelArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
     if let Some(class) = &args.class {
         train::remove_class(&library, &args.name, class)?;
-    } else if !library.remove_model(&args.name)? {
+    } else if !library.run(RemoveModel(args.name.clone()))? {
         bail!("there is no model {}; `psi-shazam model list` shows the names", args.name);
     }
     match args.database.json {

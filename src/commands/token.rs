@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use client::AccessToken;
 use serde_json::json;
+use server::admin::operations::{AddToken, ListTokens, RemoveToken};
 use zeroize::Zeroizing;
 
 use crate::cli::{self, DatabaseArgs, NamedTokenArgs, TokenCommand, WhomArgs};
@@ -31,7 +32,7 @@ pub fn run(command: &TokenCommand) -> Result<ExitCode> {
 fn create(args: &NamedTokenArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, true)?;
     let token = AccessToken::generate();
-    library.add_token(&args.name, token.digest().0)?;
+    library.run(AddToken { name: args.name.clone(), digest: token.digest().0 })?;
     let text = token.to_text();
     match args.database.json {
         true => output::print_json(&json!({ "name": args.name, "token": *text }))?,
@@ -49,7 +50,7 @@ fn list(args: &DatabaseArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.db)?, false)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let mut out = std::io::stdout().lock();
-    for token in library.tokens()? {
+    for token in library.run(ListTokens)? {
         match args.json {
             true => writeln!(out, "{}", json!({ "name": token.name, "created": token.created }))?,
             false => {
@@ -63,7 +64,7 @@ fn list(args: &DatabaseArgs) -> Result<ExitCode> {
 
 fn revoke(args: &NamedTokenArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
-    if !library.remove_token(&args.name)? {
+    if !library.run(RemoveToken(args.name.clone()))? {
         bail!("there is no token {}; `psi-shazam token list` shows the names", args.name);
     }
     match args.database.json {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use db::StoredTrack;
 use serde_json::json;
+use server::admin::operations::{Compact, Describe, GetStats, ListTracks, RemoveTracks, RotateKey};
 
 use crate::batch::encode;
 use crate::cli::{self, CompactArgs, DatabaseArgs, RemoveArgs};
@@ -16,7 +17,7 @@ use crate::output::{self, hours, out, plain, position, size};
 pub fn list(args: &DatabaseArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.db)?, false)?;
     let mut out = std::io::stdout().lock();
-    for track in library.list()? {
+    for track in library.run(ListTracks)? {
         if args.json {
             let line = json!({
                 "track_id": track.id,
@@ -37,7 +38,7 @@ pub fn list(args: &DatabaseArgs) -> Result<ExitCode> {
 
 pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
-    let tracks = library.list()?;
+    let tracks = library.run(ListTracks)?;
     let mut chosen = BTreeSet::new();
     for wanted in &args.tracks {
         let matching: Vec<&StoredTrack> =
@@ -49,7 +50,7 @@ pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
         }
         chosen.extend(matching.iter().map(|track| track.id));
     }
-    let removed = library.remove(chosen.into_iter().collect())?;
+    let removed = library.run(RemoveTracks(chosen.into_iter().collect()))?;
     match args.database.json {
         true => output::print_json(&json!({ "removed": removed }))?,
         false => out!("removed {removed}"),
@@ -60,8 +61,8 @@ pub fn remove(args: &RemoveArgs) -> Result<ExitCode> {
 pub fn compact(args: &CompactArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
     let report = match args.rotate_key {
-        true => encode(&library, Library::rotate_key)?,
-        false => encode(&library, Library::compact)?,
+        true => encode(&library, RotateKey)?,
+        false => encode(&library, Compact)?,
     };
     if args.database.json {
         output::print_json(&json!({
@@ -91,8 +92,8 @@ pub fn compact(args: &CompactArgs) -> Result<ExitCode> {
 pub fn stats(args: &DatabaseArgs) -> Result<ExitCode> {
     let folder = cli::database_folder(&args.db)?;
     let library = Library::open(&folder, false)?;
-    let daemon = library.daemon()?;
-    let stats = library.stats()?;
+    let daemon = library.run(Describe)?;
+    let stats = library.run(GetStats)?;
     if args.json {
         let mut value = serde_json::to_value(&stats)?;
         value["daemon"] = json!(daemon.map(|found| found.address.to_string()));

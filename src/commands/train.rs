@@ -11,6 +11,7 @@ use db::NewModel;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use serde_json::json;
+use server::admin::operations::{GetModel, PutModel};
 
 use crate::cli::{self, sound::TrainArgs};
 use crate::files;
@@ -57,7 +58,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         let picture = picture::confusion::draw(model.public().labels(), report)?;
         fs::write(file, picture).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    library.put_model(stored(&model)?)?;
+    library.run(PutModel(Box::new(stored(&model)?)))?;
     match args.database.json {
         true => print_json(&model, report.as_ref(), &skipped)?,
         false => print(&model, report.as_ref(), &skipped)?,
@@ -151,7 +152,7 @@ fn draw_target() -> ProgressDrawTarget {
 
 /// The model that the database has under this name.
 fn held(library: &Library, name: &str) -> Result<Model> {
-    let stored = library.model(name)?;
+    let stored = library.run(GetModel(name.to_owned()))?;
     let stored = stored.with_context(|| {
         format!("there is no model {name}; `psi-shazam model list` shows the names, `train` without --add makes one")
     })?;
@@ -176,7 +177,7 @@ pub fn remove_class(library: &Library, name: &str, class: &str) -> Result<()> {
         "{class} is the last class of {name}; `psi-shazam model remove {name}` removes both"
     );
     model.remove_class(class)?;
-    library.put_model(stored(&model)?)
+    library.run(PutModel(Box::new(stored(&model)?)))
 }
 
 fn stored(model: &Model) -> Result<NewModel> {

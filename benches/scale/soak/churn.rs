@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use db::Added;
 use serde::Serialize;
 use server::admin::AdminClient;
+use server::admin::operations::{AddTrack, Compact, Encode, Flush, RemoveTracks, RotateKey};
 
 use crate::build;
 use crate::made::Reference;
@@ -46,19 +47,21 @@ pub fn churn(
         }
         if turn % COMPACT == 0 {
             match turn / COMPACT % 2 {
-                0 => changes.key_rotated += u32::from(owner.rotate_key(&|_, _| {}).map(|_| true)?),
-                _ => changes.compacted += u32::from(owner.compact(&|_, _| {}).map(|_| true)?),
+                0 => changes.key_rotated += u32::from(owner.call(RotateKey).map(|_| true)?),
+                _ => changes.compacted += u32::from(owner.call(Compact).map(|_| true)?),
             }
         } else if let Some(track) = held.take() {
-            changes.removed += owner.remove(vec![track])? as u32;
+            changes.removed += owner.call(RemoveTracks(vec![track]))? as u32;
         } else {
             let number = first + turn as usize;
-            if let Added::New(track) = owner.add(build::track(number, reference.clip(number)))? {
+            if let Added::New(track) =
+                owner.call(AddTrack(Box::new(build::track(number, reference.clip(number)))))?
+            {
                 held = Some(track);
                 changes.added += 1;
             }
-            owner.flush()?;
-            owner.encode(&|_, _| {})?;
+            owner.call(Flush)?;
+            owner.call(Encode)?;
         }
     }
     Ok(changes)

@@ -11,7 +11,7 @@ pub enum Error {
     #[error("the server refused ({:?}): {}", .0.code, .0.text.escape_debug())]
     Refused(Refusal),
     /// The server answers holders of an access token only.
-    #[error("the server wants an access token, and none was given; ask its owner for one")]
+    #[error("the server wants an access token, and none was given")]
     TokenWanted,
     /// The server does not know the access token.
     #[error("the server does not take this access token: it is wrong, or was revoked; ask its owner")]

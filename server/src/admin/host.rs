@@ -12,8 +12,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
+use super::operation::{Changes, Operation};
+use super::operations::{Encode, Request};
 use super::place::Place;
-use super::wire::{self, AdminRequest, AdminResponse, Description, SOCKET_NAME};
+use super::wire::{self, Response, SOCKET_NAME};
 use crate::daemon::Hosted;
 
 /// Listens until dropped, and removes the socket then.
@@ -24,7 +26,7 @@ pub(crate) struct AdminHost {
 
 impl AdminHost {
     /// Opens the socket. Whoever holds the database's lock may replace a socket that was left behind.
-    pub fn open(hosted: Arc<Hosted>, description: Description) -> io::Result<AdminHost> {
+    pub fn open(hosted: Arc<Hosted>) -> io::Result<AdminHost> {
         let path = hosted.database.folder().join(SOCKET_NAME);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -33,7 +35,7 @@ impl AdminHost {
         let listener = UnixListener::bind(Place::in_folder(hosted.database.folder())?.path())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let owner = fs::metadata(&path)?.uid(); // what this process runs as
-        let accepting = tokio::spawn(accept(listener, owner, hosted, description));
+        let accepting = tokio::spawn(accept(listener, owner, hosted));
         Ok(AdminHost { path, accepting })
     }
 }
@@ -45,7 +47,7 @@ impl Drop for AdminHost {
     }
 }
 
-async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>, description: Description) {
+async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>) {
     let mut owners = JoinSet::new();
     loop {
         tokio::select! {
@@ -55,7 +57,7 @@ async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>, descrip
                         tracing::warn!(%reason, "the admin socket: turned somebody away");
                         continue;
                     }
-                    owners.spawn(serve(stream, hosted.clone(), description.clone()));
+                    owners.spawn(serve(stream, hosted.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin socket");
@@ -80,18 +82,13 @@ fn may_command(peer: u32, owner: u32) -> bool {
     peer == owner || peer == 0
 }
 
-async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>, description: Description) {
+async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>) {
     let unencoded = Arc::new(AtomicBool::new(false));
     while let Ok(request) = read(&mut stream).await {
-        let (sender, mut responses) = unbounded_channel();
-        let (hosted, description, unencoded) = (hosted.clone(), description.clone(), unencoded.clone());
-        let work = spawn_blocking(move || {
-            let response = handle(&hosted, &description, request, &unencoded, &sender);
-            // The owner may have gone; then nobody waits for the answer.
-            let _ = sender.send(response);
-        });
-        while let Some(response) = responses.recv().await {
-            let Ok(bytes) = wire::encode(&response) else { break };
+        let (responses, mut sent) = unbounded_channel();
+        let call = Call { hosted: hosted.clone(), unencoded: unencoded.clone(), responses };
+        let work = spawn_blocking(move || call.serve(request));
+        while let Some(bytes) = sent.recv().await {
             if stream.write_all(&bytes).await.is_err() {
                 break;
             }
@@ -100,14 +97,14 @@ async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>, description: Descrip
     }
     // An `index` that was killed told us of tracks that it meant to be found.
     if unencoded.load(Ordering::SeqCst) {
-        let finished = spawn_blocking(move || hosted.encode(&|_, _| {})).await;
+        let finished = spawn_blocking(move || hosted.run(Encode, &|_, _| {})).await;
         if let Ok(Err(error)) = finished {
             tracing::error!(%error, "encoding");
         }
     }
 }
 
-async fn read(stream: &mut UnixStream) -> io::Result<AdminRequest> {
+async fn read(stream: &mut UnixStream) -> io::Result<Request> {
     let mut header = [0; 4];
     stream.read_exact(&mut header).await?;
     let length = wire::length(header)?;
@@ -117,77 +114,42 @@ async fn read(stream: &mut UnixStream) -> io::Result<AdminRequest> {
     wire::decode(&body)
 }
 
-fn handle(
-    hosted: &Hosted,
-    description: &Description,
-    request: AdminRequest,
-    unencoded: &AtomicBool,
-    progress: &UnboundedSender<AdminResponse>,
-) -> AdminResponse {
-    let database = &hosted.database;
-    let report = |done: usize, total: usize| {
-        let _ = progress.send(AdminResponse::Progress(done as u64, total as u64));
-    };
-    let result: Result<AdminResponse, crate::DaemonError> = (|| {
-        Ok(match request {
-            AdminRequest::Describe => AdminResponse::Described(Box::new(description.clone())),
-            AdminRequest::Find(content) => AdminResponse::Found(database.find_content(&content)?),
-            AdminRequest::SetPath(track, path) => {
-                database.set_path(track, &path)?;
-                AdminResponse::Done
+/// One request of one owner.
+pub(super) struct Call {
+    hosted: Arc<Hosted>,
+    /// Whether this owner added tracks that nobody encoded yet.
+    unencoded: Arc<AtomicBool>,
+    responses: UnboundedSender<Vec<u8>>,
+}
+
+impl Call {
+    fn serve(self, request: Request) {
+        let answered = request.answer(&self);
+        // Such as one over the cap. The owner waits for some answer.
+        let answered = answered.or_else(|error| wire::encode(&Response::<()>::Failed(error.to_string())));
+        if let Ok(bytes) = answered {
+            // The owner may have gone; then nobody waits for the answer.
+            let _ = self.responses.send(bytes);
+        }
+    }
+
+    /// Does it, and reports progress meanwhile. The response's bytes, with their length in front.
+    pub(super) fn answer<O: Operation>(&self, operation: O) -> io::Result<Vec<u8>> {
+        match O::CHANGES {
+            Changes::Tracks => self.unencoded.store(true, Ordering::SeqCst),
+            Changes::Shards => self.unencoded.store(false, Ordering::SeqCst),
+            Changes::Nothing | Changes::Tokens | Changes::Models => {}
+        }
+        let progress = |done: usize, total: usize| {
+            if let Ok(bytes) = wire::encode(&Response::<()>::Progress(done as u64, total as u64)) {
+                let _ = self.responses.send(bytes);
             }
-            AdminRequest::Add(track) => {
-                unencoded.store(true, Ordering::SeqCst);
-                AdminResponse::Added(database.add(&track)?)
-            }
-            AdminRequest::Flush => {
-                database.flush()?;
-                AdminResponse::Done
-            }
-            AdminRequest::Encode => {
-                unencoded.store(false, Ordering::SeqCst);
-                AdminResponse::Encoded(hosted.encode(&report)?)
-            }
-            AdminRequest::Compact => {
-                unencoded.store(false, Ordering::SeqCst);
-                AdminResponse::Encoded(hosted.compact(&report)?)
-            }
-            AdminRequest::RotateKey => {
-                unencoded.store(false, Ordering::SeqCst);
-                AdminResponse::Encoded(hosted.rotate_key(&report)?)
-            }
-            AdminRequest::PutModel(model) => {
-                hosted.put_model(*model)?;
-                AdminResponse::Done
-            }
-            AdminRequest::Models => {
-                let sound = database.models()?.sound;
-                AdminResponse::Models(sound.iter().map(|stored| stored.model.summary()).collect())
-            }
-            AdminRequest::Model(name) => {
-                let mut sound = database.models()?.sound.into_iter();
-                let found = sound.find(|stored| stored.model.name == name);
-                AdminResponse::Model(found.map(|stored| Box::new(stored.model)))
-            }
-            AdminRequest::RemoveModel(name) => AdminResponse::ModelRemoved(hosted.remove_model(&name)?),
-            AdminRequest::List => AdminResponse::Tracks(database.list()?),
-            AdminRequest::Remove(tracks) => {
-                let removed = database.remove(&tracks)?;
-                hosted.encode(&|_, _| {})?;
-                AdminResponse::Removed(removed as u64)
-            }
-            AdminRequest::OwnerToken => AdminResponse::OwnerToken(*hosted.owner_token().as_bytes()),
-            AdminRequest::AddToken(name, digest) => {
-                hosted.add_token(&name, digest)?;
-                AdminResponse::Done
-            }
-            AdminRequest::Tokens => AdminResponse::Tokens(database.tokens()?),
-            AdminRequest::RemoveToken(name) => AdminResponse::TokenRemoved(hosted.remove_token(&name)?),
-            AdminRequest::Track(track) => AdminResponse::Track(database.export(track)?.map(Box::new)),
-            AdminRequest::Stats => AdminResponse::Stats(Box::new(database.stats()?)),
+        };
+        wire::encode(&match self.hosted.run(operation, &progress) {
+            Ok(output) => Response::Done(output),
+            Err(error) => Response::Failed(error.to_string()),
         })
-    })();
-    result.unwrap_or_else(|error| AdminResponse::Failed(error.to_string()))
+    }
 }
 
 #[cfg(test)]

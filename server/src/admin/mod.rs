@@ -1,12 +1,21 @@
 //! The door for the daemon's owner: a Unix socket of mode 0600 inside the database's folder.
 //!
-//! Besides the mode, the peer's user is checked: the daemon's own, or root.
+//! | file | what |
+//! | --- | --- |
+//! | `operation` | what an operation of the owner is, and where it runs |
+//! | `operations` | every one of them |
+//! | `wire` | what goes over the socket |
+//! | `owner` | the owner's end |
+//! | `host` | the daemon's end |
+//! | `place` | a path to the socket that is short enough |
 //!
-//! sled opens a folder in one process only, so while a daemon is up `index`, `list`, `remove` and
-//! `stats` go through it. Messages are postcard behind a length (u32 LE); one request, then one
-//! response, which progress reports may precede.
+//! sled opens a folder in one process only, so while a daemon is up, the owner's commands go through it. Messages are
+//! postcard behind a length (u32 LE): one request, then one response, which reports of progress may precede. Besides the
+//! socket's mode, the peer's user is checked: the daemon's own, or root.
 
 mod host;
+mod operation;
+pub mod operations;
 mod owner;
 mod place;
 #[cfg(test)]
@@ -14,6 +23,8 @@ mod tests;
 mod wire;
 
 pub(crate) use host::AdminHost;
+pub(crate) use operation::Running;
+pub use operation::{Changes, Operation, Progress, Site};
 pub use owner::AdminClient;
 pub use wire::{AdminError, Description, SOCKET_NAME};
 
@@ -24,18 +35,6 @@ pub(crate) fn decode_any(bytes: &[u8]) -> bool {
     if wire::length(*header).is_err() {
         return false;
     }
-    let request = wire::decode::<wire::AdminRequest>(body);
-    let response = wire::decode::<wire::AdminResponse>(body);
-    // What can be read can be written, and reads back as the same.
-    if let Ok(request) = &request {
-        let bytes = wire::encode(request).expect("it was shorter than the cap");
-        let again: wire::AdminRequest = wire::decode(&bytes[4..]).expect("it was written here");
-        assert_eq!(wire::encode(&again).ok(), Some(bytes));
-    }
-    if let Ok(response) = &response {
-        let bytes = wire::encode(response).expect("it was shorter than the cap");
-        let again: wire::AdminResponse = wire::decode(&bytes[4..]).expect("it was written here");
-        assert_eq!(wire::encode(&again).ok(), Some(bytes));
-    }
-    request.is_ok() || response.is_ok()
+    let is_request = wire::reads_back::<operations::Request>(body);
+    operations::is_response(body) || is_request
 }

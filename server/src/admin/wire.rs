@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use db::{Added, EncodeReport, ModelSummary, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The socket's name in the database's folder.
@@ -12,59 +11,15 @@ pub const SOCKET_NAME: &str = "admin.sock";
 /// Cap on a message: a day of sound is 25 MB of postings, a list of a million tracks 150 MB.
 pub(super) const MESSAGE_CAP: u32 = 256 * 1024 * 1024;
 
-/// What the owner asks.
+/// What the daemon sends back for an operation whose output is `T`.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(Debug, Clone))]
-pub(super) enum AdminRequest {
-    Describe,
-    Find([u8; 32]),
-    SetPath(u32, String),
-    Add(Box<NewTrack>),
-    Flush,
-    Encode,
-    Compact,
-    List,
-    Remove(Vec<u32>),
-    Stats,
-    /// The token of the owner's own queries.
-    OwnerToken,
-    /// Name and digest of an access token.
-    AddToken(String, [u8; 32]),
-    Tokens,
-    RemoveToken(String),
-    RotateKey,
-    PutModel(Box<NewModel>),
-    Models,
-    Model(String),
-    RemoveModel(String),
-    /// A track with its postings.
-    Track(u32),
-}
-
-/// What the daemon answers.
-#[derive(Serialize, Deserialize)]
-pub(super) enum AdminResponse {
-    Described(Box<Description>),
-    Found(Option<u32>),
-    Added(Added),
-    Done,
+pub(super) enum Response<T> {
     /// More follows: (shards encoded, shards to encode).
     Progress(u64, u64),
-    Encoded(EncodeReport),
-    Tracks(Vec<StoredTrack>),
-    Removed(u64),
-    Stats(Box<Stats>),
+    /// It is done, and this came out.
+    Done(T),
+    /// It could not be done, for this reason.
     Failed(String),
-    OwnerToken([u8; 32]),
-    Tokens(Vec<StoredToken>),
-    /// Whether there was one.
-    TokenRemoved(bool),
-    Models(Vec<ModelSummary>),
-    Model(Option<Box<NewModel>>),
-    /// Whether there was one.
-    ModelRemoved(bool),
-    /// `None` if there is none with this number.
-    Track(Option<Box<NewTrack>>),
 }
 
 /// Who the daemon is.
@@ -76,8 +31,6 @@ pub struct Description {
     pub address: SocketAddr,
     /// Its key, as clients pin it.
     pub key: String,
-    /// How its tracks are fingerprinted.
-    pub settings: fingerprint::Settings,
 }
 
 /// What can go wrong on the owner's side.
@@ -119,7 +72,20 @@ pub(super) fn length(header: [u8; 4]) -> io::Result<usize> {
     if length <= MESSAGE_CAP { Ok(length as usize) } else { Err(io::Error::other("a message over the cap")) }
 }
 
-/// A message without its length.
+/// A message without its length; nothing may follow it.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
-    postcard::from_bytes(body).map_err(|_| io::Error::other("a message that cannot be read"))
+    match postcard::take_from_bytes(body) {
+        Ok((message, [])) => Ok(message),
+        _ => Err(io::Error::other("a message that cannot be read")),
+    }
+}
+
+/// Whether this is a message of type `T`. What can be read can be written, and reads back as the same.
+#[cfg(any(test, fuzzing))]
+pub(super) fn reads_back<T: Serialize + DeserializeOwned>(body: &[u8]) -> bool {
+    let Ok(message) = decode::<T>(body) else { return false };
+    let bytes = encode(&message).expect("it was shorter than the cap");
+    let again: T = decode(&bytes[4..]).expect("it was written here");
+    assert_eq!(encode(&again).ok(), Some(bytes));
+    true
 }
