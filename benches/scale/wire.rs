@@ -169,7 +169,9 @@ pub async fn ask(line: &Line, held: &Held, excerpt: &Excerpt) -> Result<Asked> {
             infos.map(|(info, hint)| KnownShard { uid: info.uid, group: info.group.into(), hint }).collect();
         pending.open(&shards, &reply, |returned: Returned| {
             let frame = GlobalFrame::from_elements(returned.label.try_into().ok()?);
-            held.catalogue.locate(frame).map(|_| Label { candidate: sources[returned.item as usize] as u32, frame })
+            held.catalogue
+                .locate(frame)
+                .map(|_| Label { candidate: sources[returned.item as usize] as u32, frame })
         })
     })?;
     let verdict =
