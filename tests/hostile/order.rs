@@ -1,0 +1,131 @@
+//! What the program has sent before it opens anything. Nothing here depends on how fast a machine is.
+//!
+//! The program's standard output is held: it can print its first answer only when the test lets it. All that it sends
+//! must be on the line by then. `listen` prints after its goodbye in any case; so the work is looked at as well: of what
+//! the program computes between the last answer and its print, most comes after the goodbye, because most is opening.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::amplifier::{Amplifier, MODEL};
+use crate::bed::Bed;
+use crate::line::{ends, messages};
+use crate::program::{Held, work_of};
+use crate::relay::Connection;
+use crate::songs::SECONDS;
+
+const SHARDS: usize = 512;
+/// A program that has all answers, and whose threads have all slept for so long, waits to print.
+const STILL: Duration = Duration::from_millis(500);
+/// One that has not, and whose threads have all slept for so long, does so as well: too early.
+const STUCK: Duration = Duration::from_secs(8);
+
+/// The server of all these tests, which take turns: each wants the machine for itself.
+fn amplifier() -> (&'static Amplifier, MutexGuard<'static, ()>) {
+    static AMPLIFIER: OnceLock<Amplifier> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    (AMPLIFIER.get_or_init(|| Amplifier::start(SHARDS).with_model()), turn)
+}
+
+/// What a program did until it was allowed to print.
+struct Observed {
+    /// Its only connection.
+    connection: Connection,
+    /// Datagrams that it sent afterwards.
+    late: usize,
+    /// Share of the work between the last answer and the print that came before the goodbye.
+    early: f64,
+    printed: String,
+}
+
+impl Observed {
+    /// Large requests on the line.
+    fn requests(&self) -> usize {
+        messages(&self.connection).iter().filter(|message| message.from_client).count()
+    }
+}
+
+/// Runs a program that gets so many large answers.
+fn observe(bed: &Bed, command: Command, answers: usize) -> Observed {
+    let held = Held::start(command);
+    bed.relay.watch(held.process());
+    let answered = || {
+        let connections = bed.relay.look();
+        connections.iter().flat_map(|connection| messages(connection)).filter(|m| !m.from_client).count()
+    };
+    held.wait_until_idle(|&now: &usize| if now >= answers { STILL } else { STUCK }, answered);
+    let work = work_of(held.process()).unwrap();
+    let before = bed.relay.take();
+    let (printed, _) = held.release();
+    let late = bed.connections().iter().flatten().filter(|seen| seen.from_client).count();
+    let [connection] = &before[..] else { panic!("{} connections", before.len()) };
+    let (answered, left) = ends(connection).unwrap();
+    let early = (left.work - answered.work) as f64 / (work - answered.work).max(1) as f64;
+    Observed { connection: connection.clone(), late, early, printed }
+}
+
+/// A file of each of these, of the song or of another one.
+fn recordings(bed: &Bed, songs: &[bool]) -> Vec<PathBuf> {
+    songs.iter().zip(1..).map(|(&of_song, number)| bed.recording(of_song, SECONDS, number)).collect()
+}
+
+/// All has been sent, and most is still to be computed.
+#[track_caller]
+fn assert_sent_before_opened(observed: &Observed, requests: usize, answers: usize) {
+    let Observed { late, early, printed, .. } = observed;
+    assert_eq!(*late, 0, "datagrams that the program sent when it had printed an answer");
+    assert_eq!(observed.requests(), requests, "requests before the first answer was printed");
+    assert!(*early < 0.5, "{:.0}% of the work after the last answer came before the goodbye", 100.0 * early);
+    assert_eq!(printed.lines().count(), answers, "{printed}");
+    assert!(printed.contains("\"the song\"") || printed.contains("\"classes\""), "{printed}");
+}
+
+#[test]
+fn a_query_is_over_before_its_answer_is_opened() {
+    let (amplifier, _turn) = amplifier();
+    let bed = Bed::new(amplifier);
+    let file = bed.recording(true, SECONDS, 1);
+    let command = bed.command(&["query", "--json"], &[file]);
+    // One of each: the hashes' keys, the labels.
+    assert_sent_before_opened(&observe(&bed, command, 2), 2, 1);
+}
+
+#[test]
+fn all_files_are_asked_about_before_any_answer_is_opened() {
+    let (amplifier, _turn) = amplifier();
+    let bed = Bed::new(amplifier);
+    let files = recordings(&bed, &[true, false, true]);
+    let command = bed.command(&["query", "--json"], &files);
+    assert_sent_before_opened(&observe(&bed, command, 6), 6, 3);
+}
+
+#[test]
+fn the_model_is_asked_before_any_answer_is_opened() {
+    let (amplifier, _turn) = amplifier();
+    let bed = Bed::new(amplifier);
+    let files = recordings(&bed, &[true, false]);
+    let command = bed.command(&["query", "--json", "--also-by-sound", MODEL], &files);
+    assert_sent_before_opened(&observe(&bed, command, 6), 6, 2);
+}
+
+#[test]
+fn what_the_microphone_heard_is_asked_about_before_the_answer_is_opened() {
+    let (amplifier, _turn) = amplifier();
+    let bed = Bed::new(amplifier);
+    let command = bed.listen(true, SECONDS, 1);
+    assert_sent_before_opened(&observe(&bed, command, 2), 2, 1);
+}
+
+/// Scores take no time to open, whatever they are; so only the order of sending and printing shows.
+#[test]
+fn a_classification_is_over_before_its_answer_is_printed() {
+    let (amplifier, _turn) = amplifier();
+    let bed = Bed::new(amplifier);
+    let files = recordings(&bed, &[true, false]);
+    let command = bed.command(&["classify", "--json", "--model", MODEL], &files);
+    let observed = observe(&bed, command, 2);
+    assert_sent_before_opened(&Observed { early: 0.0, ..observed }, 2, 2);
+}

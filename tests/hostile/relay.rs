@@ -1,0 +1,132 @@
+//! Somebody on the line: passes datagrams on, and stamps each of them.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::program::work_of;
+
+/// What a socket may hold, so that an answer comes through without losses.
+const BUFFER: usize = 4 << 20;
+/// A connection on which the server says nothing for so long is over.
+const SILENCE: Duration = Duration::from_secs(45);
+
+/// A datagram as somebody on the line sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub at: Instant,
+    pub from_client: bool,
+    pub bytes: usize,
+    /// What the watched process had computed by then, in clock ticks; 0 if none is watched.
+    pub work: u64,
+}
+
+/// All datagrams of one connection, in their order.
+pub type Connection = Vec<Seen>;
+
+/// A relay before a server; runs until the process ends.
+pub struct Relay {
+    pub address: SocketAddr,
+    noted: Arc<Mutex<Noted>>,
+}
+
+#[derive(Default)]
+struct Noted {
+    connections: Vec<Connection>,
+    watched: Option<u32>,
+}
+
+impl Relay {
+    /// Starts one on a free port.
+    pub fn start(server: SocketAddr) -> Relay {
+        let front = Arc::new(socket());
+        let (address, noted) = (front.local_addr().unwrap(), Arc::new(Mutex::default()));
+        let notes = Arc::clone(&noted);
+        thread::spawn(move || pass_on(&front, server, &notes));
+        Relay { address, noted }
+    }
+
+    /// The connections since this was last called, by their beginning.
+    pub fn take(&self) -> Vec<Connection> {
+        let mut noted = lock(&self.noted);
+        // The places stay, as datagrams of these connections may still come.
+        let taken: Vec<Connection> = noted.connections.iter_mut().map(std::mem::take).collect();
+        taken.into_iter().filter(|connection| !connection.is_empty()).collect()
+    }
+
+    /// A copy of what [`Relay::take`] would give.
+    pub fn look(&self) -> Vec<Connection> {
+        let noted = lock(&self.noted);
+        noted.connections.iter().filter(|connection| !connection.is_empty()).cloned().collect()
+    }
+
+    /// Notes with every datagram from now on how much this process has computed.
+    pub fn watch(&self, process: u32) {
+        lock(&self.noted).watched = Some(process);
+    }
+}
+
+fn lock(noted: &Mutex<Noted>) -> std::sync::MutexGuard<'_, Noted> {
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn socket() -> UdpSocket {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    let _ = socket.set_send_buffer_size(BUFFER);
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.into()
+}
+
+/// From clients to the server; every client has a socket of its own there.
+fn pass_on(front: &Arc<UdpSocket>, server: SocketAddr, noted: &Arc<Mutex<Noted>>) {
+    let mut clients: HashMap<SocketAddr, (usize, Arc<UdpSocket>)> = HashMap::new();
+    let mut datagram = vec![0; 65_536];
+    loop {
+        let Ok((bytes, client)) = front.recv_from(&mut datagram) else { continue };
+        if bytes == 0 {
+            continue; // a client's knock, see whether the port is open
+        }
+        let (place, back) = clients.entry(client).or_insert_with(|| {
+            let back = Arc::new(socket());
+            back.connect(server).unwrap();
+            back.set_read_timeout(Some(SILENCE)).unwrap();
+            let place = {
+                let mut noted = lock(noted);
+                noted.connections.push(Vec::new());
+                noted.connections.len() - 1
+            };
+            let (front, ours, noted) = (Arc::clone(front), Arc::clone(&back), Arc::clone(noted));
+            thread::spawn(move || pass_back(&front, &ours, client, place, &noted));
+            (place, back)
+        });
+        note(noted, *place, true, bytes);
+        let _ = back.send(&datagram[..bytes]);
+    }
+}
+
+fn pass_back(front: &UdpSocket, back: &UdpSocket, client: SocketAddr, place: usize, noted: &Mutex<Noted>) {
+    let mut datagram = vec![0; 65_536];
+    loop {
+        match back.recv(&mut datagram) {
+            Ok(bytes) => {
+                note(noted, place, false, bytes);
+                let _ = front.send_to(&datagram[..bytes], client);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn note(noted: &Mutex<Noted>, place: usize, from_client: bool, bytes: usize) {
+    let at = Instant::now();
+    let mut noted = lock(noted);
+    let work = noted.watched.map_or(0, |process| work_of(process).unwrap_or(0));
+    noted.connections[place].push(Seen { at, from_client, bytes, work });
+}
