@@ -33,7 +33,7 @@ fn key() -> Arc<OprfKey> {
 
 fn track(start: u32, frames: u32) -> Track {
     let (id, title) = (TrackId(1), "the track".to_owned());
-    Track { id, title, artist: String::new(), path: String::new(), start, frames }
+    Track { id, title, artist: String::new(), path: String::new(), start: GlobalFrame(start), frames }
 }
 
 fn manifest(spec: ParamsSpec, hints: &[Hint], catalogue: &[u8]) -> Manifest {
