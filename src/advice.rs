@@ -27,6 +27,9 @@ fn of_client(error: &client::Error) -> Option<&'static str> {
         client::Error::Ask(client::ask::Error::TokenWanted) => {
             Some("ask its owner for one, and pass it as PSI_SHAZAM_TOKEN, or in a file by --token-file")
         }
+        client::Error::Ask(client::ask::Error::OtherKind(_)) => {
+            Some("a model that knows tracks is made by `psi-shazam train --tracks`")
+        }
         client::Error::File { source, .. } if is_denied(source) => {
             Some("run this as the user whom it belongs to")
         }

@@ -95,7 +95,7 @@ pub(crate) fn make_features(samples: Arc<Vec<f32>>, wanted: Wanted) -> MakeFeatu
         let public = public_of(model)?;
         if wanted == Wanted::Tracks && public.kind() != Kind::Tracks {
             let name = public.name();
-            return Err(ask::Error::Model(format!(
+            return Err(ask::Error::OtherKind(format!(
                 "the model {name:?} knows groups of recordings, and one that knows tracks is wanted"
             )));
         }

@@ -150,6 +150,7 @@ impl Error {
                     | Ask::LabelElements { .. }
                     | Ask::NoModel { .. }
                     | Ask::Model(_)
+                    | Ask::OtherKind(_)
             ),
             _ => false,
         }

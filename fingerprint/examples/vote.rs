@@ -23,7 +23,7 @@ impl Random {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (u64::from((z ^ (z >> 31)) as u32) * u64::from(bound) >> 32) as u32
+        ((u64::from((z ^ (z >> 31)) as u32) * u64::from(bound)) >> 32) as u32
     }
 }
 
@@ -31,7 +31,7 @@ impl Random {
 fn shape(case: &str) -> Option<(u32, u32, usize, usize)> {
     let fitting = MAX_BALLOTS / MAX_LABELS;
     Some(match case {
-        "honest" => (100_000, 938, 830_000, 2),
+        "honest" => (100_000, 938, 830_000, 3),
         "track" => (1, 2_000, MAX_LABELS, fitting),
         "tracks" => (64, 40_000, MAX_LABELS, fitting),
         "long" => (1, u32::MAX, MAX_LABELS, fitting),

@@ -72,7 +72,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holds_what_it_was_made_of(raw in prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u32>(), 0..5)), 0..20)) {
+        fn holds_what_it_was_made_of(
+            raw in prop::collection::vec((any::<u32>(), prop::collection::vec(any::<u32>(), 0..5)), 0..20),
+        ) {
             let candidate = |(hash, times): (u32, Vec<u32>)| {
                 let times = times.into_iter().map(HalfFrame).collect();
                 Candidate { hash: Hash(hash), strength: 0.0, times }

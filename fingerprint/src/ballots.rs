@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn candidates_with_very_many_times() {
         let labels = answers(|shard, _| 10 * shard);
-        for times in [4, 5, 100, 5_000] {
+        for times in [6, 7, 100, 5_000] {
             let asked = asked(times);
             let (count, _) = vote(&catalogue(1, 50_000), &asked, &labels);
             assert_eq!(count, MAX_BALLOTS, "{times} times");
@@ -216,10 +216,10 @@ mod tests {
         }
         let candidate =
             |times| Candidate { hash: Hash(0), strength: 0.0, times: (0..times).map(HalfFrame).collect() };
-        let asked: AskedHashes = [1_500, 1_500, 7].map(candidate).iter().collect();
+        let asked: AskedHashes = [2_000, 2_000, 7].map(candidate).iter().collect();
         let ballots = Ballots::new(&asked, &labels);
-        // There is room for 2,048 times of labels as many as these.
-        assert_eq!([0, 1, 2].map(|n| ballots.times(&label(n, 0))), [0..1_500, 1_500..2_048, 3_000..3_000]);
+        // Candidates with so many labels have room for 3,072 times.
+        assert_eq!([0, 1, 2].map(|n| ballots.times(&label(n, 0))), [0..2_000, 2_000..3_072, 4_000..4_000]);
     }
 
     #[test]

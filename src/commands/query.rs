@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use client::{Answer, Ended, Prepared, SealedClasses, Session, Synced, Wanted};
 use rayon::prelude::*;
 
@@ -89,11 +89,13 @@ impl Asking<'_> {
                 // Nothing was asked yet that could be lost.
                 () = interrupt.wait(), if self.session.is_none() => return Ok(()),
             };
-            for (file, prepared) in prepare(synced, heard).await? {
+            for (file, ready) in prepare(synced, heard).await? {
                 if interrupt.came() {
                     return Ok(());
                 }
-                self.ask(file, prepared).await?;
+                let goes_on = self.ask(file, ready).await;
+                let left = self.args.files.len() - self.asked.len();
+                ensure!(goes_on || left == 0, "{left} more recordings were not asked about");
             }
         }
         Ok(())
@@ -109,19 +111,18 @@ impl Asking<'_> {
         Ok(session.sync_watched(&mut |happened| stages.watch(happened)).await?)
     }
 
-    /// Asks about one file, and its sound where a model is to be asked, too: always both.
-    async fn ask(&mut self, file: PathBuf, ready: Result<ReadyFile>) -> Result<()> {
+    /// Asks about one file, and its sound where a model is to be asked, too: always both. Returns whether another file
+    /// can be asked about.
+    async fn ask(&mut self, file: PathBuf, ready: Result<ReadyFile>) -> bool {
         let asked = match ready {
             Ok(ready) => self.exchange(ready).await,
             Err(error) => Err(error),
         };
-        let lost = asked.as_ref().err().and_then(|error| error.downcast_ref::<client::Error>());
-        let is_lost =
-            lost.is_some_and(|error| !error.is_of_connection() && !matches!(error, client::Error::Ask(_)));
+        let error = asked.as_ref().err().and_then(|error| error.downcast_ref::<client::Error>());
+        let goes_on =
+            error.is_none_or(|error| error.is_of_connection() || matches!(error, client::Error::Ask(_)));
         self.asked.push((file, asked));
-        // Without a connection nothing goes on.
-        anyhow::ensure!(!is_lost, "the rest was not asked about");
-        Ok(())
+        goes_on
     }
 
     async fn exchange(&mut self, ready: ReadyFile) -> Result<Asked> {

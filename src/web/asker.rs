@@ -31,6 +31,12 @@ pub struct Round {
     pub send_at: Option<tokio::time::Instant>,
 }
 
+impl Round {
+    fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(SAMPLE_RATE)
+    }
+}
+
 /// Asks in the background, whether or not anybody still listens.
 pub struct Asker {
     /// Takes the rounds; dropping it ends the connection after the last one.
@@ -63,13 +69,17 @@ impl Work {
     async fn run(self, mut rounds: UnboundedReceiver<Round>) {
         let app = self.app.clone();
         let _turn = app.turn.lock().await;
-        let (mut session, opener) = match self.connect().await {
+        let (mut session, opener, mut setup) = match self.connect().await {
             Ok(connected) => connected,
             Err(error) => return self.say(Event::Problem { round: None, problem: Problem::from(&error) }),
         };
         self.say(Event::Ready);
         let mut number = 0;
         while let Some(round) = rounds.recv().await {
+            self.say(Event::Asking { round: number, seconds: round.seconds() });
+            if let Some(setup) = setup.take() {
+                self.say(Event::ended(number, setup));
+            }
             if let Err(error) = self.ask(&mut session, &opener, number, round).await {
                 self.say(Event::Problem { round: Some(number), problem: Problem::from(&error) });
             }
@@ -79,19 +89,23 @@ impl Work {
     }
 
     /// Gets everything that does not depend on the recording, while it is made.
-    async fn connect(&self) -> Result<(Session, Opener)> {
+    async fn connect(&self) -> Result<(Session, Opener, Option<StageEnd>)> {
         let mut session = reach::session(&self.app.whom, &self.app.db).await?;
-        let synced = session.sync().await?;
+        let mut setup = None;
+        let mut watch = |happened| {
+            if let Happened::Stage(ended) = happened {
+                setup = Some(ended);
+            }
+        };
+        let synced = session.sync_watched(&mut watch).await?;
         let _ = self.settings.set(synced.settings().clone());
-        Ok((session, Opener::start()?))
+        Ok((session, Opener::start()?, setup))
     }
 
     /// Asks about one round. Something is sent for every round, also where nothing was heard, so that who counts
     /// the questions does not learn whether something was. The answer is opened beside what follows.
     async fn ask(&self, session: &mut Session, opener: &Opener, number: usize, round: Round) -> Result<()> {
         let Round { samples, name, decode, send_at } = round;
-        let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
-        self.say(Event::Asking { round: number, seconds });
         let synced = session.sync().await?;
         let start = Instant::now();
         let sound = Sound::Samples(Arc::new(samples));
@@ -105,7 +119,10 @@ impl Work {
         }
         let tell = self.tell.clone();
         let mut watch = move |happened| {
-            if let Happened::Stage(ended) = happened {
+            // What was held, and found, before is told already.
+            if let Happened::Stage(ended) = happened
+                && !matches!(ended.stage, Stage::Setup | Stage::Fingerprint)
+            {
                 let _ = tell.send(Event::ended(number, ended));
             }
         };

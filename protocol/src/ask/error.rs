@@ -30,6 +30,9 @@ pub enum Error {
     /// The application does not take the server's model.
     #[error("{0}")]
     Model(String),
+    /// The application takes the server's model, but it is of another kind than the one that is wanted.
+    #[error("{0}")]
+    OtherKind(String),
     /// The server answered something that was not asked.
     #[error("the server answered {what} with something else")]
     Unexpected {
