@@ -1,13 +1,14 @@
-//! Noise that a recording may come with, so that training sees it.
+//! Noise that a recording may have, so that training sees it.
 
 use crate::params::NOISE_LEVELS;
 
-/// Adds Gaussian white noise of standard deviation `deviation` (full scale is 1); the same for the same seed.
+/// Adds Gaussian white noise of standard deviation `deviation` (full scale is 1). The same seed gives the same
+/// noise.
 pub fn add_noise(samples: &[f32], deviation: f32, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut out = Vec::with_capacity(samples.len());
     for pair in samples.chunks(2) {
-        // Box and Muller: two uniform numbers to two normal ones. The first is never 0.
+        // Box-Muller: turns two uniform numbers into two normal ones. The first is never 0.
         let (radius, turn) = ((1.0 - uniform(&mut state)).ln(), uniform(&mut state));
         let (sin, cos) = (std::f64::consts::TAU * turn).sin_cos();
         let radius = (-2.0 * radius).sqrt();
@@ -18,7 +19,7 @@ pub fn add_noise(samples: &[f32], deviation: f32, seed: u64) -> Vec<f32> {
     out
 }
 
-/// The levels that training adds, each with its seed, for the recording of this number.
+/// The noise levels that training adds to recording `number`, each with its seed.
 pub fn training_noise(number: u64) -> impl Iterator<Item = (f32, u64)> {
     NOISE_LEVELS
         .into_iter()

@@ -1,6 +1,6 @@
 //! A bank of band-pass weights over the bins of a power spectrum.
 
-/// Non-negative weights, each filter's on one contiguous run of bins.
+/// Non-negative weights. Each filter covers one contiguous run of bins.
 #[derive(Debug, Clone)]
 pub struct Bank {
     filters: Vec<Filter>,
@@ -13,7 +13,7 @@ struct Filter {
 }
 
 impl Bank {
-    /// From one weight per bin and filter; the zeros around a filter are not kept.
+    /// Takes one weight per bin and filter. Drops the zeros around a filter.
     pub fn new<F: Iterator<Item = f32>>(filters: impl Iterator<Item = F>) -> Bank {
         let filters = filters.map(|weights| {
             let weights: Vec<f32> = weights.collect();
@@ -24,7 +24,7 @@ impl Bank {
         Bank { filters: filters.collect() }
     }
 
-    /// Scales every filter so that its weights add up to 1: its output is then a mean.
+    /// Scales every filter so that its weights add up to 1. Its output is then a mean.
     pub fn averaging(mut self) -> Bank {
         for filter in &mut self.filters {
             let sum: f32 = filter.weights.iter().sum();
@@ -38,7 +38,7 @@ impl Bank {
         self.filters.len()
     }
 
-    /// The weighted sum of `powers` by every filter, into `out` (one place per filter).
+    /// Writes the sum of `powers` weighted by every filter to `out` (one place per filter).
     pub fn apply(&self, powers: &[f32], out: &mut [f32]) {
         for (filter, out) in self.filters.iter().zip(out) {
             let bins = &powers[filter.first..filter.first + filter.weights.len()];

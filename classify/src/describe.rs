@@ -1,4 +1,4 @@
-//! A stretch of frames to one vector of numbers, whatever its length: the raw features.
+//! Turns a stretch of frames of any length into one vector of numbers: the raw features.
 
 use std::f64::consts::PI;
 use std::sync::{Arc, LazyLock};
@@ -9,16 +9,16 @@ use realfft::{RealFftPlanner, RealToComplex};
 use crate::frames::Stretch;
 use crate::params::*;
 
-/// Added to a spread before its logarithm, so that a constant value does not go to minus infinity.
+/// Added to a spread before its logarithm, so that a constant value does not give minus infinity.
 const SPREAD_FLOOR: f32 = 0.05;
 /// Short frames between the two ends of a slope (MFCC deltas): 64 ms.
 const DELTA_FRAMES: usize = 4;
-/// Short frames of a 0.5-s window.
+/// Short frames in a window of 0.5 s.
 const WINDOW_FRAMES: usize = 31;
-/// Pitch bins of the running mean that takes the colour out of a pitch spectrum (half an octave).
+/// Pitch bins of the running mean that removes the colour of a pitch spectrum (half an octave).
 const COLOUR_PITCHES: usize = 13;
 
-/// Kinds of features, in their order, each with its number.
+/// Kinds of features, in order, each with its number of features.
 pub const FAMILIES: [(&str, usize); 9] = [
     ("mel mean", MEL_BANDS),
     ("mel spread", MEL_BANDS),
@@ -65,7 +65,7 @@ fn row_spreads(rows: DMatrixView<'_, f32>) -> Vec<f32> {
     sums.iter().map(|sum| (sum / rows.ncols() as f32).sqrt()).collect()
 }
 
-/// The 10% and the 90% quantile of every band.
+/// The 10% and 90% quantiles of every band.
 fn quantiles(mel: &DMatrix<f32>, out: &mut Vec<f32>) {
     let last = mel.ncols() - 1;
     for share in [0.1, 0.9] {
@@ -77,7 +77,7 @@ fn quantiles(mel: &DMatrix<f32>, out: &mut Vec<f32>) {
     }
 }
 
-/// Spreads of the MFCC, of their first and second slopes and of their means over 0.5 s, and how they correlate.
+/// Spreads of the MFCC, of their first and second slopes and of their means over 0.5 s, and their correlations.
 fn cepstral(mel: &DMatrix<f32>, out: &mut Vec<f32>) {
     let cepstra = mfcc(mel);
     let slopes = differences(&cepstra);
@@ -125,7 +125,7 @@ fn cosines() -> DMatrix<f32> {
     })
 }
 
-/// Differences of columns [`DELTA_FRAMES`] apart; one column of zeros where there are too few.
+/// Differences of columns [`DELTA_FRAMES`] apart. One column of zeros if there are too few columns.
 fn differences(values: &DMatrix<f32>) -> DMatrix<f32> {
     match values.ncols().checked_sub(DELTA_FRAMES) {
         None | Some(0) => DMatrix::zeros(values.nrows(), 1),
@@ -133,7 +133,7 @@ fn differences(values: &DMatrix<f32>) -> DMatrix<f32> {
     }
 }
 
-/// Which notes sound, how they come and go, and how far they stand out of their surroundings.
+/// Which notes sound, how they come and go, and how far they stand out from their surroundings.
 fn pitch(pitch: DMatrixView<'_, f32>, out: &mut Vec<f32>) {
     out.extend(pitch.column_mean().iter());
     out.extend(row_spreads(pitch));
@@ -149,7 +149,7 @@ fn pitch(pitch: DMatrixView<'_, f32>, out: &mut Vec<f32>) {
     out.extend(salience.map(|salience| salience.max(0.0)).column_mean().iter());
 }
 
-/// How fast the loudness of groups of bands goes up and down: rhythm and tempo, without its phase.
+/// How fast the loudness of groups of bands rises and falls: rhythm and tempo, without phase.
 fn modulation(mel: &DMatrix<f32>, out: &mut Vec<f32>) {
     static TRANSFORM: LazyLock<Arc<dyn RealToComplex<f32>>> =
         LazyLock::new(|| RealFftPlanner::new().plan_fft_forward(MODULATION_FRAMES));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn beats_are_in_their_modulation_band() {
-        // 4 beats a second are 16.4 bins of 1 / 4.1 s: the band from 15 to 19.
+        // 4 beats per second are 16.4 bins of 1 / 4.1 s: the band from 15 to 19.
         let features = described(&tune(500.0, 4.0, 10.0, 1));
         let low =
             &family(&features, "modulation")[MODULATION_EDGES.len() - 1..][..MODULATION_EDGES.len() - 1];

@@ -1,4 +1,4 @@
-//! Bytes of both parts of a model: a version byte, then postcard.
+//! The encoding of both parts of a model: a version byte, then postcard.
 
 use serde::{Serialize, de::DeserializeOwned};
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a recording, a training set or a model.
+//! Errors in a recording, a training set or a model.
 
 use crate::params::MIN_SECONDS;
 
@@ -12,28 +12,28 @@ pub enum FeatureError {
         /// Its length in seconds.
         seconds: f64,
     },
-    /// Nothing but silence, or one constant value.
+    /// It holds only silence or one constant value.
     #[error("the recording is silent")]
     Silent,
-    /// A sample is no number.
+    /// A sample is not a finite number.
     #[error("the recording has a sample that is no number")]
     NotFinite,
 }
 
-/// Why something is no model, or does not fit one.
+/// Why something is not a model, or does not fit one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The bytes are of another version, or there are none.
+    /// The bytes have another version, or there are none.
     #[error("{}", wrong_format(*found))]
     Format {
         /// The first byte.
         found: Option<u8>,
     },
-    /// The bytes are cut short, malformed, or followed by others.
+    /// The bytes are cut short, malformed, or followed by more.
     #[error("malformed model")]
     Malformed,
-    /// Trained for features of another version.
+    /// The model was trained for another version of the features.
     #[error(
         "the model wants features of version {found}, this program computes version {}",
         crate::params::FEATURES_VERSION
@@ -57,20 +57,20 @@ pub enum ModelError {
     /// More classes than allowed.
     #[error("{0} classes, at most {most} are allowed", most = crate::limits::MAX_CLASSES)]
     TooMany(usize),
-    /// A list has another length than it must have.
+    /// A list has the wrong length.
     #[error("{what}: {found} where {expected} are expected")]
     Count {
-        /// Of what.
+        /// What the list holds.
         what: &'static str,
-        /// How many there are.
+        /// How many entries it has.
         found: usize,
-        /// How many there must be.
+        /// How many it must have.
         expected: usize,
     },
     /// A number is not finite or out of its range.
     #[error("{0} is out of range")]
     Range(&'static str),
-    /// The public and the secret part are of different models.
+    /// The public and the secret part belong to different models.
     #[error("the public and the secret part do not belong together")]
     Mismatch,
 }
@@ -86,7 +86,7 @@ fn wrong_format(found: Option<u8>) -> String {
     }
 }
 
-/// Why there is nothing to train on.
+/// Why training is impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -98,15 +98,15 @@ pub enum TrainError {
     Recordings {
         /// The class.
         label: String,
-        /// Recordings in it that could be used.
+        /// Usable recordings in it.
         found: usize,
-        /// How many it takes.
+        /// How many are needed.
         needed: usize,
     },
-    /// All recordings are of one group, so that none can be tested by the others.
+    /// All recordings are in one group, so none can be tested by a model of the others.
     #[error("all recordings are of one group: nothing is left to test with")]
     Groups(usize),
-    /// The classes do not differ, or the recordings within them don't.
+    /// The classes do not differ, or the recordings in each class do not.
     #[error("the recordings are too much alike to learn from")]
     Alike,
     /// The model cannot be made or extended.

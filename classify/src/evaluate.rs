@@ -1,4 +1,4 @@
-//! How good a model is, by recordings that training did not see; and what its scores mean.
+//! How good a model is on recordings that training did not see, and what its scores mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,39 +10,40 @@ use crate::public::{Calibration, Threshold, lead};
 use crate::standard::LARGEST;
 use crate::train::{Example, Head, score};
 
-/// Most trials whose scores are all kept for the calibration.
+/// Most trials that keep all their scores for the calibration.
 const KEPT: usize = 1_000;
 /// Share of unknown recordings that the threshold may let through.
 const FALSE_ACCEPTS: f64 = 0.05;
 /// Bins of confidence for the calibration error.
 const CONFIDENCE_BINS: usize = 10;
 
-/// How often recordings of one class were taken for another: (true class, answer) to count; absent pairs are 0.
+/// How often recordings of one class were taken for another: maps (true class, answer) to a count. Absent pairs
+/// are 0.
 pub type Confusion = BTreeMap<(usize, usize), u32>;
 
 /// What a cross-validation found. Shares are of `recordings`, 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// Recordings that were tested, each by a model that saw none of its group.
+    /// Recordings tested, each by a model that saw none of its group.
     pub recordings: usize,
-    /// Share named right by the model before quantisation.
+    /// Share that the model names right before quantisation.
     pub clear: f64,
-    /// Share named right by the integer scores.
+    /// Share that the integer scores name right.
     pub quantised: f64,
     /// Share with the right class among the three best integer scores.
     pub top3: f64,
-    /// Share on which both give the same answer.
+    /// Share for which both give the same answer.
     pub same: f64,
-    /// (`quantised`, `top3`) of every fold, in the order of the folds. For tracks, fold 0 trains on the second half
-    /// of every recording and tests on the first, fold 1 the other way round.
+    /// (`quantised`, `top3`) of every fold, in order. For tracks, fold 0 trains on the second half of every
+    /// recording and tests on the first; fold 1 does the reverse.
     pub folds: Vec<(f64, f64)>,
-    /// Mean difference between stated probability and share of right answers.
+    /// Mean difference between the stated probability and the share of right answers.
     pub calibration_error: f64,
-    /// Share whose best score reaches the threshold though their class was taken away.
+    /// Share whose best score reaches the threshold although their class was removed.
     pub false_accepts: f64,
-    /// Share whose best score does not reach the threshold though their class is there.
+    /// Share whose best score misses the threshold although their class is present.
     pub false_rejects: f64,
-    /// Answers of the integer scores.
+    /// What the integer scores answered.
     pub confusion: Confusion,
 }
 
@@ -56,11 +57,11 @@ pub(crate) struct Trial {
     /// Classes that score better than the true one.
     better: usize,
     best: f32,
-    /// The best score of another class than the true one.
+    /// The best score among the other classes.
     best_other: f32,
-    /// The lead, and that without the true class.
+    /// The lead, and the lead without the true class.
     leads: (f32, f32),
-    /// All scores, of some trials.
+    /// All scores; kept for some trials only.
     scores: Option<Vec<f32>>,
 }
 
@@ -69,8 +70,8 @@ pub(crate) fn unit(head: &Head) -> f32 {
     head.secret.step() * LIMIT_DEVIATIONS / f32::from(LARGEST) / head.typical
 }
 
-/// Tests every example that was asked and has a group by a model that saw none of that group, nor of the others of
-/// its fold.
+/// Tests every example that is marked as asked and has a group. The model that tests it saw none of that group,
+/// nor of the other groups in its fold.
 pub(crate) fn cross_validate(
     examples: &[Example],
     classes: usize,
@@ -197,23 +198,23 @@ fn share(trials: &[Trial], holds: impl Fn(&Trial) -> bool) -> f64 {
     trials.iter().filter(|trial| holds(trial)).count() as f64 / trials.len().max(1) as f64
 }
 
-/// What a share of [`FALSE_ACCEPTS`] of these values reach: best scores, or leads, of recordings whose class was taken
-/// away.
+/// The value that a share of [`FALSE_ACCEPTS`] of `others` reach. These are best scores, or leads, of recordings
+/// whose class was removed.
 fn threshold(mut others: Vec<f32>) -> f32 {
     others.sort_by(f32::total_cmp);
     let place = ((1.0 - FALSE_ACCEPTS) * others.len() as f64).ceil() as usize;
-    // Just above the last one that must not pass; a lead may be infinite.
+    // Just above the last one that must fail. A lead may be infinite.
     others.get(place.saturating_sub(1)).map_or(0.0, |value| value.next_up().min(f32::MAX))
 }
 
-/// The slope (inverse temperature) under which the stated probabilities of the answers are right on average: their
-/// mean rises with the slope, so bisection finds it. (The slope of greatest likelihood states far too little where
+/// The slope (inverse temperature) that makes the stated probabilities of the answers right on average. Their
+/// mean rises with the slope, so bisection finds it. (The slope of greatest likelihood states far too little when
 /// a few of many classes are hopeless: mean error 0.22 on 707 tracks.)
 fn slope(trials: &[Trial]) -> f32 {
     let kept: Vec<(&Trial, &[f32])> =
         trials.iter().filter_map(|trial| Some((trial, trial.scores.as_deref()?))).collect();
     let right = kept.iter().filter(|(trial, _)| trial.right()).count() as f64;
-    // Half a recording on either side, so that a model that is always right is not infinitely sure.
+    // Adds half a recording on either side, so that a model that is always right is not infinitely sure.
     let share = (right + 0.5) / (kept.len() as f64 + 1.0);
     let stated = |slope: f64| {
         kept.iter().map(|(trial, scores)| probabilities(scores, slope)[trial.answer]).sum::<f64>()
@@ -253,13 +254,14 @@ fn calibration_error(trials: &[Trial], slope: f32) -> f64 {
 mod tests {
     use super::*;
 
-    /// Trials of three classes whose scores are the logarithms of the true odds, times `scale`.
+    /// Trials of three classes. Their scores are the logarithms of the true odds, times `scale`.
     fn trials(scale: f32) -> Vec<Trial> {
         let odds = [6.0f32, 3.0, 1.0];
         let trial = |number: usize| {
             let first = number % 3;
             let scores: Vec<f32> = (0..3).map(|class| odds[(class + 3 - first) % 3].ln() * scale).collect();
-            // Of ten recordings with these scores six are of the first class, three of the next, one of the last.
+            // Of ten recordings with these scores, six are of the first class, three of the next, and one of the
+            // last.
             let class = (first + [0, 0, 0, 0, 0, 0, 1, 1, 1, 2][number / 3 % 10]) % 3;
             let (answer, top) = best(scores.iter().copied(), |_| true);
             let best_other = best(scores.iter().copied(), |other| other != class).1;
@@ -292,7 +294,7 @@ mod tests {
             trial.best = number as f32 + 100.0;
         }
         let (calibration, report) = calibrate(&trials, 0.5, false);
-        // The first unit above 284 in units of a half.
+        // The first unit above 284, in units of a half.
         assert_eq!(calibration.threshold, Threshold::Score(569));
         assert!((report.false_accepts - 0.05).abs() < 1e-9, "{}", report.false_accepts);
         assert!((report.false_rejects - 185.0 / 300.0).abs() < 1e-9, "{}", report.false_rejects);
@@ -303,7 +305,7 @@ mod tests {
         assert_eq!(calibration.threshold, Threshold::Lead(2.84f32.next_up()));
         assert!((report.false_accepts - 0.05).abs() < 1e-9, "{}", report.false_accepts);
         assert!((report.false_rejects - 235.0 / 300.0).abs() < 2.0 / 300.0, "{}", report.false_rejects);
-        // Where all others are 0 the lead is infinite, and nothing reaches the threshold but that.
+        // If all others are 0 the lead is infinite, and only an infinite lead reaches the threshold.
         trials.iter_mut().for_each(|trial| trial.leads.1 = f32::INFINITY);
         assert_eq!(calibrate(&trials, 0.5, true).0.threshold, Threshold::Lead(f32::MAX));
     }

@@ -1,4 +1,4 @@
-//! Samples to logarithmic spectra: short frames in mel bands, long frames in quarter tones.
+//! Turns samples into logarithmic spectra: short frames in mel bands, long frames in quarter tones.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,8 +12,8 @@ use crate::params::*;
 use crate::pitch::pitch_bank;
 use fingerprint::SAMPLE_RATE;
 
-/// A recording's log-powers: natural logarithms of the mean power in a band over that of the whole recording,
-/// so that no feature depends on the recording's level. One frame is one column.
+/// A recording's log-powers: natural logarithms of the mean power in a band over that of the whole recording, so
+/// that no feature depends on the recording's level. One frame is one column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frames {
     /// [`MEL_BANDS`] rows, one column every [`SHORT_HOP`] samples.
@@ -32,10 +32,10 @@ pub struct Stretch<'a> {
 }
 
 impl Frames {
-    /// Analyses mono samples at [`SAMPLE_RATE`], of which at most [`MAX_SECONDS`] are looked at.
+    /// Analyses mono samples at [`SAMPLE_RATE`]. Reads at most [`MAX_SECONDS`] of them.
     ///
     /// # Errors
-    /// All of [`FeatureError`].
+    /// Any [`FeatureError`].
     pub fn analyse(samples: &[f32]) -> Result<Frames, FeatureError> {
         let samples = &samples[..samples.len().min(MAX_SECONDS * SAMPLE_RATE as usize)];
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
@@ -69,7 +69,7 @@ impl Frames {
         self.mel.ncols() as f64 * SHORT_HOP as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// The frames from `start` on for `length` seconds, as far as there are any; at least one of each kind.
+    /// The frames from `start` on for `length` seconds, or as many as there are; at least one of each kind.
     pub fn stretch(&self, start: f64, length: f64) -> Stretch<'_> {
         let columns = |hop: usize, count: usize| {
             let frames = |seconds: f64| (seconds * f64::from(SAMPLE_RATE) / hop as f64).round() as usize;
@@ -81,7 +81,7 @@ impl Frames {
     }
 }
 
-/// Root mean square of the samples about their mean.
+/// Root mean square of the samples around their mean.
 fn level(samples: &[f32]) -> f64 {
     let count = samples.len() as f64;
     let mean = samples.iter().map(|&s| f64::from(s)).sum::<f64>() / count;
@@ -109,7 +109,7 @@ impl Analysis {
         self.powers(samples).map(|power| (power + POWER_FLOOR).ln())
     }
 
-    /// Powers of every whole window; of one padded with zeros where the recording is shorter than that.
+    /// Powers of every whole window. A recording shorter than a window is padded with zeros.
     fn powers(&self, samples: &[f32]) -> DMatrix<f32> {
         let length = self.window.len();
         let count = 1 + samples.len().saturating_sub(length) / self.hop;

@@ -1,8 +1,8 @@
-//! The linear head: one direction per class, out of the spread that all classes share.
+//! The linear head: one direction per class, from the spread that all classes share.
 //!
 //! Fisher's linear discriminant with a shrunken within-class covariance W (Ledoit and Wolf's target, a multiple
-//! of the identity): the weights of class k are W⁻¹(m_k − m), scaled to length 1 in the metric of W. A class
-//! depends on its own mean only, so that adding one leaves the others as they are.
+//! of the identity). The weights of class k are W⁻¹(m_k − m), scaled to length 1 in the metric of W. A class
+//! depends only on its own mean, so adding one leaves the others unchanged.
 
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use crate::error::ModelError;
 use crate::params::SHRINKAGE;
 
-/// Columns of one matrix product.
+/// Columns per matrix product.
 const BLOCK: usize = 512;
 
-/// The spread within classes, in the standardised features.
+/// The spread within classes, in standardised features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
-    /// Cholesky's factor L of W = L·Lᵀ: the lower triangle, row after row, the diagonal last in each.
+    /// Cholesky's factor L of W = L·Lᵀ: the lower triangle, row by row, with the diagonal last in each.
     factor: Vec<f32>,
     /// Mean of the classes' means.
     centre: Vec<f32>,
 }
 
 impl Spread {
-    /// From vectors of equal length and the class of each, `classes` of them. Classes without vectors count for
-    /// nothing. Nothing where all vectors of every class are equal.
+    /// Takes vectors of equal length and the class of each, one of `classes`. Ignores classes without vectors.
+    /// Returns `None` if all vectors of every class are equal.
     pub(crate) fn new(vectors: &[&[f32]], class_of: &[usize], classes: usize) -> Option<Spread> {
         let length = vectors.first()?.len();
         let means = class_means(vectors, class_of, classes);
@@ -54,7 +54,7 @@ impl Spread {
         })
     }
 
-    /// Whether these can be the numbers of a spread of `length` features.
+    /// Checks that these can be the numbers of a spread of `length` features.
     pub(crate) fn check(&self, length: usize) -> Result<(), ModelError> {
         let triangle = length * (length + 1) / 2;
         for (what, found, expected) in
@@ -72,7 +72,7 @@ impl Spread {
         Ok(())
     }
 
-    /// The direction of a class with this mean: length 1 in the metric of the spread. Zero where the mean is the
+    /// The direction of a class with this mean: length 1 in the metric of the spread. Zero if the mean is the
     /// centre.
     pub(crate) fn direction(&self, mean: &DVector<f64>) -> Vec<f32> {
         let away: Vec<f64> =
@@ -115,7 +115,7 @@ impl Spread {
     }
 }
 
-/// The mean of every class's vectors; nothing for a class without any.
+/// The mean of every class's vectors. `None` for a class without vectors.
 pub(crate) fn class_means(
     vectors: &[&[f32]],
     class_of: &[usize],
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn directions_are_those_of_the_definition() {
-        // Two classes of three points in the plane, by hand: W = sum of squares about the means / (6 - 2).
+        // Two classes of three points in the plane, by hand: W = sum of squares around the means / (6 - 2).
         let points: [[f32; 2]; 6] =
             [[1.0, 0.0], [3.0, 1.0], [2.0, 2.0], [-2.0, -1.0], [-1.0, 1.0], [-3.0, -3.0]];
         let vectors: Vec<&[f32]> = points.iter().map(|point| point.as_slice()).collect();

@@ -1,18 +1,17 @@
-//! What a recording sounds like, by a linear model whose scores are exact integers. Knows sound and numbers, nothing
-//! of cryptography, sockets or databases.
+//! Says what a recording sounds like, by a linear model whose scores are exact integers. Knows sound and numbers,
+//! but nothing of cryptography, sockets or databases.
 //!
 //! | step | file | from | to |
 //! | --- | --- | --- | --- |
 //! | frames | `frames`, `mel`, `pitch`, `bank` | samples at 8 kHz | log-powers in 64 mel bands and 120 quarter tones |
 //! | raw features | `describe` | frames | [`FEATURES`] statistics |
-//! | question | `standard` | raw features | integers of at most 127 |
+//! | question | `standard` | raw features | integers up to 127 in magnitude |
 //! | scores | `secret` | a question | one integer per class: the sum of feature times weight |
 //! | verdict | `public` | scores | ranked classes with probabilities, or "none of these" |
 //! | training | `train`, `augment`, `lda`, `evaluate` | recordings | a [`Model`] and its [`Report`] |
 //!
-//! Everything that is not linear happens before the question, on the client, and is public. What a server keeps
-//! for itself is [`Secret`]: the weights. [`Public::question`] and [`Secret::scores`] are the two ends of what the
-//! encryption goes between.
+//! Everything that is not linear happens before the question, on the client, and is public. The server keeps only
+//! the weights to itself: [`Secret`]. Encryption goes between [`Public::question`] and [`Secret::scores`].
 //!
 //! ```no_run
 //! use classify::{Kind, examples_of_track, train};

@@ -3,26 +3,26 @@
 use crate::bank::Bank;
 use crate::params::NYQUIST_HZ;
 
-/// Below this frequency the scale is linear.
+/// Below this frequency, the scale is linear.
 const LINEAR_HZ: f64 = 1_000.0;
-/// Mels per Hz of the linear part.
+/// Mels per Hz in the linear part.
 const MELS_PER_HZ: f64 = 3.0 / 200.0;
 /// Natural logarithm of the ratio of two frequencies one mel apart, in the logarithmic part.
 const LOG_STEP: f64 = 0.068_751_777_420_949_12; // ln(6.4) / 27
 
-/// A frequency in Hz to mels.
+/// Converts a frequency in Hz to mels.
 pub fn hz_to_mel(hz: f64) -> f64 {
     if hz < LINEAR_HZ { hz * MELS_PER_HZ } else { LINEAR_HZ * MELS_PER_HZ + (hz / LINEAR_HZ).ln() / LOG_STEP }
 }
 
-/// Mels to a frequency in Hz.
+/// Converts mels to a frequency in Hz.
 pub fn mel_to_hz(mel: f64) -> f64 {
     let linear = LINEAR_HZ * MELS_PER_HZ;
     if mel < linear { mel / MELS_PER_HZ } else { LINEAR_HZ * ((mel - linear) * LOG_STEP).exp() }
 }
 
-/// `bands` triangles, evenly spaced in mels from 0 Hz to half the sample rate, over the powers of a window of
-/// `window` samples. A triangle's area is 1 in units of Hz (Slaney's normalisation).
+/// `bands` triangles over the powers of a window of `window` samples, evenly spaced in mels from 0 Hz to half the
+/// sample rate. A triangle's area is 1 in units of Hz (Slaney's normalisation).
 pub fn mel_bank(window: usize, bands: usize) -> Bank {
     let top = hz_to_mel(NYQUIST_HZ);
     let edges: Vec<f64> = (0..bands + 2).map(|i| mel_to_hz(top * i as f64 / (bands + 1) as f64)).collect();

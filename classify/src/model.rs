@@ -17,7 +17,7 @@ impl Model {
     /// Puts the two parts together.
     ///
     /// # Errors
-    /// [`ModelError::Mismatch`] unless both have as many classes.
+    /// [`ModelError::Mismatch`] unless both have the same number of classes.
     pub fn new(public: Public, secret: Secret) -> Result<Model, ModelError> {
         if public.labels().len() == secret.classes() {
             Ok(Model { public, secret })
@@ -41,8 +41,8 @@ impl Model {
         (self.public, self.secret)
     }
 
-    /// Adds a class after the others, which stay as they are, bit for bit; so does the calibration. Which class the
-    /// examples name is ignored.
+    /// Adds a class at the end. The other classes and the calibration stay the same, bit for bit. Ignores the
+    /// class that the examples name.
     ///
     /// # Errors
     /// [`TrainError::Recordings`] without examples; [`TrainError::Model`] for a label that cannot be added.
@@ -58,7 +58,7 @@ impl Model {
         Ok(())
     }
 
-    /// Removes a class; those after it move up by one.
+    /// Removes a class. Those after it move up by one.
     ///
     /// # Errors
     /// [`ModelError::Unknown`].
@@ -122,7 +122,7 @@ mod tests {
         let vectors = track(3);
         let mut further = vectors[0].clone();
         for class in 2..5_000usize {
-            // Each away from the tune's features in a direction of its own.
+            // Moves each away from the tune's features, in its own direction.
             for (place, feature) in further.features.iter_mut().enumerate() {
                 let sign =
                     if (class.wrapping_mul(2_654_435_761) >> (place % 32)) & 1 == 0 { 1.0 } else { -1.0 };
@@ -157,7 +157,7 @@ mod tests {
         let public = Public::new("x".to_owned(), Kind::Tracks, standard, labels, calibration).unwrap();
         let accepted = |scores: [i32; 4]| public.verdict(&scores).unwrap().accepted;
         for scale in [1, 1_000, 1 << 20] {
-            // The others' root mean square is 2.94: the root of (16 + 1 + 9) / 3.
+            // The root mean square of the others is 2.94: the root of (16 + 1 + 9) / 3.
             assert!(accepted([4, 6, 1, -3].map(|score| score * scale)));
             assert!(!accepted([4, 5, 1, -3].map(|score| score * scale)));
             assert!(!accepted([-4, -6, -1, -3].map(|score| score * scale)));

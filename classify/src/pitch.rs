@@ -1,9 +1,10 @@
-//! Quarter tones: a filter bank that is even in pitch, not in frequency.
+//! Quarter tones: a filter bank spaced evenly in pitch, not in frequency.
 
 use crate::bank::Bank;
 use crate::params::{LONG_WINDOW, LOWEST_PITCH_HZ, NYQUIST_HZ, PITCHES, PITCHES_PER_OCTAVE};
 
-/// One triangle per quarter tone, a quarter tone to either side or, where that is less, one bin of the spectrum.
+/// One triangle per quarter tone. It reaches a quarter tone to either side, or one bin of the spectrum if that is
+/// more.
 pub fn pitch_bank() -> Bank {
     let bin_hz = 2.0 * NYQUIST_HZ / LONG_WINDOW as f64;
     let step = 2f64.powf(1.0 / PITCHES_PER_OCTAVE as f64);

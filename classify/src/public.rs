@@ -26,20 +26,20 @@ pub enum Kind {
 pub enum Threshold {
     /// This score. For models of few classes.
     Score(i32),
-    /// So large a [`lead`].
+    /// This [`lead`].
     Lead(f32),
 }
 
-/// What a score means; fitted to recordings that training did not see.
+/// What a score means. Fitted to recordings that training did not see.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Log-odds per unit of score: probabilities are the softmax of `slope * score`.
     pub slope: f32,
-    /// What the best score must reach, or the answer is "none of these".
+    /// What the best score must reach; otherwise the answer is "none of these".
     pub threshold: Threshold,
-    /// Share of recordings of unknown classes that reach the threshold all the same (0 to 1), as measured.
+    /// Measured share of recordings of unknown classes that still reach the threshold (0 to 1).
     pub false_accepts: f32,
-    /// Share of recordings of known classes whose best score stays below it (0 to 1), as measured.
+    /// Measured share of recordings of known classes whose best score stays below it (0 to 1).
     pub false_rejects: f32,
 }
 
@@ -68,17 +68,17 @@ pub struct Ranked {
 /// The classes of one recording, best first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// All classes by falling score; ties by number.
+    /// All classes by falling score. Ties go by number.
     pub ranked: Vec<Ranked>,
-    /// Whether the best score reaches the threshold; otherwise the recording is "none of these".
+    /// Whether the best score reaches the threshold. Otherwise the recording is "none of these".
     pub accepted: bool,
 }
 
 impl Public {
-    /// Puts a public part together.
+    /// Makes a public part from its fields.
     ///
     /// # Errors
-    /// Any [`ModelError`] but `Format`, `Malformed` and `Mismatch`.
+    /// Any [`ModelError`] except `Format`, `Malformed` and `Mismatch`.
     pub fn new(
         name: String,
         kind: Kind,
@@ -136,7 +136,7 @@ impl Public {
         self.calibration
     }
 
-    /// The question about a recording (mono samples at 8 kHz): [`FEATURES`] numbers of at most 127.
+    /// The question about a recording (mono samples at 8 kHz): [`FEATURES`] numbers up to 127 in magnitude.
     ///
     /// # Errors
     /// Any [`FeatureError`].
@@ -156,7 +156,7 @@ impl Public {
         Ok(self.standard.quantise(raw))
     }
 
-    /// Reads the scores of all classes. They may come from anywhere.
+    /// Reads the scores of all classes. They may come from any source.
     ///
     /// # Errors
     /// [`ModelError::Count`] unless there is one score per class.
@@ -178,15 +178,15 @@ impl Public {
         Ok(Verdict { ranked, accepted })
     }
 
-    /// A version byte and the fields in postcard's encoding.
+    /// Encodes as a version byte and the fields in postcard.
     pub fn encode(&self) -> Vec<u8> {
         encode(self)
     }
 
-    /// Reads what [`Public::encode`] wrote; the bytes may come from anywhere.
+    /// Reads what [`Public::encode`] wrote. The bytes may come from any source.
     ///
     /// # Errors
-    /// Any [`ModelError`] but `Mismatch`.
+    /// Any [`ModelError`] except `Mismatch`.
     pub fn decode(bytes: &[u8]) -> Result<Public, ModelError> {
         decode::<Public>(bytes)?.checked()
     }
@@ -224,8 +224,9 @@ impl Threshold {
     }
 }
 
-/// The best score as a multiple of the root mean square of the others. A question that lies far out in the features has
-/// large scores for all classes; this takes that out. 0 where no score is positive, infinite where all others are 0.
+/// The best score as a multiple of the root mean square of the others. A question that lies far out in the
+/// features has large scores for all classes, and this cancels them. 0 if no score is positive, infinite if all
+/// others are 0.
 pub fn lead(scores: impl Iterator<Item = f64>) -> f32 {
     let start = (0usize, f64::NEG_INFINITY, 0.0);
     let (count, best, squares) = scores.fold(start, |(count, best, squares), score| {
@@ -239,7 +240,7 @@ pub fn lead(scores: impl Iterator<Item = f64>) -> f32 {
 }
 
 impl Calibration {
-    /// Softmax of the scores under the slope.
+    /// Softmax of the scores with the slope.
     pub fn probabilities(&self, scores: &[i32]) -> Vec<f32> {
         let best = scores.iter().copied().max().unwrap_or(0);
         let odds = |score: i32| (f64::from(self.slope) * (f64::from(score) - f64::from(best))).exp();

@@ -1,4 +1,4 @@
-//! The part of a model that stays with the server: weights, and what a further class is computed from.
+//! The part of a model that stays with the server: weights, and what it needs to compute another class.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use crate::lda::Spread;
 use crate::limits::MAX_CLASSES;
 use crate::standard::{FEATURES, LARGEST};
 
-/// Room above the largest weight at training, for the weights of classes that are added later.
+/// Room above the largest weight at training, for classes that are added later.
 const HEADROOM: f32 = 1.25;
 
 /// The secret part of a model.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Secret {
-    /// [`FEATURES`] per class, class after class.
+    /// Weights, [`FEATURES`] per class, class by class.
     weights: Vec<i8>,
     /// Value of a weight of 1.
     step: f32,
@@ -25,7 +25,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// The head of classes with these directions.
+    /// Makes the head for classes with these directions.
     pub(crate) fn new(spread: Spread, directions: &[Vec<f32>]) -> Result<Secret, ModelError> {
         if directions.len() > MAX_CLASSES {
             return Err(ModelError::TooMany(directions.len()));
@@ -41,7 +41,7 @@ impl Secret {
         self.weights.len() / FEATURES
     }
 
-    /// Weights of one class, [`FEATURES`] of them, at most 127 in magnitude; nothing for a class that is not there.
+    /// Weights of one class: [`FEATURES`] numbers up to 127 in magnitude. `None` if the class does not exist.
     pub fn weights(&self, class: usize) -> Option<&[i8]> {
         self.weights.chunks_exact(FEATURES).nth(class)
     }
@@ -49,7 +49,7 @@ impl Secret {
     /// The exact score of every class: the sum of feature times weight.
     ///
     /// # Errors
-    /// [`ModelError::Count`] unless there are [`FEATURES`] of them.
+    /// [`ModelError::Count`] unless there are [`FEATURES`] features.
     pub fn scores(&self, features: &[i8]) -> Result<Vec<i32>, ModelError> {
         let found = features.len();
         if found != FEATURES {
@@ -70,12 +70,12 @@ impl Secret {
         self.step
     }
 
-    /// A version byte and the fields in postcard's encoding.
+    /// Encodes as a version byte and the fields in postcard.
     pub fn encode(&self) -> Vec<u8> {
         encode(self)
     }
 
-    /// Reads what [`Secret::encode`] wrote; the bytes may come from anywhere.
+    /// Reads what [`Secret::encode`] wrote. The bytes may come from any source.
     ///
     /// # Errors
     /// [`ModelError::Format`], [`ModelError::Malformed`], [`ModelError::Count`], [`ModelError::TooMany`],
@@ -96,7 +96,7 @@ impl Secret {
         Ok(secret)
     }
 
-    /// Adds a class with this mean; the others stay as they are.
+    /// Adds a class with this mean. The others stay the same.
     pub(crate) fn push(&mut self, mean: &DVector<f64>) {
         self.weights.extend(quantise(&self.spread.direction(mean), self.step));
     }
@@ -111,7 +111,7 @@ impl Secret {
     }
 }
 
-/// Only sizes: weights are a secret.
+/// Prints only sizes, because weights are secret.
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Secret").field("classes", &self.classes()).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! The public map from raw features to the small integers of a question.
+//! The public map from raw features to a question's small integers.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::params::LIMIT_DEVIATIONS;
 /// Features in a question.
 pub const FEATURES: usize = RAW_FEATURES;
 
-/// Greatest feature and greatest weight.
+/// Largest magnitude of a feature and of a weight.
 pub const LARGEST: i8 = 127;
 
 /// Mean and inverse standard deviation of every raw feature over a training set.
@@ -20,7 +20,7 @@ pub struct Standard {
 }
 
 impl Standard {
-    /// Measures a training set. A feature that never changes gets no weight.
+    /// Measures a training set. A feature that never changes gets a scale of zero.
     pub fn measure(vectors: &[&[f32]]) -> Standard {
         let count = vectors.len().max(1) as f64;
         let moments = |raw: usize| {
@@ -48,10 +48,10 @@ impl Standard {
         Ok(())
     }
 
-    /// Raw features in standard deviations, at most [`LIMIT_DEVIATIONS`], scaled to a mean square of 1.
+    /// Raw features in standard deviations, scaled to a mean square of 1 and clipped at [`LIMIT_DEVIATIONS`].
     pub fn apply(&self, raw: &[f32]) -> Vec<f32> {
         let limit = |value: f32| value.clamp(-LIMIT_DEVIATIONS, LIMIT_DEVIATIONS);
-        // A product of finite numbers may overflow, and infinity times zero is no number: both are limited.
+        // A product of finite numbers may overflow, and infinity times zero is NaN, so both are limited.
         let mut values: Vec<f32> = (raw.iter().zip(&self.mean).zip(&self.scale))
             .map(|((raw, mean), scale)| limit(((raw - mean) * scale).max(f32::MIN)))
             .collect();

@@ -1,4 +1,4 @@
-//! Recordings to examples, examples to a model.
+//! Turns recordings into examples, and examples into a model.
 
 use nalgebra::DVector;
 use rayon::prelude::*;
@@ -14,26 +14,27 @@ use crate::public::{Kind, Public};
 use crate::secret::Secret;
 use crate::standard::Standard;
 
-/// Length of the windows that training cuts out of a recording besides the whole, in seconds.
+/// Length in seconds of the windows that training cuts from a recording, in addition to the whole.
 const WINDOW_SECONDS: f64 = 5.0;
-/// Most windows of one stretch.
+/// Most windows in one stretch.
 const MAX_WINDOWS: usize = 12;
-/// Vectors whose scores are looked at to learn how large scores are.
+/// Vectors that are scored to learn how large scores are.
 const TYPICAL: usize = 500;
-/// Classes of a model of tracks from which on its threshold is a lead; of fewer scores the root mean square says little.
+/// Fewest classes for which a model of tracks uses a lead as its threshold. With fewer scores, the root mean
+/// square says little.
 const LEADS: usize = 16;
 /// Folds of a cross-validation over groups.
 const FOLDS: usize = 5;
 
-/// One vector to learn from or to be tested with.
+/// One vector to train on or to test with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// Number of its class.
     pub class: usize,
-    /// What must not be on both sides of a test: a speaker, a song; for [`Kind::Tracks`] the half of the recording.
-    /// Without one it is used for the final model only.
+    /// What must not be on both sides of a test: a speaker or a song; for [`Kind::Tracks`], half of the
+    /// recording. An example without a group is used for the final model only.
     pub group: Option<u32>,
-    /// Whether it looks like a question (and not like a window or a noisy copy made for training).
+    /// Whether it resembles a question. Windows and noisy copies, made for training, do not.
     pub asked: bool,
     /// Its raw features.
     pub features: Vec<f32>,
@@ -55,7 +56,7 @@ pub fn examples_of_group(samples: &[f32], class: usize, group: u32) -> Result<Ve
     Ok(examples)
 }
 
-/// Examples of a recording that is a class of its own: its two halves (each a group), windows, and noisy copies.
+/// Examples of a recording that is its own class: its two halves (each a group), windows, and noisy copies.
 ///
 /// # Errors
 /// Any [`FeatureError`].
@@ -78,7 +79,8 @@ pub fn examples_of_track(samples: &[f32], class: usize) -> Result<Vec<Example>, 
     Ok(examples)
 }
 
-/// Raw features of evenly spaced windows of a stretch that is longer than they are; `overlap` of them cover any place.
+/// Raw features of evenly spaced windows of a stretch that is longer than they are. `overlap` of them cover any
+/// place.
 fn windows(frames: &Frames, start: f64, length: f64, overlap: usize) -> impl Iterator<Item = Vec<f32>> {
     let count = ((length / WINDOW_SECONDS).ceil() as usize * overlap).clamp(2, MAX_WINDOWS);
     let count = if length > 1.1 * WINDOW_SECONDS { count } else { 0 };
@@ -115,14 +117,14 @@ pub fn train(
     Ok((Model::new(public, head.secret)?, report))
 }
 
-/// What a fold trains: the model without names.
+/// The part of a model that a fold trains, without names.
 pub(crate) struct Head {
     pub(crate) standard: Standard,
     pub(crate) secret: Secret,
-    /// The weights before quantisation, class after class.
+    /// The weights before quantisation, class by class.
     pub(crate) directions: Vec<Vec<f32>>,
-    /// Root mean square of the scores before quantisation, over the training set and all classes. It depends on how
-    /// much of a recording was seen, so that scores of different models compare only as shares of it.
+    /// Root mean square of the scores before quantisation, over the training set and all classes. It depends on
+    /// how much of a recording was seen, so scores of different models can only be compared as shares of it.
     pub(crate) typical: f32,
 }
 
@@ -145,7 +147,7 @@ impl Head {
     }
 }
 
-/// Root mean square of the scores of at most [`TYPICAL`] vectors, evenly taken; never 0.
+/// Root mean square of the scores of at most [`TYPICAL`] vectors, evenly spaced. Never 0.
 fn typical(vectors: &[&[f32]], directions: &[Vec<f32>]) -> f32 {
     let stride = vectors.len().div_ceil(TYPICAL).max(1);
     let some: Vec<&[f32]> = vectors.iter().copied().step_by(stride).collect();
@@ -171,7 +173,7 @@ mod tests {
         (0..count).map(|class| format!("class {class}")).collect()
     }
 
-    /// Recordings of a low and of a high kind, each a group.
+    /// Recordings of a low kind and a high kind, each in its own group.
     fn kinds() -> Vec<Example> {
         let recording = |number: usize| {
             let (class, each) = (number % 2, number / 2);

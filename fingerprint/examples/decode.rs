@@ -1,4 +1,5 @@
-//! Decodes files and says what is in them; `--raw` writes the samples (32-bit floats, 8 kHz) to standard output.
+//! Decodes files and prints what is in them. `--raw` writes the samples (32-bit floats, 8 kHz) to standard
+//! output.
 //!
 //!     cargo run --release -p psi-shazam-fingerprint --example decode -- [--raw] FILE...
 

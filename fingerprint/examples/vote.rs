@@ -1,5 +1,5 @@
-//! What the vote costs, on one thread: for an honest catalogue of 100,000 clips, and for the worst that a server can
-//! send. One case a run, so that the peak of the memory is that of the case.
+//! Measures what the vote costs on one thread, for an honest catalogue of 100,000 clips and for the worst that a
+//! server can send. Each run does one case, so that the peak memory is that of the case.
 //!
 //!     cargo run --release -p psi-shazam-fingerprint --example vote -- honest|track|tracks|long|many
 
@@ -11,7 +11,7 @@ use fingerprint::{
     votes,
 };
 
-/// Hashes of a question.
+/// Hashes in a question.
 const ASKED: u32 = 2_048;
 
 /// A small generator of repeatable numbers (SplitMix64).
@@ -84,8 +84,8 @@ fn main() {
     );
 }
 
-/// Time that this thread has spent on a processor, so that other work does not matter; where the system does not say,
-/// the time of day.
+/// Time that this thread has spent on a processor, so that other work does not count. If the system does not
+/// report it, the time of day.
 fn seconds() -> f64 {
     let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let spent = spent.split_whitespace().next().and_then(|value| value.parse::<f64>().ok());
@@ -93,7 +93,7 @@ fn seconds() -> f64 {
     spent.map_or(since.as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
 }
 
-/// The most memory that the process has had, in KiB; 0 where the system does not say.
+/// The most memory that the process has used, in KiB. 0 if the system does not report it.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();

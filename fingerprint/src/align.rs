@@ -15,33 +15,32 @@ use crate::{AskedHashes, Catalogue, Labels, TrackId};
 pub struct Match {
     /// The track.
     pub track: TrackId,
-    /// Where in the track the recording begins, in seconds; slightly negative where it begins before the
-    /// track.
+    /// Where in the track the recording begins, in seconds. Slightly negative if it begins before the track.
     pub offset_seconds: f64,
-    /// How far the votes exceed chance, in nats, times how widely they lie over time and pitch.
+    /// How far the votes exceed chance, in nats, times how widely they spread over time and pitch.
     pub score: f64,
     /// Different postings that agree on the offset.
     pub votes: u32,
-    /// 1 minus the chance that a recording of something else scores this much; see [`crate::confidence`].
+    /// 1 minus the chance that a recording of something else reaches this score; see [`crate::confidence`].
     pub confidence: f64,
 }
 
 /// What the vote found.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Verdict {
-    /// The best match, where its score is above the threshold.
+    /// The best match, if its score is above the threshold.
     pub best: Option<Match>,
-    /// The best tracks whatever their score, best first.
+    /// The best tracks, whatever their score, best first.
     pub candidates: Vec<Match>,
 }
 
 /// Counts the votes.
 ///
-/// `labels` may hold noise: what lies on no track is dropped; the rest adds to what chance is expected to give.
-/// `query_seconds` is the length of the recording. At most `top` candidates are returned; ties go to more votes,
-/// then to the lower track number.
+/// `labels` may contain noise. Labels that are on no track are dropped; the rest add to the votes expected by
+/// chance. `query_seconds` is the length of the recording. Returns at most `top` candidates. Ties go to more
+/// votes, then to the lower track number.
 ///
-/// What it costs is bounded, whoever made the labels: [`Labels`] are at most so many, and they cast at most
+/// The cost is bounded, whoever made the labels: [`Labels`] limits their number, and they cast at most
 /// [`crate::params::MAX_BALLOTS`] ballots. Takes O(n log n) for n ballots, on one thread.
 pub fn align(
     catalogue: &Catalogue,
@@ -81,11 +80,11 @@ fn order(a: &Match, b: &Match) -> Ordering {
 
 /// The best tracks so far.
 struct Best<'a> {
-    /// How many are wanted.
+    /// How many to keep.
     keep: usize,
-    /// Never more than twice as many.
+    /// Never more than twice `keep`.
     found: Vec<(Match, OnTrack<'a>)>,
-    /// What a track must beat, once enough are better than it.
+    /// What a track must beat, once there are `keep` better ones.
     least: Option<Match>,
 }
 
@@ -118,16 +117,16 @@ impl<'a> Best<'a> {
 struct Count<'a> {
     all: &'a Ballots<'a>,
     query_seconds: f64,
-    /// The ballots of a track.
+    /// The ballots of the current track.
     cast: Vec<Ballot>,
-    /// How often each of its labels is in the window that moves over them.
+    /// How often each of its labels is in the moving window.
     seen: Vec<u32>,
     /// The labels in the heaviest window.
     inside: Vec<u32>,
 }
 
 impl Count<'_> {
-    /// Scores one track by its heaviest window. Nothing where none of its labels votes.
+    /// Scores one track by its heaviest window. `None` if none of its labels votes.
     fn weigh(&mut self, on: OnTrack, advances: &[i64]) -> Option<Match> {
         let track = on.track;
         self.all.cast(on, advances, &mut self.cast);
@@ -187,13 +186,13 @@ mod tests {
         times.into_iter().enumerate().map(candidate).collect()
     }
 
-    /// Of (candidate, frame on the time line).
+    /// Labels from (candidate, frame on the time line).
     fn labels(pairs: impl IntoIterator<Item = (u32, u32)>) -> Vec<Label> {
         let label = |(candidate, frame)| Label { candidate, frame: GlobalFrame(frame) };
         pairs.into_iter().map(label).collect()
     }
 
-    /// What the fast vote finds; the slow one must find the same, to the bit.
+    /// The result of the fast vote. Checks that the slow one gives the same, to the bit.
     fn vote(
         catalogue: &Catalogue,
         asked: &[Candidate],
@@ -208,7 +207,7 @@ mod tests {
         verdict
     }
 
-    /// The definition, word by word: for every window of every track, the set of labels that vote in it.
+    /// The definition, literally: for every window of every track, the set of labels that vote in it.
     fn definition(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<(TrackId, u32)> {
         let mut best = Vec::new();
         for track in catalogue.tracks() {
@@ -239,7 +238,8 @@ mod tests {
         let catalogue = catalogue(50);
         let mut random = Random(5);
         let asked = asked((0..300).map(|n| vec![2 * n, 2 * n + 1]));
-        // 40 true labels on track 20, where the recording begins 12.8 s in (400 frames), and 5,000 of noise.
+        // 40 true labels on track 20, where the recording begins 12.8 s (400 frames) in, and 5,000 labels of
+        // noise.
         let mut returned = labels((0..40).map(|n| (7 * n, 50 + 20_000 + 400 + 7 * n)));
         returned.extend(labels((0..5_000).map(|_| (random.below(300) as u32, random.below(60_000) as u32))));
         returned.extend(labels([(9_999, 50)]));
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_recording_that_runs_fast_is_counted_along_its_slope() {
-        // One vote every 15 frames of the track, 1% less of the recording.
+        // One vote every 15 frames of the track, 1% fewer in the recording.
         let asked = asked((0..20).map(|n| vec![(f64::from(30 * n) / 1.01).round() as u32]));
         let labels = labels((0..20).map(|n| (n, 50 + 300 + 15 * n)));
         let best = vote(&catalogue(1), &asked, &labels, 10.0, 1).best.unwrap();
@@ -343,7 +343,7 @@ mod tests {
             let verdict = vote(&catalogue, &asked, &labels, 1.0, 9);
             let mut found: Vec<_> = verdict.candidates.iter().map(|m| (m.track, m.votes)).collect();
             found.sort();
-            // Slopes hardly bend times as short as these.
+            // Slopes hardly change times this short.
             prop_assert_eq!(found, definition(&catalogue, &asked, &labels));
         }
     }

@@ -1,17 +1,17 @@
-//! What the fingerprint sees in a recording, for drawing it: the same spectrum, peaks and pairs that are indexed.
+//! What the fingerprint sees in a recording, for drawing: the same spectrum, peaks and pairs that are indexed.
 
 use crate::pairs::for_each_pair;
 use crate::params::{FRAME_SECONDS, SAMPLE_RATE};
 use crate::{Error, Hash, Peak, Settings, Spectrogram, constellation};
 
-/// A recording as an index sees it: its spectrogram, the peaks that are kept, and their pairs.
+/// A recording as an index sees it: its spectrogram, the peaks kept, and their pairs.
 pub struct Anatomy {
-    /// Levels in dB; one column of [`crate::FRAME_SECONDS`] for each frame.
+    /// Levels in dB. One column for each frame of [`crate::FRAME_SECONDS`].
     pub spectrogram: Spectrogram,
-    /// The peaks that are kept, by time, then frequency.
+    /// The peaks kept, by time, then frequency.
     pub peaks: Vec<SeenPeak>,
-    /// The pairs that are hashed, by anchor, the strongest target first. The postings of
-    /// [`crate::reference_landmarks`] are their hashes, each once per frame.
+    /// The pairs that are hashed, by anchor, strongest target first. Their hashes, each once per frame, are the
+    /// postings of [`crate::reference_landmarks`].
     pub pairs: Vec<SeenPair>,
     /// Length of the recording in seconds.
     pub seconds: f64,
@@ -20,7 +20,7 @@ pub struct Anatomy {
 /// A peak of the spectrogram.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SeenPeak {
-    /// Beginning of its frame in seconds: column `seconds / FRAME_SECONDS` of the spectrogram.
+    /// Start of its frame in seconds: column `seconds / FRAME_SECONDS` of the spectrogram.
     pub seconds: f32,
     /// Frequency in Hz, refined between the rows of the spectrogram.
     pub hz: f32,
@@ -28,28 +28,28 @@ pub struct SeenPeak {
     pub salience: f32,
 }
 
-/// Two peaks that make a hash.
+/// Two peaks that form a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenPair {
     /// Place of the earlier peak among [`Anatomy::peaks`].
     pub anchor: usize,
     /// Place of the later peak among [`Anatomy::peaks`].
     pub target: usize,
-    /// The hash that is indexed.
+    /// The indexed hash.
     pub hash: Hash,
 }
 
-/// Takes a recording apart: mono samples at [`SAMPLE_RATE`], of which a minute takes 4 MB. `settings` are those
-/// of the index.
+/// Takes a recording apart: mono samples at [`SAMPLE_RATE`]. One minute takes 4 MB. `settings` must be those of
+/// the index.
 ///
 /// # Errors
-/// As [`crate::reference_landmarks`].
+/// Those of [`crate::reference_landmarks`].
 pub fn anatomy(samples: &[f32], settings: &Settings) -> Result<Anatomy, Error> {
     settings.check()?;
     let spectrogram = Spectrogram::new(samples)?;
     let mut kept = constellation(samples)?;
     kept.retain(|peak| peak.rank < settings.peaks_per_second);
-    // Peaks come by frame, then bin, and no two of them are in one cell.
+    // Peaks are sorted by frame, then bin, and no two share a cell.
     let place = |peak: &Peak| kept.partition_point(|other| (other.frame, other.bin) < (peak.frame, peak.bin));
     let mut pairs = Vec::new();
     for_each_pair(&kept, usize::from(settings.fan_out), |pair| {

@@ -1,11 +1,11 @@
-//! What was asked, as the vote needs it: a few bytes a hash, so that many questions can wait for their vote.
+//! What was asked, as the vote needs it: a few bytes per hash, so that many questions can wait for their vote.
 
 use std::ops::Range;
 
 use crate::{Candidate, HalfFrame, Hash};
 
-/// The hashes that were asked about a recording and where in it they stand, strongest first. Collected from
-/// candidates; labels name them by their place here. Takes 8 bytes a hash and 4 for each of its times.
+/// The hashes asked about a recording and their times in it, strongest first. Collected from candidates; labels
+/// name a hash by its place here. Takes 8 bytes per hash and 4 per time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AskedHashes {
     hashes: Vec<Hash>,
@@ -25,7 +25,7 @@ impl AskedHashes {
         self.hashes.is_empty()
     }
 
-    /// The times of one hash, ascending; none where there is no such hash.
+    /// The times of one hash, ascending. Empty if there is no such hash.
     pub fn times(&self, candidate: u32) -> &[HalfFrame] {
         &self.times[self.range(candidate)]
     }
@@ -35,21 +35,21 @@ impl AskedHashes {
         &self.times
     }
 
-    /// Where the times of one hash lie among those of all.
+    /// The range of one hash's times among all times.
     pub(crate) fn range(&self, candidate: u32) -> Range<usize> {
         let Some(&end) = self.ends.get(candidate as usize) else { return 0..0 };
         let start = candidate.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
         start as usize..end as usize
     }
 
-    /// Frequency cell of the anchor; 0 where there is no such hash.
+    /// Frequency cell of the anchor. 0 if there is no such hash.
     pub(crate) fn tone(&self, candidate: u32) -> u32 {
         self.hashes.get(candidate as usize).map_or(0, |hash| hash.unpack().0)
     }
 }
 
 impl<'a> FromIterator<&'a Candidate> for AskedHashes {
-    /// Keeps the order. Times beyond the 2^32nd in all are left out.
+    /// Keeps the order. Drops times beyond the first 2^32.
     fn from_iter<I: IntoIterator<Item = &'a Candidate>>(candidates: I) -> AskedHashes {
         let mut asked = AskedHashes::default();
         for candidate in candidates {

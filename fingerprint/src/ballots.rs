@@ -1,31 +1,31 @@
-//! Labels to ballots: a label votes once for each time of its candidate.
+//! Turns labels into ballots: a label votes once for each time of its candidate.
 
 use std::ops::Range;
 
 use crate::params::{MAX_BALLOTS, MAX_LABELS};
 use crate::{AskedHashes, Catalogue, Label, Labels, Track};
 
-/// The labels of a question in the order of the time line, each once, and how often each of them votes.
+/// The labels of a question in time line order, each once, and how often each votes.
 pub struct Ballots<'a> {
     asked: &'a AskedHashes,
     labels: Vec<Label>,
-    /// At how many of its times each candidate votes: the first ones.
+    /// How many of its times each candidate votes at, starting from the first.
     voting: Vec<u32>,
 }
 
-/// The labels that fall into one track, by frame, then candidate.
+/// The labels within one track, by frame, then candidate.
 #[derive(Clone, Copy)]
 pub struct OnTrack<'a> {
     /// The track.
     pub track: &'a Track,
-    /// At least one.
+    /// The labels, at least one.
     pub labels: &'a [Label],
 }
 
 impl<'a> Ballots<'a> {
-    /// At most [`MAX_BALLOTS`] of them. Candidates come strongest first, and the first ones vote at all of their
-    /// times. One for which not enough is left votes at its first times only, as many as fit for each of its
-    /// labels.
+    /// Casts at most [`MAX_BALLOTS`] ballots. Candidates come strongest first, and vote at all of their times
+    /// while there is room. A candidate without enough room votes only at its first times, as many as fit for
+    /// each of its labels.
     pub fn new(asked: &'a AskedHashes, labels: &Labels) -> Ballots<'a> {
         let mut left = MAX_BALLOTS;
         let mut vote = |(candidate, labels): (u32, usize)| {
@@ -40,7 +40,7 @@ impl<'a> Ballots<'a> {
         Ballots { asked, labels, voting }
     }
 
-    /// The labels track by track, in the order of the catalogue. Those that lie on no track are left out.
+    /// The labels track by track, in catalogue order. Leaves out labels that are on no track.
     pub fn by_track(&'a self, catalogue: &'a Catalogue) -> impl Iterator<Item = OnTrack<'a>> {
         let mut rest = &self.labels[..];
         std::iter::from_fn(move || {
@@ -58,7 +58,7 @@ impl<'a> Ballots<'a> {
         })
     }
 
-    /// Where the times at which a label votes lie among those of all hashes.
+    /// The range, among the times of all hashes, at which a label votes.
     pub fn times(&self, label: &Label) -> Range<usize> {
         let Range { start, .. } = self.asked.range(label.candidate);
         let voting = self.voting.get(label.candidate as usize).copied().unwrap_or(0);
@@ -70,13 +70,13 @@ impl<'a> Ballots<'a> {
         self.asked.tone(label.candidate)
     }
 
-    /// How many ballots the labels of a track cast.
+    /// How many ballots the labels of one track cast.
     pub fn count(&self, on: OnTrack) -> usize {
         on.labels.iter().map(|label| self.times(label).len()).sum()
     }
 
-    /// Casts the ballots of one track into `cast`, by offset, in place of what is there. `advances` are
-    /// those of all times of the question ([`advances`]).
+    /// Casts the ballots of one track into `cast`, by offset, and replaces what is there. `advances` are those of
+    /// all times of the question ([`advances`]).
     pub fn cast(&self, on: OnTrack, advances: &[i64], cast: &mut Vec<Ballot>) {
         cast.clear();
         cast.reserve_exact(self.count(on));
@@ -88,22 +88,22 @@ impl<'a> Ballots<'a> {
     }
 }
 
-/// Every time of the question in half frames of the track, where these are `1 + slope` times as many as those of the
-/// recording.
+/// Every time of the question in half frames of the track, if the track has `1 + slope` half frames for each one
+/// of the recording.
 pub fn advances(asked: &AskedHashes, slope: f64) -> Vec<i64> {
     let advance = |time: f64| (time * (1.0 + slope)).round() as i64;
     asked.all_times().iter().map(|time| advance(f64::from(time.0))).collect()
 }
 
-/// One label at one time of its candidate. In the order of offsets.
+/// One label at one time of its candidate. Sorts by offset.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ballot(u64);
 
-/// Bits of the label's place among those of its track.
+/// Bits for the label's place among the labels of its track.
 const LABEL_BITS: u32 = 20;
 const _: () = assert!(MAX_LABELS <= 1 << LABEL_BITS);
 
-/// Makes every offset positive: an advance is less than this.
+/// Makes every offset positive, because an advance is less than this.
 const BIAS: i64 = 1 << 33;
 
 impl Ballot {
@@ -111,12 +111,12 @@ impl Ballot {
         Ballot(((offset + BIAS) as u64) << LABEL_BITS | label as u64)
     }
 
-    /// Track time less the recording's, in half frames.
+    /// Track time minus recording time, in half frames.
     pub fn offset(self) -> i64 {
         (self.0 >> LABEL_BITS) as i64 - BIAS
     }
 
-    /// Which of the labels on its track it is.
+    /// The label's place among the labels of its track.
     pub fn label(self) -> usize {
         (self.0 & ((1 << LABEL_BITS) - 1)) as usize
     }
@@ -129,8 +129,9 @@ mod tests {
     use crate::testing::Random;
     use crate::{Candidate, GlobalFrame, HalfFrame, Hash, TrackId, Verdict, align, votes};
 
-    /// What a manifest may name, and a client asks.
+    /// Most shards that a manifest may name.
     const SHARDS: u32 = 4_096;
+    /// Hashes that a client asks.
     const ASKED: u32 = 2_048;
 
     fn catalogue(tracks: u32, frames: u32) -> Catalogue {
@@ -141,7 +142,7 @@ mod tests {
         Catalogue::new((0..tracks).map(track).collect()).unwrap()
     }
 
-    /// Hashes of several pitches, each with so many times.
+    /// Hashes of several pitches, each with `times` times.
     fn asked(times: u32) -> AskedHashes {
         let candidate = |n: u32| Candidate {
             hash: Hash::pack(n % 300, 0, n),
@@ -161,7 +162,7 @@ mod tests {
         labels
     }
 
-    /// Counts the ballots, and votes on them.
+    /// Counts the ballots, and runs the vote.
     fn vote(catalogue: &Catalogue, asked: &AskedHashes, labels: &Labels) -> (usize, Verdict) {
         let ballots = Ballots::new(asked, labels);
         let count = ballots.by_track(catalogue).map(|on| ballots.count(on)).sum();
@@ -178,7 +179,7 @@ mod tests {
     fn every_label_of_every_shard_at_one_offset() {
         let labels = answers(|_, candidate| 1_000 + candidate % 600 / 2);
         let (count, verdict) = vote(&catalogue(1, 4_000), &asked(1), &labels);
-        // The same label from many shards is one.
+        // The same label from many shards counts once.
         assert_eq!(count, MAX_LABELS / MAX_LABELS_PER_CANDIDATE);
         assert_eq!(verdict.best.unwrap().votes as usize, count);
     }
@@ -200,7 +201,7 @@ mod tests {
             let asked = asked(times);
             let (count, _) = vote(&catalogue(1, 50_000), &asked, &labels);
             assert_eq!(count, MAX_BALLOTS, "{times} times");
-            // The strongest vote at all of their times.
+            // The strongest candidates vote at all of their times.
             let ballots = Ballots::new(&asked, &labels);
             let first = ballots.times(&Label { candidate: 0, frame: GlobalFrame(0) });
             assert_eq!(first, 0..(times as usize).min(MAX_BALLOTS / MAX_LABELS_PER_CANDIDATE));
@@ -218,7 +219,7 @@ mod tests {
             |times| Candidate { hash: Hash(0), strength: 0.0, times: (0..times).map(HalfFrame).collect() };
         let asked: AskedHashes = [2_000, 2_000, 7].map(candidate).iter().collect();
         let ballots = Ballots::new(&asked, &labels);
-        // Candidates with so many labels have room for 3,072 times.
+        // For this many labels there is room for 3,072 times.
         assert_eq!([0, 1, 2].map(|n| ballots.times(&label(n, 0))), [0..2_000, 2_000..3_072, 4_000..4_000]);
     }
 

@@ -1,4 +1,4 @@
-//! The public directory of tracks: which track lies where on the global time line. Clients hold a copy of it.
+//! The public directory of tracks: where each track is on the global time line. Clients hold a copy of it.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Frame, GlobalFrame};
 
-/// Version of the encoding, its first byte.
+/// Version of the encoding; its first byte.
 const VERSION: u8 = 1;
 
-/// Most tracks in one catalogue: if all were as short as 4 s, they would fill the time line of 2^32 frames.
+/// Most tracks in one catalogue. At 4 s each, they would fill the time line of 2^32 frames.
 const MAX_TRACKS: usize = 1 << 25;
 
-/// Most bytes in a title, artist or path: what Linux allows for a path.
+/// Most bytes in a title, artist or path: Linux's limit for a path.
 const MAX_TEXT: usize = 4_096;
 
-/// Number of a track. Unique in its catalogue, and never used again for another track.
+/// Number of a track. Unique in its catalogue, and never reused for another track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TrackId(pub u32);
 
@@ -24,11 +24,11 @@ pub struct TrackId(pub u32);
 pub struct Track {
     /// Its number.
     pub id: TrackId,
-    /// Title, at most 4,096 bytes; empty where unknown.
+    /// Title, at most 4,096 bytes. Empty if unknown.
     pub title: String,
-    /// Artist, likewise.
+    /// Artist, at most 4,096 bytes. Empty if unknown.
     pub artist: String,
-    /// Path of the file on the server, likewise.
+    /// Path of the file on the server, at most 4,096 bytes. Empty if unknown.
     pub path: String,
     /// First frame on the global time line.
     pub start: GlobalFrame,
@@ -37,30 +37,30 @@ pub struct Track {
 }
 
 impl Track {
-    /// The frame within the track; nothing where it lies elsewhere.
+    /// The frame within the track. `None` if it is elsewhere.
     pub fn within(&self, frame: GlobalFrame) -> Option<Frame> {
         frame.0.checked_sub(self.start.0).filter(|&within| within < self.frames).map(Frame)
     }
 }
 
-/// All tracks by start, none overlapping another.
+/// All tracks by start. None overlap.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalogue {
     tracks: Vec<Track>,
     by_id: HashMap<TrackId, usize>,
 }
 
-/// Why a list of tracks, or a string of bytes, is no catalogue.
+/// Why a list of tracks, or a string of bytes, is not a catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogueError {
-    /// The bytes are of another version, or there are none.
+    /// The bytes have another version, or there are none.
     #[error("catalogue of version {found:?}, expected {VERSION}")]
     Version {
         /// The first byte.
         found: Option<u8>,
     },
-    /// The bytes are cut short, malformed, or followed by others.
+    /// The bytes are cut short, malformed, or followed by more.
     #[error("malformed catalogue")]
     Malformed,
     /// More tracks than allowed.
@@ -72,7 +72,7 @@ pub enum CatalogueError {
     /// A track has no frames, or reaches past the end of the time line.
     #[error("track {0:?} is empty or reaches past the end of the time line")]
     Extent(TrackId),
-    /// A track begins before the one before it has ended.
+    /// A track begins before the previous one has ended.
     #[error("track {0:?} overlaps another")]
     Overlap(TrackId),
     /// Two tracks have the same number.
@@ -84,7 +84,7 @@ impl Catalogue {
     /// Sorts and checks the tracks.
     ///
     /// # Errors
-    /// Every [`CatalogueError`] but `Version` and `Malformed`.
+    /// Any [`CatalogueError`] except `Version` and `Malformed`.
     pub fn new(mut tracks: Vec<Track>) -> Result<Catalogue, CatalogueError> {
         if tracks.len() > MAX_TRACKS {
             return Err(CatalogueError::TooMany(tracks.len()));
@@ -108,7 +108,7 @@ impl Catalogue {
         Ok(Catalogue { tracks, by_id })
     }
 
-    /// The track at a frame of the global time line, and the frame within it; nothing where no track lies.
+    /// The track at a frame of the global time line, and the frame within it. `None` if no track is there.
     pub fn locate(&self, frame: GlobalFrame) -> Option<(&Track, Frame)> {
         let next = self.tracks.partition_point(|track| track.start <= frame);
         let track = &self.tracks[next.checked_sub(1)?];
@@ -125,13 +125,13 @@ impl Catalogue {
         &self.tracks
     }
 
-    /// A version byte and the tracks in postcard's encoding.
+    /// Encodes as a version byte and the tracks in postcard.
     pub fn encode(&self) -> Vec<u8> {
         postcard::to_extend(&self.tracks, vec![VERSION]).expect("writing to a vector cannot fail")
     }
 
-    /// Reads what [`Catalogue::encode`] wrote; the bytes may come from anywhere. Memory used is at most a
-    /// small multiple of their number.
+    /// Reads what [`Catalogue::encode`] wrote. The bytes may come from any source. Memory use is at most a small
+    /// multiple of their number.
     ///
     /// # Errors
     /// Any [`CatalogueError`].
@@ -175,7 +175,7 @@ mod tests {
         assert!(Catalogue::default().locate(GlobalFrame(5)).is_none());
     }
 
-    /// Clients keep these bytes, and servers of this version send them.
+    /// Clients store these bytes, and servers of this version send them.
     #[test]
     fn the_encoding_is_the_documented_one() {
         let catalogue = Catalogue::new(vec![track(7, 300, 128), track(3, 10, 20)]).unwrap();
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(Catalogue::decode(&[9, 0]), Err(CatalogueError::Version { found: Some(9) }));
         assert_eq!(Catalogue::decode(&bytes[..bytes.len() - 1]), Err(CatalogueError::Malformed));
         assert_eq!(Catalogue::decode(&[bytes, vec![0]].concat()), Err(CatalogueError::Malformed));
-        // A claim of 2^60 tracks must not allocate for them.
+        // A claim of 2^60 tracks must not allocate memory for them.
         assert!(Catalogue::decode(&[1, 255, 255, 255, 255, 255, 255, 255, 255, 15]).is_err());
     }
 

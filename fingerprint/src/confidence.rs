@@ -2,8 +2,8 @@
 //!
 //! Measured on 3,600 recordings that were not in the catalogue (songs of the tuning half, all three folds; music
 //! of 2 to 10 s, clean and worn, one in five no music; about 460 tracks of 30 s at 60 postings a second, 2,048
-//! hashes asked; `accuracy --half tuning --fold 0`, `1`, `2`). 72 of those that were examined do hold the
-//! audio of the song that was named, sample for sample: their cross-correlation proves it. The best scores of the
+//! hashes asked; `accuracy --half tuning --fold 0`, `1`, `2`). Of those that were examined, 72 do contain the
+//! audio of the song that was named, sample for sample, as cross-correlation proves. The best scores of the
 //! others fall off exponentially:
 //!
 //! | score | share at or above | this fit |
@@ -17,25 +17,25 @@
 //! | 16 | 0 | 0.053 % |
 //! | 18 | 0 | 0.016 % |
 //!
-//! The greatest is 15.8. With 17 times as many tracks the scores of unknown recordings do not grow
+//! The greatest is 15.8. With 17 times as many tracks, the scores of unknown recordings do not grow
 //! (docs/measurements/recognition.md).
 
 /// Least score that counts as a match. By the fit above, one unknown recording in 6,000 reaches it.
 pub const THRESHOLD: f64 = 18.0;
 
-/// The tail of false scores is fitted from this score on. Below it, the share falls from 1 at score 0 by the same
+/// Score at which the fitted tail of false scores begins. Below it, the share falls from 1 at score 0 by the same
 /// factor for every point.
 const TAIL_START: f64 = 10.0;
 
 /// Share of recordings of something else that score [`TAIL_START`] or more.
 const TAIL_SHARE: f64 = 0.019;
 
-/// Score over which that share falls by a factor of e: the mean excess over [`TAIL_START`] (maximum
+/// Increase in score over which that share falls by a factor of e: the mean excess over [`TAIL_START`] (maximum
 /// likelihood).
 const TAIL_SCALE: f64 = 1.68;
 
-/// 1 minus the chance that a recording that is not in the catalogue has a best match of this score or more. 0
-/// to 1; at the threshold 0.9998.
+/// 1 minus the chance that the best match of a recording that is not in the catalogue reaches this score. 0 to 1;
+/// 0.9998 at the threshold.
 pub fn confidence(score: f64) -> f64 {
     let chance = if score < TAIL_START {
         TAIL_SHARE.powf(score / TAIL_START)

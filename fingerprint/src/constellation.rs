@@ -1,4 +1,4 @@
-//! Samples to constellation, piece by piece.
+//! Turns samples into a constellation, piece by piece.
 
 use crate::params::SECTION_FRAMES;
 use crate::peaks::{PeakFinder, rank};
@@ -16,14 +16,15 @@ pub fn constellation(samples: &[f32]) -> Result<Vec<Peak>, Error> {
     constellation.finish()
 }
 
-/// Takes a recording in and finds its peaks. Its memory grows with the number of peaks, not with the length.
+/// Takes in a recording and finds its peaks. Its memory grows with the number of peaks, not with the length.
 ///
-/// The floor under all powers is a share of the greatest power of the recording, which is known at its end. So powers
-/// are kept for [`SECTION_FRAMES`]; then the greatest so far sets the floor. Up to five minutes this is the greatest
-/// of the whole recording. In a longer one the floor may be lower before its loudest place.
+/// The floor under all powers is a share of the recording's greatest power, which is only known at its end. So
+/// powers are kept for [`SECTION_FRAMES`], and then the greatest so far sets the floor. Up to five minutes, this
+/// is the greatest of the whole recording. In a longer recording, the floor may be lower before its loudest
+/// place.
 pub struct Constellation {
     analyser: Analyser,
-    /// Levels of the frames before `levelled`, powers from there on.
+    /// Levels of the frames before `levelled`; powers after that.
     rows: Rows,
     levelled: usize,
     finder: PeakFinder,
@@ -37,7 +38,7 @@ impl Default for Constellation {
 }
 
 impl Constellation {
-    /// Takes the next samples in, in pieces of any size.
+    /// Takes in the next samples, in pieces of any size.
     pub fn push(&mut self, samples: &[f32]) {
         for piece in samples.chunks(PIECE) {
             self.analyser.push(piece);
@@ -83,7 +84,7 @@ mod tests {
     use crate::testing::{music, noise};
     use ndarray::Array2;
 
-    /// Level less the mean of 313 frames and 5 bins, straight from the definition.
+    /// Level minus the mean of 313 frames and 5 bins, straight from the definition.
     fn salience(level: &Array2<f32>) -> Array2<f32> {
         let (frames, bins) = level.dim();
         let length = frames.min(313);
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn sections_hardly_matter() {
-        // Loudest, by 10 dB, at the end, after two seams; the quiet cells lie near the floor.
+        // The end is loudest, by 10 dB, after two seams; the quiet cells are near the floor.
         let mut samples = music(9, 640.0);
         let length = samples.len();
         samples[length - 80_000..].iter_mut().for_each(|sample| *sample *= 3.0);

@@ -1,4 +1,4 @@
-//! What can be wrong with a recording or with settings.
+//! Errors in a recording or in settings.
 
 use crate::params::{MAX_SECONDS, MIN_SECONDS};
 
@@ -9,16 +9,16 @@ pub enum Error {
     /// The file cannot be opened or read.
     #[error("cannot read the file: {0}")]
     Io(#[from] std::io::Error),
-    /// A folder was given where a recording is wanted.
+    /// The path is a folder, not a recording.
     #[error("this is a folder, not a recording")]
     IsDirectory,
-    /// A pipe, socket or device was given; reading it might never end.
+    /// The path is a pipe, socket or device; reading it might never end.
     #[error("this is not a regular file (pipe, socket or device)")]
     NotRegular,
-    /// The input has no bytes at all.
+    /// The input is empty.
     #[error("the file is empty")]
     Empty,
-    /// No known container format, or no audio in it that can be decoded.
+    /// The container format is unknown, or holds no audio that can be decoded.
     #[error("not a sound file of a known format ({0})")]
     Unsupported(String),
     /// The format was recognised, but not one sample could be decoded.
@@ -39,10 +39,10 @@ pub enum Error {
         /// Length of the recording in seconds.
         seconds: f64,
     },
-    /// No sound between 150 and 3,800 Hz.
+    /// There is no sound between 150 and 3,800 Hz.
     #[error("the recording is silent")]
     Silent,
-    /// There is sound, but it never changes (a steady tone), so that it has no landmarks.
+    /// There is sound, but it never changes (a steady tone), so it has no landmarks.
     #[error("the recording has no features to recognise it by (a steady tone?)")]
     Featureless,
     /// A value in [`crate::Settings`] is out of range.

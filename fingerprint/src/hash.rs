@@ -21,7 +21,7 @@ pub const TIME_CELLS: u32 = 1 << 12;
 pub struct Hash(pub u32);
 
 impl Hash {
-    /// Packs cells of f1, f2 (below 1,024) and dt (below 4,096). Higher bits are cut off.
+    /// Packs cells of f1, f2 (below 1,024) and dt (below 4,096). Cuts off higher bits.
     pub const fn pack(f1: u32, f2: u32, dt: u32) -> Hash {
         Hash(((f1 % FREQUENCY_CELLS) << 22) | ((f2 % FREQUENCY_CELLS) << 12) | (dt % TIME_CELLS))
     }
@@ -32,7 +32,7 @@ impl Hash {
     }
 }
 
-/// One posting of a reference: a hash and where its anchor stands.
+/// One posting of a reference track: a hash and the place of its anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Landmark {
     /// The landmark's hash.

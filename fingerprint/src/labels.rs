@@ -1,17 +1,16 @@
-//! The labels that came back, no more of them than the vote can count in bounded time and memory.
+//! The labels that came back, limited to what the vote can count in bounded time and memory.
 
 use crate::params::{MAX_LABELS, MAX_LABELS_PER_CANDIDATE};
 use crate::{GlobalFrame, Label};
 
-/// Labels of the hashes of one question. Whatever is pushed, it keeps at most [`MAX_LABELS_PER_CANDIDATE`] of a
-/// candidate, those that came first, and at most [`MAX_LABELS`] in all: the weakest candidates lose theirs, the
-/// last ones first.
+/// Labels of the hashes of one question. Keeps at most the first [`MAX_LABELS_PER_CANDIDATE`] of each candidate,
+/// and at most [`MAX_LABELS`] in all. The weakest candidates lose theirs first, beginning with their last labels.
 ///
-/// What it holds in the end depends on the order within a candidate, not on the order of candidates. So labels may
-/// be pushed candidate by candidate or shard by shard.
+/// What it holds in the end depends on the order of labels within a candidate, not on the order of candidates. So
+/// labels may be pushed candidate by candidate or shard by shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// The labels of each candidate, as they came.
+    /// The labels of each candidate, in order of arrival.
     frames: Vec<Vec<GlobalFrame>>,
     count: usize,
     /// No candidate after this one has labels.
@@ -19,12 +18,12 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// For a question of so many candidates, strongest first.
+    /// For a question with `candidates` candidates, strongest first.
     pub fn new(candidates: usize) -> Labels {
         Labels { frames: vec![Vec::new(); candidates], count: 0, weakest: 0 }
     }
 
-    /// Takes a label in; one that names no candidate is dropped.
+    /// Adds a label. Drops one that names no candidate.
     pub fn push(&mut self, label: Label) {
         let candidate = label.candidate as usize;
         let full = self.count == MAX_LABELS;
@@ -33,7 +32,7 @@ impl Labels {
                 self.weakest -= 1;
             }
             if candidate >= self.weakest {
-                return; // it would be the first to go
+                return; // it would be dropped first
             }
         }
         let Some(frames) = self.frames.get_mut(candidate) else { return };
@@ -49,7 +48,7 @@ impl Labels {
         }
     }
 
-    /// How many there are.
+    /// How many labels there are.
     pub fn len(&self) -> usize {
         self.count
     }
@@ -64,7 +63,7 @@ impl Labels {
         self.frames.iter().filter(|frames| !frames.is_empty()).count()
     }
 
-    /// All of them: by candidate, then as they came.
+    /// All labels, by candidate, then in order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = Label> + '_ {
         let numbered = self.frames.iter().zip(0..);
         numbered.flat_map(|(frames, candidate)| frames.iter().map(move |&frame| Label { candidate, frame }))
@@ -91,7 +90,7 @@ mod tests {
         Label { candidate, frame: GlobalFrame(frame) }
     }
 
-    /// The definition: the first labels of every candidate, candidate by candidate, until there are enough.
+    /// The definition: the first labels of every candidate, candidate by candidate, up to the limit.
     fn naive(candidates: u32, pushed: &[Label]) -> Vec<Label> {
         let of = |n| pushed.iter().filter(move |l| l.candidate == n).take(MAX_LABELS_PER_CANDIDATE);
         (0..candidates).flat_map(of).take(MAX_LABELS).copied().collect()
@@ -111,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_strongest_candidates_keep_theirs_in_any_order() {
-        // Candidates with none, few and very many labels: 1.4 times what may stay.
+        // Candidates with no, few and very many labels: 1.4 times the limit.
         let mut random = Random(3);
         let counts: Vec<u32> = (0..1_600u64).map(|n| random.below(1 + n % 3 * 1_700) as u32).collect();
         let by_candidate: Vec<Label> =

@@ -11,11 +11,10 @@
 //! | question | `query` | a recording | hashes worth asking, strongest first |
 //! | comparison | `overlap` | the landmarks of two tracks | stretches that both have |
 //! | vote | `catalogue`, `asked`, `labels`, `ballots`, `window`, `align`, `confidence` | labels that came back | track, position, score and confidence |
-//! | picture | `anatomy`, `votes` | the same recording, the same labels | what there is to draw of them |
+//! | picture | `anatomy`, `votes` | the same recording, the same labels | what to draw of them |
 //!
-//! The method is that of A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003), with the peak
-//! picking and the constants that were measured for look-up by exact match; they are in [`params`], each with
-//! its reason.
+//! The method is that of A. Wang, "An Industrial-Strength Audio Search Algorithm" (ISMIR 2003). The peak
+//! picking and the constants were measured for look-up by exact match; [`params`] gives each constant with its reason.
 //!
 //! ```no_run
 //! # #[cfg(feature = "decode")] {

@@ -2,10 +2,11 @@
 
 use crate::params::{NEIGHBOUR_BINS, NEIGHBOUR_FRAMES};
 
-/// Steps by which maxima are combined: each adds to the reach of those before, until [`NEIGHBOUR_FRAMES`] to
-/// both sides and the cell itself are covered. Few passes, each a plain loop that the compiler vectorises.
+/// Steps by which maxima are combined. Each adds to the reach of the earlier ones, until they cover
+/// [`NEIGHBOUR_FRAMES`] to both sides and the cell itself. Few passes, each a plain loop that the compiler
+/// vectorises.
 const ROW_STEPS: [usize; 4] = [1, 2, 4, 5];
-/// The same for [`NEIGHBOUR_BINS`].
+/// Steps that cover [`NEIGHBOUR_BINS`] to both sides and the cell itself; see [`ROW_STEPS`].
 const BIN_STEPS: [usize; 5] = [1, 2, 4, 8, 1];
 
 const _: () = assert!(1 + sum(&ROW_STEPS) == 2 * NEIGHBOUR_FRAMES + 1);
@@ -20,8 +21,8 @@ const fn sum(steps: &[usize]) -> usize {
     total
 }
 
-/// Takes rows in and gives back the maximum over every cell's neighbourhood, [`NEIGHBOUR_FRAMES`] rows later.
-/// The neighbourhood is cut at the edges.
+/// Takes rows and returns the maximum over every cell's neighbourhood, [`NEIGHBOUR_FRAMES`] rows later. The
+/// neighbourhood is cut off at the edges.
 pub struct SlidingMaximum {
     /// One for each of [`ROW_STEPS`].
     delays: Vec<Delay>,
@@ -40,8 +41,8 @@ impl SlidingMaximum {
         }
     }
 
-    /// Takes the next row in, or nothing after the last one. Returns the maxima around the row that came
-    /// [`NEIGHBOUR_FRAMES`] calls before.
+    /// Takes the next row, or `None` after the last one. Returns the maxima around the row that came
+    /// [`NEIGHBOUR_FRAMES`] calls earlier.
     pub fn push(&mut self, row: Option<&[f32]>) -> &[f32] {
         let [values, room] = &mut self.padded;
         values.fill(f32::NEG_INFINITY);
@@ -61,7 +62,7 @@ impl SlidingMaximum {
     }
 }
 
-/// The last rows that passed one step.
+/// The last rows that went through one step.
 struct Delay {
     rows: Vec<Vec<f32>>,
     oldest: usize,
@@ -72,7 +73,7 @@ impl Delay {
         Delay { rows: vec![vec![f32::NEG_INFINITY; bins]; step], oldest: 0 }
     }
 
-    /// Replaces each value by the maximum of itself and the one that passed `step` rows before.
+    /// Replaces each value by the maximum of itself and the value that came `step` rows earlier.
     fn combine(&mut self, row: &mut [f32]) {
         for (here, before) in row.iter_mut().zip(&mut self.rows[self.oldest]) {
             let greatest = greater(*here, *before);

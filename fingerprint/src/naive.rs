@@ -1,4 +1,4 @@
-//! The vote without haste or bounds: all ballots in one sorted list. Tests compare the fast one with it.
+//! The slow vote without bounds: all ballots in one sorted list. Tests compare the fast vote with it.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -45,7 +45,7 @@ fn order(a: &Match, b: &Match) -> Ordering {
     b.score.total_cmp(&a.score).then(b.votes.cmp(&a.votes)).then(a.track.cmp(&b.track))
 }
 
-/// Replaces `found` by what the same votes say where the recording runs a little fast or slow, if that is
+/// Replaces `found` by the result of the same votes for a recording that runs a little fast or slow, if that is
 /// better.
 fn tilt(catalogue: &Catalogue, votes: &mut [Ballot], counter: &mut Counter, seconds: f64, found: &mut Match) {
     for slope in SLOPES {
@@ -83,10 +83,10 @@ fn excess(count: f64, expected: f64) -> f64 {
     if count > expected { count * (count / expected).ln() - (count - expected) } else { 0.0 }
 }
 
-/// How widely the votes lie over time and pitch: the geometric mean of the numbers of cells of
-/// [`SPREAD_FRAMES`] and of anchor frequencies that they effectively fill, as a share of what a match of 10 s
-/// fills; a longer recording has to fill a little more. A drum loop, a held chord or a scale that two songs
-/// have in common gives many votes in few places; a match has them everywhere.
+/// How widely the votes spread over time and pitch. Counts the cells of [`SPREAD_FRAMES`] and the anchor
+/// frequencies that the votes effectively fill, and takes the geometric mean of both counts as a share of what a
+/// match of 10 s fills. A longer recording has to fill a little more. A drum loop, a held chord or a scale that
+/// two songs share gives many votes in few places; a match has them everywhere.
 fn spread(votes: &[Ballot], query_seconds: f64) -> f64 {
     let cells = |seconds: f64| (seconds / (f64::from(SPREAD_FRAMES) * FRAME_SECONDS)).max(1.0);
     let length = query_seconds.min(f64::from(MAX_QUERY_SECONDS));
@@ -105,7 +105,7 @@ fn effective(votes: &[Ballot], cell: impl Fn(&Ballot) -> u32) -> f64 {
     shares.map(|share| -share * share.ln()).sum::<f64>().exp()
 }
 
-/// Counts different labels in a moving window; the memory is shared by all tracks.
+/// Counts different labels in a moving window. All tracks share its memory.
 struct Counter {
     /// How often each label is in the window.
     seen: Vec<u32>,
@@ -113,15 +113,15 @@ struct Counter {
 
 struct Window {
     votes: u32,
-    /// The votes themselves.
+    /// The votes in the window.
     inside: Range<usize>,
-    /// Mean offset of the votes in it, in half frames.
+    /// Mean offset of these votes, in half frames.
     offset: f64,
 }
 
 impl Counter {
-    /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels; the first of
-    /// equals. Expects the votes of one track by offset.
+    /// The window of [`VOTE_WINDOW`] neighbouring offsets with the most different labels. Ties go to the first.
+    /// Expects the votes of one track, by offset.
     fn heaviest_window(&mut self, votes: &[Ballot]) -> Window {
         let (mut past, mut different) = (0, 0u32);
         let (mut most, mut best) = (0, 0..0);
@@ -147,13 +147,13 @@ impl Counter {
         count
     }
 
-    /// Adds a label; true where it was not in the window yet.
+    /// Adds a label. True if it was not in the window yet.
     fn enter(&mut self, label: u32) -> bool {
         self.seen[label as usize] += 1;
         self.seen[label as usize] == 1
     }
 
-    /// Takes a label out; true where it was the last of its kind.
+    /// Removes a label. True if it was the last of its kind.
     fn leave(&mut self, label: u32) -> bool {
         self.seen[label as usize] -= 1;
         self.seen[label as usize] == 0
@@ -174,7 +174,7 @@ pub fn votes(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label], track
     ballots.into_iter().map(point).collect()
 }
 
-/// One label at one of its query times.
+/// One label at one of its times in the recording.
 pub(crate) struct Ballot {
     /// Place of the track in the catalogue.
     pub track: u32,
@@ -182,16 +182,16 @@ pub(crate) struct Ballot {
     pub frame: Frame,
     /// Time in the recording.
     pub time: HalfFrame,
-    /// Track time minus query time at the slope in question, in half frames.
+    /// Track time minus recording time at the current slope, in half frames.
     pub offset: i64,
-    /// Which of the labels it is.
+    /// Place of the label among all labels.
     pub label: u32,
     /// Frequency cell of the anchor.
     pub tone: u32,
 }
 
-/// Turns labels into ballots, one for each time of the candidate. Labels that name no candidate or no track are
-/// dropped.
+/// Turns labels into ballots, one for each time of the candidate. Drops labels that name no candidate or no
+/// track.
 pub(crate) fn cast(catalogue: &Catalogue, asked: &[Candidate], labels: &[Label]) -> Vec<Ballot> {
     let tracks = catalogue.tracks();
     let mut ballots = Vec::new();
@@ -219,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// Of gaps before the tracks, and their lengths.
+    /// A catalogue from the gap before each track and its length.
     fn catalogue(tracks: &[(u32, u32)]) -> Catalogue {
         let mut end = 0;
         let track = |(n, &(gap, frames)): (u32, &(u32, u32))| {
@@ -231,7 +231,7 @@ mod tests {
         Catalogue::new((0..).zip(tracks).map(track).collect()).unwrap()
     }
 
-    /// Of pitches and times.
+    /// Candidates from pitches and times.
     fn candidates(raw: &[(u32, BTreeSet<u32>)]) -> Vec<Candidate> {
         let candidate = |(tone, times): &(u32, BTreeSet<u32>)| {
             let times = times.iter().copied().map(HalfFrame).collect();
@@ -244,7 +244,7 @@ mod tests {
         Label { candidate, frame: GlobalFrame(frame) }
     }
 
-    /// Compares the verdicts, to the bit, and the votes for every track.
+    /// Compares the verdicts and the votes for every track, to the bit.
     fn compare(
         catalogue: &Catalogue,
         asked: &[Candidate],
@@ -279,7 +279,7 @@ mod tests {
         ) {
             let asked = candidates(&raw);
             let mut labels: Vec<Label> = noise.into_iter().map(|(n, frame)| label(n, frame)).collect();
-            // A match, a little fast or slow at times.
+            // A match, sometimes a little fast or slow.
             for (n, candidate) in (0..).zip(&asked) {
                 let first = candidate.times.first().filter(|_| step > 0);
                 labels.extend(first.map(|time| label(n, start + time.0 * (99 + step) / 202)));

@@ -5,26 +5,26 @@ use std::ops::Range;
 use crate::params::FRAME_SECONDS;
 use crate::{Frame, Hash, Landmark};
 
-/// Frames of a cell in which agreement is judged (1.02 s).
+/// Frames per cell in which agreement is judged (1.02 s).
 const CELL_FRAMES: u32 = 32;
-/// Frames by which a landmark may lie off, as the two tracks may be cut at different samples.
+/// Frames by which a landmark may be off, because the two tracks may be cut at different samples.
 const SLACK: u32 = 1;
-/// Landmarks of a cell that must agree. In unrelated tracks one may agree by chance.
+/// Least number of a cell's landmarks that must agree. In unrelated tracks one may agree by chance.
 const LEAST_LANDMARKS: u32 = 4;
-/// Least share of a cell's landmarks that must agree. An encoding of 64 kbit/s, cut between two frames, keeps about a
+/// Least share of a cell's landmarks that must agree. A 64 kbit/s encoding, cut between two frames, keeps about a
 /// third.
 const LEAST_SHARE: f32 = 0.1;
-/// Cells that may lie between two that agree: breaths and rests have no landmarks.
+/// Cells without agreement that a stretch may bridge: breaths and rests have no landmarks.
 const BRIDGED_CELLS: u32 = 3;
 /// Shortest stretch, in frames: more than one cell.
 const LEAST_FRAMES: u32 = 40;
 
-/// A stretch of one track that is heard in another.
+/// A part of one track that also occurs in another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stretch {
     /// Frames of the first track.
     pub frames: Range<u32>,
-    /// Frame of the second track less frame of the first.
+    /// Frame of the second track minus frame of the first.
     pub shift: i64,
     /// Landmarks that agree.
     pub landmarks: u32,
@@ -37,18 +37,18 @@ impl Stretch {
     }
 }
 
-/// A track's landmarks, to be looked up by hash.
+/// A track's landmarks, for look-up by hash.
 pub struct Indexed(Vec<(Hash, Frame)>);
 
 impl Indexed {
-    /// Sorts them; they may come in any order.
+    /// Sorts the landmarks, which may come in any order.
     pub fn new(landmarks: &[Landmark]) -> Indexed {
         let mut sorted: Vec<(Hash, Frame)> = landmarks.iter().map(|l| (l.hash, l.frame)).collect();
         sorted.sort_unstable();
         Indexed(sorted)
     }
 
-    /// Whether the hash is there within [`SLACK`] of this frame.
+    /// Whether the hash occurs within [`SLACK`] of this frame.
     fn holds(&self, hash: Hash, frame: i64) -> bool {
         let Ok(last) = u32::try_from(frame + i64::from(SLACK)) else { return false };
         let first = last.saturating_sub(2 * SLACK);
@@ -57,8 +57,8 @@ impl Indexed {
     }
 }
 
-/// The stretches of `first` that `second` repeats `shift` frames later, in order. Landmarks come by frame.
-/// A stretch reaches from the first landmark that agrees to the last, in cells that do.
+/// The stretches of `first` that `second` repeats `shift` frames later, in order. Expects landmarks by frame. A
+/// stretch reaches from the first landmark that agrees to the last, within cells that agree.
 pub fn stretches(first: &[Landmark], second: &Indexed, shift: i64) -> Vec<Stretch> {
     let mut found: Vec<Stretch> = Vec::new();
     for cell in first.chunk_by(|a, b| a.frame.0 / CELL_FRAMES == b.frame.0 / CELL_FRAMES) {
@@ -120,7 +120,7 @@ mod tests {
     fn an_edit_gives_a_stretch_on_each_side() {
         let samples = music(34, 40.0);
         let mut edited = samples[..120_000].to_vec();
-        edited.extend_from_slice(&samples[200_000..]); // 10 s are gone after the 15th
+        edited.extend_from_slice(&samples[200_000..]); // 10 s are missing after the 15th second
         let (whole, edited) = (Indexed::new(&landmarks(&samples)), landmarks(&edited));
         let before = stretches(&edited, &whole, 0);
         assert!(before.iter().any(|s| s.frames.start < 64 && s.seconds() > 12.0), "{before:?}");

@@ -1,4 +1,4 @@
-//! Peaks to pairs: every anchor with its strongest targets.
+//! Turns peaks into pairs: every anchor with its strongest targets.
 
 use crate::hash::Hash;
 use crate::params::{TARGET_MAX_FRAMES, TARGET_MAX_HZ, TARGET_MIN_FRAMES, TARGET_MIN_HZ};
@@ -27,11 +27,10 @@ impl Pair<'_> {
     }
 }
 
-/// Calls `visit` for every anchor and its `fan_out` most salient targets. Expects the peaks by frame, then
-/// bin.
+/// Calls `visit` for every anchor and its `fan_out` most salient targets. Expects the peaks by frame, then bin.
 ///
-/// The recipe orders targets by the lesser salience of the two peaks. Targets stronger than their anchor then tie, and
-/// the tie is broken in favour of the stronger target. So the order is simply that of the targets' salience.
+/// The recipe orders targets by the lesser salience of the two peaks. Targets stronger than their anchor then
+/// tie, and ties go to the stronger target. So the order is simply that of the targets' salience.
 pub fn for_each_pair<'a>(peaks: &'a [Peak], fan_out: usize, mut visit: impl FnMut(Pair<'a>)) {
     let mut targets: Vec<&Peak> = Vec::new();
     let (mut first, mut past) = (0, 0);
@@ -45,7 +44,7 @@ pub fn for_each_pair<'a>(peaks: &'a [Peak], fan_out: usize, mut visit: impl FnMu
         targets.clear();
         let in_zone = |t: &&Peak| (TARGET_MIN_HZ..=TARGET_MAX_HZ).contains(&(t.hz - anchor.hz).abs());
         targets.extend(peaks[first..past.max(first)].iter().filter(in_zone));
-        // A stable sort: equal targets stay in the order of frame and bin, so the result is always the same.
+        // A stable sort keeps equal targets in order of frame and bin, so the result is always the same.
         targets.sort_by(|a, b| b.salience.total_cmp(&a.salience));
         for (order, &target) in targets.iter().take(fan_out).enumerate() {
             visit(Pair { anchor, target, order });

@@ -1,4 +1,4 @@
-//! Salience to constellation: the local maxima, each with its rank among its neighbours.
+//! Turns salience into a constellation: the local maxima, each with its rank among its neighbours.
 
 use crate::maximum::SlidingMaximum;
 use crate::params::{
@@ -10,7 +10,7 @@ use crate::whiten::{REACH, Rows, Whitener};
 /// A local maximum of the salience.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peak {
-    /// Frame, counted from the first sample analysed.
+    /// Frame, counted from the first analysed sample.
     pub frame: u32,
     /// Bin of the spectrum.
     pub bin: u16,
@@ -28,14 +28,14 @@ pub struct Peak {
 pub struct PeakFinder {
     whitener: Whitener,
     maximum: SlidingMaximum,
-    /// Salience of the last [`KEPT`] frames, each in the row of its number modulo that.
+    /// Salience of the last [`KEPT`] frames, each in the row of its number modulo [`KEPT`].
     salience: Vec<f32>,
     /// Frames whose salience is known.
     next: usize,
     peaks: Vec<Peak>,
 }
 
-/// Frames held at a time: from the one before a cell to the last one that the maximum around it needs.
+/// Frames held at a time: from the one before a cell to the last one that the cell's maximum needs.
 const KEPT: usize = NEIGHBOUR_FRAMES + 2;
 
 impl PeakFinder {
@@ -50,12 +50,12 @@ impl PeakFinder {
         }
     }
 
-    /// The next frame to work on. Levels from [`REACH`] frames before it are still needed.
+    /// The next frame to process. It still needs levels from [`REACH`] frames earlier.
     pub fn next(&self) -> usize {
         self.next
     }
 
-    /// Works on the levels that later ones cannot change. Where these are the `last`, on all of them.
+    /// Processes the levels that later ones cannot change, or all of them if they are the `last`.
     pub fn advance(&mut self, levels: &Rows, last: bool) {
         let frames = levels.frames().end;
         while self.next < frames && (last || self.next + REACH <= frames) {
@@ -79,13 +79,13 @@ impl PeakFinder {
         }
     }
 
-    /// All peaks, by frame, then bin; not ranked yet.
+    /// All peaks, by frame, then bin, without ranks.
     pub fn into_peaks(self) -> Vec<Peak> {
         self.peaks
     }
 }
 
-/// Adds the peaks of one frame. `salience` holds it and both frames beside it, `greatest` the maxima around its
+/// Adds the peaks of one frame. `salience` holds the frame and both neighbours, `greatest` the maxima around its
 /// cells.
 fn find_in_row(levels: &Rows, salience: &[f32], greatest: &[f32], frame: usize, peaks: &mut Vec<Peak>) {
     if frame == 0 {
@@ -109,14 +109,14 @@ fn peak(levels: &[f32], frame: usize, column: usize, salience: f32) -> Peak {
     Peak { frame: frame as u32, bin: bin as u16, hz: (bin as f32 + between) * BIN_HZ, salience, rank: 0.0 }
 }
 
-/// Where the parabola through three neighbours has its top, in steps from the middle one: -0.5 to 0.5.
+/// The top of the parabola through three neighbours, in steps from the middle one: -0.5 to 0.5.
 fn parabola(before: f32, here: f32, after: f32) -> f32 {
     let bend = before - 2.0 * here + after;
     if bend < 0.0 { (0.5 * (before - after) / bend).clamp(-0.5, 0.5) } else { 0.0 }
 }
 
-/// Sets every rank: 2 x (stronger peaks of the same band within [`RANK_FRAMES`]) / (seconds of that window,
-/// cut at the ends of the recording). Expects the peaks by frame.
+/// Sets every rank: 2 x (stronger peaks of the same band within [`RANK_FRAMES`]) / (seconds of that window, cut
+/// off at the ends of the recording). Expects the peaks by frame.
 pub fn rank(peaks: &mut [Peak], frames: u32) {
     let upper = |peak: &Peak| usize::from(usize::from(peak.bin) >= BAND_SPLIT_BIN);
     let (mut first, mut past) = (0, 0);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_tone_between_bins_is_located() {
-        // A tone that starts half-way stands out; its frequency comes back to a fraction of a bin.
+        // A tone that starts half-way stands out. Its frequency is found to a fraction of a bin.
         let hz = 1_003.3f32;
         let samples: Vec<f32> = (0..32_000)
             .map(|n| if n < 16_000 { 0.0 } else { (std::f32::consts::TAU * hz * n as f32 / 8_000.0).sin() })

@@ -14,23 +14,23 @@ use crate::{Error, HalfFrame, Settings, constellation};
 pub struct Candidate {
     /// The hash.
     pub hash: Hash,
-    /// How much it is worth to ask it: minus its place among all candidates, so greater is better.
+    /// How much it is worth asking: minus its place among all candidates, so greater is better.
     pub strength: f32,
-    /// Where in the recording its anchor stands, ascending. For a hash of another speed the times are scaled
-    /// by it, so that they are times of the track.
+    /// Times of its anchor in the recording, ascending. For a hash of another speed they are scaled by that
+    /// speed, so that they are times of the track.
     pub times: Vec<HalfFrame>,
 }
 
-/// Fingerprints a recording to be identified: mono samples at [`SAMPLE_RATE`], of which at most
-/// [`MAX_QUERY_SECONDS`] are used. `settings` are those of the index.
+/// Fingerprints a recording to be identified: mono samples at [`SAMPLE_RATE`]. Uses at most [`MAX_QUERY_SECONDS`]
+/// of them. `settings` must be those of the index.
 ///
 /// The recording is analysed at two shifts, denser than a reference, and every landmark also yields the
-/// neighbouring cells that it nearly fell into. In recordings of at least [`SPEEDS_SECONDS`], some hashes are those
-/// of the same recording played a little faster or slower. Returns each hash once, strongest first, at most
+/// neighbouring cells that it almost fell into. For recordings of at least [`SPEEDS_SECONDS`], some hashes are
+/// those of the same recording played a little faster or slower. Returns each hash once, strongest first, at most
 /// [`MAX_CANDIDATES`].
 ///
 /// # Errors
-/// As [`crate::reference_landmarks`].
+/// Those of [`crate::reference_landmarks`].
 pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Candidate>, Error> {
     settings.check()?;
     let samples = &samples[..samples.len().min((MAX_QUERY_SECONDS * SAMPLE_RATE) as usize)];
@@ -38,7 +38,7 @@ pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Cand
     let rounds = if long { &SPEEDS[..] } else { &[] };
     let mut sightings = Vec::new();
     for shift in 0..2 {
-        // The second analysis may fall short where the first did not; then the first stands alone.
+        // The second analysis may fail where the first did not. Then the first counts alone.
         let peaks = match constellation(samples.get(shift * QUERY_SHIFT..).unwrap_or(&[])) {
             Err(_) if shift > 0 => continue,
             peaks => peaks?,
@@ -54,7 +54,7 @@ pub fn query_candidates(samples: &[f32], settings: &Settings) -> Result<Vec<Cand
     if sightings.is_empty() { Err(Error::Featureless) } else { Ok(share(sightings, rounds.len())) }
 }
 
-/// The hash that the pair has in its track, where the recording runs `speed` times as fast as the track.
+/// The hash that the pair has in its track if the recording runs `speed` times as fast as the track.
 fn at_speed(pair: &Pair, shift: u32, speed: f32, settings: &Settings) -> Sighting {
     let cell = |hz: f32| settings.frequency_cells(hz / speed) as u32;
     let hash = Hash::pack(
@@ -66,8 +66,8 @@ fn at_speed(pair: &Pair, shift: u32, speed: f32, settings: &Settings) -> Sightin
     Sighting { hash, round: 0, time, strength: strength(pair, settings) }
 }
 
-/// Gives every other speed one of [`SPEED_EVERY`] places, and the right speed the rest. A hash of several
-/// rounds keeps its best place and all its times; of each round the strongest [`MAX_CANDIDATES`] hashes count.
+/// Gives every other speed one of [`SPEED_EVERY`] places, and the right speed the rest. A hash of several rounds
+/// keeps its best place and all its times. Each round counts only its strongest [`MAX_CANDIDATES`] hashes.
 fn share(mut sightings: Vec<Sighting>, speeds: usize) -> Vec<Candidate> {
     sightings.sort_unstable_by_key(Sighting::key);
     let seen: Vec<&[Sighting]> = sightings.chunk_by(|a, b| a.key() == b.key()).collect();
@@ -94,9 +94,9 @@ fn share(mut sightings: Vec<Sighting>, speeds: usize) -> Vec<Candidate> {
     chosen.into_iter().map(|first| candidate(&seen[first..], &places[first..])).collect()
 }
 
-/// The numbers that come with the [`MAX_CANDIDATES`] least values, in ascending order of (value, number).
+/// The numbers of the [`MAX_CANDIDATES`] smallest values, in ascending order of (value, number).
 fn least(values: Vec<(f32, usize)>) -> Vec<usize> {
-    // Integers in the order of the values sort several times faster than the values with a comparison.
+    // Sorting integers in the order of the values is several times faster than comparing floats.
     let ordered = |value: f32| match value.to_bits() {
         bits if bits >> 31 == 0 => bits | 1 << 31,
         bits => !bits,
@@ -111,7 +111,7 @@ fn least(values: Vec<(f32, usize)>) -> Vec<usize> {
     keys.into_iter().map(|key| key as u32 as usize).collect()
 }
 
-/// The hash that the first of `seen` is about, from its sightings in all rounds that have a place.
+/// The hash that `seen` begins with, from its sightings in all rounds that have a place.
 fn candidate(seen: &[&[Sighting]], places: &[f32]) -> Candidate {
     let hash = seen[0][0].hash;
     let rounds = seen.iter().zip(places).take_while(|(group, _)| group[0].hash == hash);
@@ -125,7 +125,7 @@ fn candidate(seen: &[&[Sighting]], places: &[f32]) -> Candidate {
     Candidate { hash, strength: -best, times }
 }
 
-/// One hash seen once.
+/// One sighting of one hash.
 #[derive(Clone)]
 struct Sighting {
     hash: Hash,
@@ -136,20 +136,20 @@ struct Sighting {
 }
 
 impl Sighting {
-    /// By hash, then round.
+    /// Orders by hash, then round.
     fn key(&self) -> u64 {
         u64::from(self.hash.0) << 8 | u64::from(self.round)
     }
 }
 
-/// The cell a coordinate lies in, and the neighbour that it is nearest to.
+/// The cell that a coordinate is in, and the nearest neighbouring cell.
 struct Coordinate {
     cell: u32,
     neighbours: [Option<(u32, f32)>; 2],
 }
 
 impl Coordinate {
-    /// From a position in cells. A neighbour comes with what moving to it costs.
+    /// From a position in cells. A neighbour comes with the cost of moving to it.
     fn new(position: f32) -> Coordinate {
         let cell = position as u32;
         let above = position - cell as f32;
@@ -159,7 +159,7 @@ impl Coordinate {
         Coordinate { cell, neighbours: [lower, upper] }
     }
 
-    /// (cell, cost, moves) of staying and of each move.
+    /// (cell, cost, moves) for staying and for each move.
     fn choices(&self) -> impl Iterator<Item = (u32, f32, u32)> + '_ {
         let moved = self.neighbours.iter().flatten().map(|&(cell, cost)| (cell, cost, 1));
         std::iter::once((self.cell, 0.0, 0)).chain(moved)

@@ -9,7 +9,7 @@ use crate::{Error, Frame, Landmark, Peak, Settings, constellation};
 ///
 /// # Errors
 /// [`Error::Setting`] for settings out of range; [`Error::TooShort`], [`Error::Silent`] and
-/// [`Error::Featureless`] where there is nothing to fingerprint.
+/// [`Error::Featureless`] if there is nothing to fingerprint.
 pub fn reference_landmarks(samples: &[f32], settings: &Settings) -> Result<Vec<Landmark>, Error> {
     settings.check()?;
     landmarks(constellation(samples)?, settings)
@@ -69,8 +69,8 @@ mod tests {
             seed in 0u64..1_000,
             shift in 1usize..8_000,
         ) {
-            // Between frames the cells round differently; the query's probes and its second analysis make up
-            // for it (see `query`). Frames may move by one.
+            // Between frames the cells round differently. The query's probes and its second analysis make up for
+            // it (see `query`). Frames may move by one.
             let samples = music(seed, 20.0);
             let frames = (shift as f64 / 256.0).round() as u32;
             let plain = hashes(&samples);
@@ -87,7 +87,7 @@ mod tests {
 
         #[test]
         fn a_clip_has_the_hashes_of_the_whole_track(seed in 0u64..1_000, from in 0u32..1_800) {
-            // The clip's running mean sees nothing outside: the first and last 5 s may differ.
+            // The clip's running mean sees nothing outside the clip, so the first and last 5 s may differ.
             let samples = music(seed, 90.0);
             let start = from as usize * 256;
             let whole: HashSet<Landmark> = hashes(&samples);
@@ -106,7 +106,7 @@ mod tests {
         let plain = hashes(&samples);
         let later = hashes(&samples[256 * 40..]);
         let moved = later.iter().map(|l| Landmark { frame: Frame(l.frame.0 + 40), ..*l }).collect();
-        // The mean over the first 10 s changes with where the recording begins; the rest is equal.
+        // The mean over the first 10 s depends on where the recording begins; the rest is equal.
         let share = kept(&plain, &moved);
         assert!(share > 0.85, "{share}");
     }

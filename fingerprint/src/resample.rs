@@ -1,4 +1,4 @@
-//! Any rate to 8 kHz, chunk by chunk, with a proper anti-alias filter.
+//! Converts any rate to 8 kHz, chunk by chunk, with a proper anti-alias filter.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction};
@@ -6,14 +6,14 @@ use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction};
 use crate::Error;
 use crate::params::{SAMPLE_RATE, SOURCE_RATES};
 
-/// Length of the anti-alias filter in seconds: its transition band is then about 100 Hz wide, above the last
+/// Length of the anti-alias filter in seconds. Its transition band is then about 100 Hz wide, above the last
 /// peak.
 const FILTER_SECONDS: f64 = 0.064;
 
-/// Turns mono samples of one rate into mono samples at [`SAMPLE_RATE`]. Appends them to the caller's vector.
+/// Converts mono samples of one rate to mono samples at [`SAMPLE_RATE`]. Appends them to the caller's vector.
 pub struct ToWorkingRate {
     rate: u32,
-    /// Absent where the rate is right already.
+    /// `None` if the rate is already right.
     filter: Option<Filter>,
 }
 
@@ -21,7 +21,7 @@ struct Filter {
     resampler: Fft<f32>,
     pending: Vec<f32>,
     chunk: Vec<f32>,
-    /// Frames of output still to be dropped: the filter's delay.
+    /// Output frames left to drop: the filter's delay.
     delay: usize,
     taken: u64,
     given: u64,
@@ -45,7 +45,7 @@ impl ToWorkingRate {
         self.rate
     }
 
-    /// Takes samples in, appends what is ready.
+    /// Takes samples and appends what is ready.
     pub fn push(&mut self, input: &[f32], output: &mut Vec<f32>) -> Result<(), Error> {
         match &mut self.filter {
             None => output.extend_from_slice(input),
@@ -54,7 +54,7 @@ impl ToWorkingRate {
         Ok(())
     }
 
-    /// Appends what is still inside the filter. The length is then that of the source, to a sample.
+    /// Appends what is still in the filter. The total length is then that of the source, to a sample.
     pub fn finish(self, output: &mut Vec<f32>) -> Result<(), Error> {
         self.filter.map_or(Ok(()), |filter| filter.finish(output))
     }
@@ -85,7 +85,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Feeds silence until all that was taken in has come out.
+    /// Feeds silence until everything has come out.
     fn finish(mut self, output: &mut Vec<f32>) -> Result<(), Error> {
         let wanted = (self.taken as f64 * self.resampler.resample_ratio()).round() as u64;
         let mut left = self.pending.len();
@@ -97,7 +97,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Converts one block of the pending samples, or the `partial` ones that are left.
+    /// Converts one block of the pending samples, or the last `partial` ones.
     fn convert(&mut self, start: usize, partial: Option<usize>, output: &mut Vec<f32>) -> Result<(), Error> {
         let internal = |_| Error::Damaged("resampler".to_owned());
         let input = &self.pending[start..];
@@ -142,7 +142,7 @@ mod tests {
             let hz = if rate < 8_000 { 440.0 } else { 3_700.0 };
             let output = convert(rate, &tone(rate, hz, 1.5), 1_000);
             assert!(output.len().abs_diff(12_000) <= 4, "{rate}: {} samples", output.len());
-            // A filter of odd length delays by half a source sample more than can be taken off.
+            // A filter of odd length delays by half a source sample more than can be removed.
             let off = |delay: f64| {
                 let at = |n: usize| std::f64::consts::TAU * hz * (n as f64 / 8_000.0 - delay);
                 (2_000..10_000).map(|n| (f64::from(output[n]) - at(n).sin()).abs()).fold(0.0, f64::max)

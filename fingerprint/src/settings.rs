@@ -12,9 +12,9 @@ const FRAME_MS: u32 = 32;
 /// How an index was fingerprinted. A query must use the settings of the index it asks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Local rank below which a peak of the reference is kept: about the number of peaks per second. 1 to 36.
+    /// Local rank below which a peak of a reference track is kept: about the number of peaks per second. 1 to 36.
     pub peaks_per_second: f32,
-    /// Targets paired with every anchor of the reference. 1 to 20.
+    /// Targets paired with every anchor of a reference track. 1 to 20.
     pub fan_out: u8,
     /// Width of a frequency cell in Hz: 5 or 10. Finer cells return fewer false labels (measured: half).
     pub frequency_step_hz: f32,
@@ -23,8 +23,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 16 peaks a second, 4 targets each: 60 postings a second. Half as many postings (2 targets) cost 25 points
-    /// for a telephone of 3 s, 30 for 2 s, 13 in white noise at -10 dB, none in what is easy (measured).
+    /// 16 peaks per second with 4 targets each: 60 postings per second. Half as many postings (2 targets) cost 25
+    /// points for a telephone of 3 s, 30 for 2 s, 13 in white noise at -10 dB, and none in easy conditions
+    /// (measured).
     fn default() -> Self {
         Settings { peaks_per_second: 16.0, fan_out: 4, frequency_step_hz: 10.0, time_step_ms: 64 }
     }
@@ -57,7 +58,8 @@ impl Settings {
         hz / self.frequency_step_hz
     }
 
-    /// Time cell of a distance in frames. Integer division: 64 ms in floating point may fall to either side.
+    /// Time cell of a distance in frames. Uses integer division, because 64 ms in floating point may fall to
+    /// either side.
     pub(crate) fn time_cell(&self, frames: u32) -> u32 {
         frames * FRAME_MS / u32::from(self.time_step_ms)
     }
@@ -68,7 +70,7 @@ impl Settings {
     }
 }
 
-// The finest steps still fit the bits of a hash, with a cell to spare for probes at the edge.
+// The finest steps still fit the bits of a hash, with one cell spare for probes at the edge.
 const _: () = assert!((BAND_LAST_BIN as f32 + 1.0) * BIN_HZ / 5.0 + 1.0 < FREQUENCY_CELLS as f32);
 const _: () = assert!(TARGET_MAX_FRAMES + 1 < TIME_CELLS);
 

@@ -1,4 +1,4 @@
-//! Samples to powers and levels: one Hann-windowed Fourier transform every 32 ms.
+//! Turns samples into powers and levels: one Hann-windowed Fourier transform every 32 ms.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub const BINS: usize = BAND_LAST_BIN + BAND_MARGIN + 1 - FIRST_BIN;
 /// Samples to give an [`Analyser`] at a time: few enough that its copy stays in the cache.
 pub const PIECE: usize = 1 << 13;
 
-/// Levels of a recording, for drawing it.
+/// Levels of a recording, for drawing.
 pub struct Spectrogram {
     /// Level in dB (of arbitrary origin), indexed [frame, bin - `first_bin`].
     pub level: Array2<f32>,
@@ -30,7 +30,7 @@ pub struct Spectrogram {
 }
 
 impl Spectrogram {
-    /// The whole recording at once. Mono samples at [`SAMPLE_RATE`].
+    /// Analyses the whole recording at once. Takes mono samples at [`SAMPLE_RATE`].
     ///
     /// # Errors
     /// [`Error::TooShort`] and [`Error::Silent`].
@@ -59,7 +59,7 @@ impl Spectrogram {
     /// The levels of one frame in dB, from low to high frequencies.
     ///
     /// # Panics
-    /// Where the frame is not below [`Spectrogram::frames`].
+    /// If the frame is not below [`Spectrogram::frames`].
     pub fn column(&self, frame: usize) -> &[f32] {
         let bins = self.level.ncols();
         &self.level.as_slice().unwrap_or_default()[frame * bins..][..bins]
@@ -76,15 +76,15 @@ pub fn frame_count(samples: usize) -> usize {
     if samples < WINDOW { 0 } else { (samples - WINDOW) / HOP + 1 }
 }
 
-/// Powers to levels: 10 log10 of power plus `floor`.
+/// Converts powers to levels: 10 log10 of power plus `floor`.
 pub fn to_levels(powers: &mut [f32], floor: f32) {
     powers.iter_mut().for_each(|power| *power = 10.0 * (*power + floor).log10());
 }
 
-/// Samples in, in pieces of any size; rows of [`BINS`] powers out, one for each frame.
+/// Takes samples in pieces of any size, and gives rows of [`BINS`] powers, one for each frame.
 ///
-/// Two frames share one complex transform, one as real and one as imaginary part; the symmetry of a real
-/// signal's spectrum separates them again.
+/// Two frames share one complex transform, one as real and one as imaginary part. The symmetry of a real signal's
+/// spectrum separates them again.
 pub struct Analyser {
     transform: Arc<dyn Fft<f32>>,
     window: Vec<f32>,
@@ -92,7 +92,7 @@ pub struct Analyser {
     scratch: Vec<Complex32>,
     /// Powers of both frames of a pair.
     rows: Vec<f32>,
-    /// Samples, of which the next pair of frames begins at `start`.
+    /// Samples. The next pair of frames begins at `start`.
     pending: Vec<f32>,
     start: usize,
     taken: usize,
@@ -119,7 +119,7 @@ impl Analyser {
         }
     }
 
-    /// Takes samples in. A few thousand at a time are fastest.
+    /// Takes samples. A few thousand at a time are fastest.
     pub fn push(&mut self, samples: &[f32]) {
         self.taken += samples.len();
         self.pending.drain(..self.start);
@@ -127,7 +127,7 @@ impl Analyser {
         self.pending.extend(samples.iter().map(|&sample| tame(sample)));
     }
 
-    /// The rows of the next two frames, as soon as all their samples are there.
+    /// The rows of the next two frames, once all their samples are there.
     pub fn next_rows(&mut self) -> Option<&[f32]> {
         let first = self.start;
         if self.pending.len() < first + HOP + WINDOW {
@@ -139,7 +139,7 @@ impl Analyser {
         Some(&self.rows)
     }
 
-    /// After the last sample: the row of the last frame where it has no pair, otherwise nothing.
+    /// After the last sample: the row of the last frame if it has no pair, otherwise `None`.
     pub fn last_row(&mut self) -> Option<&[f32]> {
         if self.pending.len() < self.start + WINDOW {
             return None;
@@ -151,13 +151,13 @@ impl Analyser {
         Some(&self.rows[..BINS])
     }
 
-    /// The power to add to every cell: [`POWER_FLOOR`] of the greatest so far. Never 0, as that has no
+    /// The power to add to every cell: [`POWER_FLOOR`] of the greatest so far. Never 0, because 0 has no
     /// logarithm.
     pub fn floor(&self) -> f32 {
         POWER_FLOOR * self.loudest.max(silence())
     }
 
-    /// Whether what was taken in is worth a fingerprint.
+    /// Checks whether the samples so far are worth a fingerprint.
     ///
     /// # Errors
     /// [`Error::TooShort`]; [`Error::Silent`] when the band holds nothing above the floor.
@@ -170,7 +170,7 @@ impl Analyser {
         if heard { Ok(()) } else { Err(Error::Silent) }
     }
 
-    /// Windows the frames that begin at two of the pending samples; without a second one it is silence.
+    /// Windows the frames that begin at two of the pending samples. A missing second one is silence.
     fn fill(&mut self, first: usize, second: Option<usize>) {
         let first = &self.pending[first..first + WINDOW];
         let weighted = first.iter().zip(&self.window).map(|(sample, weight)| sample * weight);
@@ -220,7 +220,7 @@ fn silence() -> f32 {
     (SILENCE * WINDOW as f32 / 4.0).powi(2)
 }
 
-/// The greatest of powers: 8 maxima side by side, so that the compiler vectorises it.
+/// The greatest power. Uses 8 maxima side by side, so that the compiler vectorises it.
 fn greatest(powers: &[f32]) -> f32 {
     let mut most = [0.0f32; 8];
     let (eights, rest) = powers.as_chunks::<8>();
@@ -243,7 +243,7 @@ mod tests {
     use crate::testing::{music, noise};
     use spectrum_analyzer::{FrequencyLimit, samples_fft_to_spectrum};
 
-    /// Rows of powers of all frames, the samples coming in pieces of a size.
+    /// Rows of powers of all frames, from samples in pieces of the given size.
     fn powers(samples: &[f32], piece: usize) -> Vec<f32> {
         let (mut analyser, mut rows) = (Analyser::new(), Vec::new());
         for piece in samples.chunks(piece) {

@@ -1,4 +1,4 @@
-//! Sounds for tests, made by arithmetic so that no file is needed.
+//! Sounds for tests, computed so that no file is needed.
 
 use crate::params::SAMPLE_RATE;
 
@@ -30,7 +30,7 @@ pub fn noise(seed: u64, length: usize) -> Vec<f32> {
     (0..length).map(|_| random.signed()).collect()
 }
 
-/// Something like music: four voices playing random notes with harmonics and decay, over faint noise.
+/// A sound like music: four voices playing random notes with harmonics and decay, over faint noise.
 pub fn music(seed: u64, seconds: f64) -> Vec<f32> {
     let mut random = Random(seed);
     let length = (seconds * f64::from(SAMPLE_RATE)) as usize;

@@ -1,4 +1,4 @@
-//! Integers with their unit, so that no two of them can be swapped.
+//! Integers with their units, so that they cannot be confused with each other.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ impl Frame {
     }
 }
 
-/// A place in a recording that is to be named, in steps of [`HALF_FRAME_SECONDS`] (16 ms) from its start.
+/// A place in a recording that is asked about, in steps of [`HALF_FRAME_SECONDS`] (16 ms) from its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HalfFrame(pub u32);
 
@@ -26,28 +26,28 @@ impl HalfFrame {
     }
 }
 
-/// A frame on the global time line, on which all tracks of a catalogue lie one after another.
+/// A frame on the global time line, where all tracks of a catalogue follow one another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GlobalFrame(pub u32);
 
 impl GlobalFrame {
-    /// From the two elements of a label; the first holds the low half.
+    /// From the two elements of a label. The first holds the low half.
     pub const fn from_elements([low, high]: [u16; 2]) -> GlobalFrame {
         GlobalFrame((high as u32) << 16 | low as u32)
     }
 
-    /// The two elements of a label; the first holds the low half.
+    /// The two elements of a label. The first holds the low half.
     pub const fn to_elements(self) -> [u16; 2] {
         [self.0 as u16, (self.0 >> 16) as u16]
     }
 }
 
-/// What a server says of one hash: a posting of it lies here.
+/// What a server says about one hash: a posting of it is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Label {
-    /// Which of the candidates it is about, by its place among those that were asked.
+    /// The candidate that it is about, by its place among those that were asked.
     pub candidate: u32,
-    /// Where its anchor lies.
+    /// The place of its anchor.
     pub frame: GlobalFrame,
 }
 
@@ -75,7 +75,7 @@ mod tests {
             prop_assert_eq!(GlobalFrame::from_elements(GlobalFrame(frame).to_elements()), GlobalFrame(frame));
         }
 
-        /// On disk and on the wire a unit costs nothing.
+        /// A unit costs nothing on disk and on the wire.
         #[test]
         fn units_are_encoded_as_their_integer(value: u32) {
             let bytes = postcard::to_stdvec(&value).unwrap();

@@ -1,21 +1,21 @@
-//! What there is to draw of a match.
+//! What to draw of a match.
 
 use crate::ballots::Ballots;
 use crate::{AskedHashes, Catalogue, Frame, HalfFrame, Labels, TrackId};
 
-/// A label that falls into a track, as a point: those of a true match lie on one diagonal, and their
-/// `track_seconds - query_seconds` heap up at one offset.
+/// A label within a track, as a point. Labels of a true match form one diagonal, and their
+/// `track_seconds - query_seconds` gather at one offset.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Vote {
-    /// Time of the anchor in the recording, in seconds. Where the hash was asked at another speed
-    /// ([`crate::params::SPEEDS`]) it is scaled by that speed, so that the diagonal has slope 1 all the same.
+    /// Time of the anchor in the recording, in seconds. If the hash was asked at another speed
+    /// ([`crate::params::SPEEDS`]), it is scaled by that speed, so that the diagonal still has slope 1.
     pub query_seconds: f32,
     /// Time of the anchor in the track, in seconds.
     pub track_seconds: f32,
 }
 
-/// The votes for one track out of the labels that [`crate::align`] counts, by time in the track, then in the
-/// recording. A hash that stands in several places of the recording votes at each.
+/// The votes for one track from the labels that [`crate::align`] counts, by time in the track, then in the
+/// recording. A hash with several places in the recording votes at each.
 pub fn votes(catalogue: &Catalogue, asked: &AskedHashes, labels: &Labels, track: TrackId) -> Vec<Vote> {
     let ballots = Ballots::new(asked, labels);
     let Some(on) = ballots.by_track(catalogue).find(|on| on.track.id == track) else { return Vec::new() };
@@ -55,7 +55,7 @@ mod tests {
                 times: vec![HalfFrame(20 * n), HalfFrame(20 * n + 1)],
             })
             .collect();
-        // Four on track 1, 100 frames in; one on track 0; one between tracks; one that nobody asked.
+        // Four on track 1, 100 frames in; one on track 0; one between tracks; one that was not asked.
         let label = |(candidate, frame)| Label { candidate, frame: GlobalFrame(frame) };
         let mut labels: Vec<Label> = (0..4).map(|n| label((n, 1_000 + 100 + 10 * n))).collect();
         labels.extend([(4, 7), (4, 950), (9, 1_100)].map(label));

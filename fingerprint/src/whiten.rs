@@ -1,14 +1,14 @@
-//! Levels to salience: how far a cell stands above what is usual at its frequency.
+//! Turns levels into salience: how far a cell stands above the usual level at its frequency.
 
 use std::ops::Range;
 
 use crate::params::{WHITEN_BINS, WHITEN_FRAMES};
 use crate::spectrogram::BINS;
 
-/// Frames on each side of one that its running mean may need.
+/// Frames on each side of a frame that its running mean may need.
 pub const REACH: usize = WHITEN_FRAMES / 2 + 1;
 
-/// Rows of [`BINS`] values, of which the oldest may be dropped.
+/// Rows of [`BINS`] values. The oldest may be dropped.
 #[derive(Default)]
 pub struct Rows {
     values: Vec<f32>,
@@ -16,7 +16,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Frames that are held.
+    /// The frames that are held.
     pub fn frames(&self) -> Range<usize> {
         self.first..self.first + self.values.len() / BINS
     }
@@ -31,12 +31,12 @@ impl Rows {
         &self.values[(frame - self.first) * BINS..][..BINS]
     }
 
-    /// All values from a frame on.
+    /// All values starting at a frame.
     pub fn since(&mut self, frame: usize) -> &mut [f32] {
         &mut self.values[(frame - self.first) * BINS..]
     }
 
-    /// Drops what lies before a frame.
+    /// Drops everything before a frame.
     pub fn drop_before(&mut self, frame: usize) {
         if frame > self.first {
             self.values.drain(..(frame - self.first) * BINS);
@@ -46,7 +46,7 @@ impl Rows {
 }
 
 /// Subtracts from each level the running mean of [`WHITEN_FRAMES`] frames at its bin, averaged over
-/// [`WHITEN_BINS`] neighbouring bins. Goes through the frames in order.
+/// [`WHITEN_BINS`] neighbouring bins. Takes the frames in order.
 pub struct Whitener {
     /// Sum of every bin over the frames `held`.
     sums: Vec<f64>,
@@ -61,9 +61,9 @@ impl Whitener {
         Whitener { sums: vec![0.0; BINS], held: 0..0, means: vec![0.0; BINS] }
     }
 
-    /// Salience in dB of a frame: the one after that of the last call. `frames` is the number of frames of the
-    /// recording, or of its part so far. A part has more than [`WHITEN_FRAMES`], and the frame lies [`REACH`] before
-    /// its last.
+    /// Salience of a frame in dB. `frame` must follow that of the last call. `frames` is the number of frames of
+    /// the recording, or of its part so far. A part must have more than [`WHITEN_FRAMES`], and the frame must be
+    /// [`REACH`] before its last.
     pub fn salience(&mut self, levels: &Rows, frame: usize, frames: usize, salience: &mut [f32]) {
         let wanted = window(frame, frames);
         if wanted != self.held {
@@ -87,7 +87,7 @@ impl Whitener {
         }
     }
 
-    /// The mean of every bin over its neighbours; at the edges there are fewer of them.
+    /// The mean of every bin over its neighbours. At the edges there are fewer.
     fn average(&mut self) {
         let (count, reach) = (self.held.len(), WHITEN_BINS / 2);
         let mean = |near: &[f64]| (near.iter().sum::<f64>() / (near.len() * count) as f64) as f32;
@@ -100,8 +100,8 @@ impl Whitener {
     }
 }
 
-/// Frames that the mean of a frame is taken over: [`WHITEN_FRAMES`] around it, pushed inside the recording at both
-/// ends. A shorter recording has all of its frames in the mean.
+/// Frames that the mean of a frame covers: [`WHITEN_FRAMES`] around it, shifted to stay inside the recording at
+/// both ends. A shorter recording is covered whole.
 fn window(frame: usize, frames: usize) -> Range<usize> {
     let length = WHITEN_FRAMES.min(frames);
     let start = frame.saturating_sub(length / 2).min(frames - length);
@@ -142,7 +142,7 @@ mod tests {
                 assert!(
                     rows.contains(&frame) && rows.end <= frames && rows.len() == WHITEN_FRAMES.min(frames)
                 );
-                // Later frames change nothing for one that lies far enough back.
+                // Later frames do not change one that is far enough back.
                 if frames >= WHITEN_FRAMES && frame + REACH <= frames {
                     assert_eq!(rows, window(frame, frames + 100));
                 }

@@ -1,4 +1,4 @@
-//! The offset at which most labels of a track agree, and how widely these lie.
+//! The offset at which most labels of a track agree, and how widely these labels spread.
 
 use std::ops::Range;
 
@@ -18,8 +18,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// The heaviest; the first of equals. Expects the ballots of one track by offset. `seen` is working memory,
-    /// a zero for each label on the track, and is zero again afterwards.
+    /// The heaviest window. Ties go to the first. Expects the ballots of one track, by offset. `seen` is working
+    /// memory: a zero for each label on the track. It is zero again afterwards.
     pub fn heaviest(ballots: &[Ballot], seen: &mut [u32]) -> Window {
         let (mut past, mut different) = (0, 0u32);
         let (mut most, mut inside) = (0, 0..0);
@@ -43,10 +43,10 @@ impl Window {
     }
 }
 
-/// How widely the ballots lie over time and pitch: the geometric mean of the numbers of cells of
-/// [`SPREAD_FRAMES`] and of anchor frequencies that they effectively fill, as a share of what a match of 10 s
-/// fills; a longer recording has to fill a little more. A drum loop, a held chord or a scale that two songs
-/// have in common gives many votes in few places; a match has them everywhere.
+/// How widely the ballots spread over time and pitch. Counts the cells of [`SPREAD_FRAMES`] and the anchor
+/// frequencies that they effectively fill, and takes the geometric mean of both counts as a share of what a match
+/// of 10 s fills. A longer recording has to fill a little more. A drum loop, a held chord or a scale that two
+/// songs share gives many votes in few places; a match has them everywhere.
 ///
 /// `inside` is working memory.
 pub fn spread(
@@ -60,7 +60,7 @@ pub fn spread(
     inside.extend(ballots.iter().map(|ballot| ballot.label() as u32));
     inside.sort_unstable();
     inside.dedup();
-    // Labels of a track come by frame, so these cells are in order; the tones are not.
+    // Labels of a track are sorted by frame, so these cells are in order; the tones are not.
     let cell = |label: u32| (on.labels[label as usize].frame.0 - on.track.start.0) / SPREAD_FRAMES;
     let times = effective(inside.len(), inside.chunk_by(|&a, &b| cell(a) == cell(b)));
     inside.iter_mut().for_each(|label| *label = all.tone(&on.labels[*label as usize]));

@@ -1,4 +1,4 @@
-//! Is this host on your blocklist? Asked without naming the host: the same protocol, no audio.
+//! Is this host on your blocklist? Asks without naming the host: the same protocol, no audio.
 //!
 //! `cargo run --release -p psi-shazam-psi --example blocklist -- tracker.example news.example`
 
@@ -16,7 +16,7 @@ const LIST: [(&str, u16); 4] =
     [("ads.example", 0), ("tracker.example", 0), ("worm.example", 1), ("bank-login.example", 2)];
 
 fn main() -> Result<(), Error> {
-    // One label element (the category) and a tag of two: a false answer has probability 2^-32.
+    // One label element (the category) and a tag of two elements: a false answer has probability 2^-32.
     let set = LatticeSet::N2048Q47;
     let spec = ParamsSpec { set, points: 4, groups: 1, label_elements: 1, tag_elements: 2, asked: 16 };
     let params = Params::new(spec)?;

@@ -15,7 +15,7 @@ use crate::oprf::{self, BlindedItems};
 use crate::query::{self, AskedKey, Pending};
 use crate::{Error, Params, PublicMasks};
 
-/// What a client knows of a database before it asks. One serves any number of questions.
+/// What a client knows about a database before it asks. One value serves any number of questions.
 pub struct Asker {
     params: Params,
     bins: Bins,
@@ -23,10 +23,10 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// For a database of these parameters, bins and masks.
+    /// For a database with these parameters, bins and masks.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::ValueRange`] for a table of bins that is none of these parameters.
+    /// [`Error::Length`] or [`Error::ValueRange`] for bins that do not fit the parameters.
     pub fn new(params: Params, bins: Bins, masks: Arc<PublicMasks>) -> Result<Asker, Error> {
         bins.check(&params)?;
         Ok(Asker { params, bins, masks })
@@ -37,7 +37,8 @@ impl Asker {
         &self.params
     }
 
-    /// Chooses what is asked of `items` (most wanted first), pads to exactly [`Params::asked`], and blinds all of it.
+    /// Chooses which of `items` (most wanted first) to ask, pads them to exactly [`Params::asked`], and blinds
+    /// them all.
     ///
     /// # Errors
     /// [`Error::ItemLength`].
@@ -47,7 +48,7 @@ impl Asker {
     }
 }
 
-/// A question that waits for the server's evaluation of its blinded items.
+/// A question waiting for the server's evaluation of its blinded items.
 pub struct Blinded {
     params: Params,
     masks: Arc<PublicMasks>,
@@ -55,12 +56,12 @@ pub struct Blinded {
 }
 
 impl Blinded {
-    /// What goes to the server: 32 bytes for each of [`Params::asked`] items, uniform whatever they are.
+    /// The message to the server: 32 bytes for each of [`Params::asked`] items, uniform whatever the items are.
     pub fn message(&self) -> &[u8] {
         self.items.message()
     }
 
-    /// Places, in the caller's list, of the items that are asked. What comes back refers to them by their place here.
+    /// Places of the asked items in the caller's list. Returned labels name an item by its place in this list.
     pub fn sources(&self) -> Vec<usize> {
         self.items.items().iter().filter_map(|asked| asked.source).collect()
     }
@@ -68,7 +69,7 @@ impl Blinded {
     /// Unblinds the server's evaluation.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::GroupElement`] for an evaluation that is none.
+    /// [`Error::Length`] or [`Error::GroupElement`] for an invalid evaluation.
     pub fn unblind(self, evaluated: &[u8]) -> Result<Unblinded, Error> {
         let Blinded { params, masks, items } = self;
         let asked: Vec<(bool, u32)> =
@@ -83,7 +84,7 @@ impl Blinded {
     }
 }
 
-/// A question whose items have their keys.
+/// A question with the keys of its items.
 pub struct Unblinded {
     params: Params,
     masks: Arc<PublicMasks>,
@@ -95,7 +96,7 @@ impl Unblinded {
     /// parameters alone.
     ///
     /// # Errors
-    /// None that [`Asker::blind`] leaves possible.
+    /// None after a successful [`Asker::blind`].
     pub fn encrypt(self) -> Result<(Vec<u8>, Pending), Error> {
         query::encrypt(&self.params, &self.masks, self.keys, &mut OsRng)
     }

@@ -1,9 +1,9 @@
-//! Items into bins: a public function of the raw item, so that the client can choose what to ask
-//! before the OPRF.
+//! Assigns items to bins by a public function of the raw item, so that the client can choose what to ask before
+//! the OPRF.
 //!
-//! An item is hashed into one of 2·B buckets, and a table says which bin a bucket belongs to. Some items have
-//! many postings, and bins filled by a hash alone differ by a tenth; a shard has to be as large as its
-//! fullest bin. The table puts heavy buckets together with light ones.
+//! An item is hashed into one of 2·B buckets, and a table gives the bin of each bucket. Some items have many
+//! postings, so bins filled by a hash alone differ by a tenth, and a shard has to be as large as its fullest bin.
+//! The table therefore puts heavy buckets together with light ones.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,26 +16,26 @@ use crate::Error;
 use crate::bits;
 use crate::params::Params;
 
-/// Bytes of a padding item: longer than any hash, so that it never meets a real one.
+/// Bytes of a padding item. Longer than any hash, so it never equals a real item.
 const PADDING_BYTES: usize = 24;
-/// Buckets per bin. Two are enough for bins that differ by one in a hundred.
+/// Buckets per bin. With two, bins differ by only one percent.
 const BUCKETS_PER_BIN: usize = 2;
 
-/// Which bin every bucket belongs to; public, part of the manifest.
+/// The bin of every bucket. Public; part of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bins {
-    /// A bin per bucket, of as many bits as the number of bins takes; nothing where every bucket belongs to
-    /// the bin of its number modulo B.
+    /// One bin per bucket, in as many bits as the number of bins needs. Empty if every bucket belongs to the bin
+    /// of its number modulo B.
     packed: Vec<u8>,
 }
 
 impl Bins {
-    /// Buckets of a database.
+    /// Number of buckets of a database.
     pub fn buckets(params: &Params) -> usize {
         params.bins() * BUCKETS_PER_BIN
     }
 
-    /// The bucket of an item: SHA-256 modulo their number.
+    /// The bucket of an item: SHA-256 modulo the number of buckets.
     pub fn bucket_of(params: &Params, item: &[u8]) -> usize {
         let digest = Sha256::new().chain_update(b"psi-shazam bin v1").chain_update(item).finalize();
         let mut low = [0; 8];
@@ -43,11 +43,11 @@ impl Bins {
         (u64::from_le_bytes(low) % Bins::buckets(params) as u64) as usize
     }
 
-    /// Spreads buckets that hold so many postings over the bins: the heaviest first, each into the bin that
-    /// holds least (Graham 1969, longest processing time first).
+    /// Spreads buckets over the bins. `loads` is the number of postings in each bucket. Takes the heaviest bucket
+    /// first and puts each into the bin that holds least (Graham 1969, longest processing time first).
     ///
     /// # Errors
-    /// [`Error::Length`] unless there is a load per bucket.
+    /// [`Error::Length`] unless there is one load per bucket.
     pub fn balanced(params: &Params, loads: &[u64]) -> Result<Bins, Error> {
         let (actual, expected) = (loads.len(), Bins::buckets(params));
         if actual != expected {
@@ -55,7 +55,7 @@ impl Bins {
         }
         let mut order: Vec<usize> = (0..loads.len()).collect();
         order.sort_by_key(|&bucket| Reverse(loads[bucket]));
-        // (load, buckets, bin): empty buckets are shared out evenly, too.
+        // (load, buckets, bin): counting the buckets spreads empty ones evenly too.
         let mut lightest: BinaryHeap<Reverse<(u64, u32, u64)>> =
             (0..params.bins() as u64).map(|bin| Reverse((0, 0, bin))).collect();
         let mut table = vec![0; loads.len()];
@@ -69,7 +69,7 @@ impl Bins {
         Ok(Bins { packed })
     }
 
-    /// Whether this is a table for `params`, all of whose bins exist.
+    /// Checks that this is a table for `params` and names only bins that exist.
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::ValueRange`].
@@ -86,7 +86,7 @@ impl Bins {
     /// The bin of a bucket.
     ///
     /// # Panics
-    /// For a bucket that does not exist, and a table that [`Bins::check`] refuses.
+    /// For a bucket that does not exist, or a table that [`Bins::check`] refuses.
     pub fn of_bucket(&self, params: &Params, bucket: usize) -> u32 {
         if self.packed.is_empty() {
             return (bucket % params.bins()) as u32;
@@ -125,8 +125,8 @@ impl AsRef<[u8]> for Asked {
     }
 }
 
-/// Chooses what a query asks: walks `items` from the most to the least wanted, keeps the first of
-/// every bin up to [`Params::asked`], and pads with random items to exactly that number.
+/// Chooses what a query asks. Walks `items` from most to least wanted, keeps the first of every bin up to
+/// [`Params::asked`], and pads with random items to exactly that number.
 pub fn choose<I: AsRef<[u8]>>(
     params: &Params,
     bins: &Bins,
@@ -191,7 +191,7 @@ mod tests {
         for i in 0..200_000u32 {
             counts[Bins::default().of(&params, &i.to_le_bytes()) as usize] += 1;
         }
-        // 48.8 expected a bin; seven standard deviations are 49.
+        // 48.8 are expected per bin; seven standard deviations are 49.
         assert!(counts.iter().all(|&c: &i32| (c - 49).abs() < 49));
         // A change of this number would orphan every stored database: bump the versions.
         assert_eq!(Bins::default().of(&params, b"psi-shazam"), KNOWN_BIN);
@@ -214,7 +214,7 @@ mod tests {
         };
         let balanced = Bins::balanced(&params, &loads).unwrap();
         balanced.check(&params).unwrap();
-        // One item alone has 400 postings, four times the mean of a bin: leave it out of account.
+        // One item alone has 400 postings, four times the mean of a bin, so it is left out.
         let (plain, even) = (heaviest(&Bins::default()), heaviest(&balanced));
         assert!(even <= plain, "{even} {plain}");
         loads.iter_mut().for_each(|load| *load = (*load).min(80));
@@ -232,7 +232,7 @@ mod tests {
         assert!(table.check(&params).is_ok() && Bins::default().check(&params).is_ok());
         assert!(Bins { packed: table.packed[1..].to_vec() }.check(&params).is_err());
         assert!(Bins::balanced(&params, &[1; 7]).is_err());
-        // Three groups: 6,144 bins of 13 bits, so that some numbers name no bin.
+        // Three groups give 6,144 bins of 13 bits, so some numbers name no bin.
         let three = Params::new(ParamsSpec { groups: 3, ..params.spec() }).unwrap();
         let table = Bins::balanced(&three, &vec![1; Bins::buckets(&three)]).unwrap();
         assert!(table.check(&three).is_ok());

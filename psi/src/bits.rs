@@ -16,13 +16,13 @@ pub(crate) fn pack(values: impl IntoIterator<Item = u64>, width: u32, out: &mut 
         if held >= u64::BITS {
             out.extend_from_slice(&pending.to_le_bytes());
             held -= u64::BITS;
-            pending = value >> (width - held); // at most 55, as something was held before
+            pending = value >> (width - held); // at most 55 bits, because some were held before
         }
     }
     out.extend_from_slice(&pending.to_le_bytes()[..held.div_ceil(8) as usize]);
 }
 
-/// [`pack`] over what `out` holds, which has room for exactly `values`.
+/// Like [`pack`], but overwrites `out`, which must have room for exactly `values`.
 pub(crate) fn pack_into(values: &[u64], width: u32, out: &mut [u8]) {
     let mut words = out.chunks_mut(size_of::<u64>());
     let (mut pending, mut held) = (0u64, 0u32);
@@ -43,7 +43,7 @@ pub(crate) fn pack_into(values: &[u64], width: u32, out: &mut [u8]) {
     }
 }
 
-/// Reads values of `width` bits (1 to 56) until `bytes` is used up; bits left over are ignored.
+/// Reads values of `width` bits (1 to 56) until `bytes` runs out. Ignores leftover bits.
 pub(crate) fn unpack(bytes: &[u8], width: u32) -> impl Iterator<Item = u64> + '_ {
     let count = bytes.len() * 8 / width as usize;
     (0..count).map(move |index| value_at(bytes, width, index))
@@ -58,7 +58,7 @@ pub(crate) fn value_at(bytes: &[u8], width: u32, index: usize) -> u64 {
     (window(bytes, byte) >> shift) & ((1 << width) - 1)
 }
 
-/// The eight bytes from `first` on; what is missing at the end counts as zero.
+/// The eight bytes starting at `first`. Bytes past the end count as zero.
 #[inline]
 fn window(bytes: &[u8], first: usize) -> u64 {
     match bytes[first..].first_chunk() {

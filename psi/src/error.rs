@@ -1,8 +1,8 @@
-//! What can be wrong with what a peer, a caller or a stored record says.
+//! Errors in what a peer, a caller or a stored record says.
 
 use crate::params::LatticeSet;
 
-/// Every way in which this crate refuses its input. No value that is secret ever appears in one.
+/// Every reason why this crate refuses its input. No error ever contains a secret value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,7 +18,7 @@ pub enum Error {
         /// Largest legal value.
         max: u64,
     },
-    /// The noise of one answer would come too near to the decryption limit.
+    /// The noise of one answer would come too close to the decryption limit.
     #[error(
         "{set:?} with {points} points per bin leaves noise at {share:.3} of the limit, which is too much"
     )]
@@ -38,7 +38,7 @@ pub enum Error {
         /// What was checked.
         what: &'static str,
     },
-    /// A message, record or file has another length than its kind dictates.
+    /// A message, record or file has the wrong length for its kind.
     #[error("{what} has {actual} bytes, expected {expected}")]
     Length {
         /// What was read.
@@ -54,7 +54,7 @@ pub enum Error {
         /// What was read.
         what: &'static str,
     },
-    /// Bytes that are no encoding of what they should be.
+    /// The bytes do not encode what they should.
     #[error("{what} cannot be decoded")]
     Malformed {
         /// What was read.
@@ -72,15 +72,15 @@ pub enum Error {
         /// Bytes of the item.
         length: usize,
     },
-    /// More points than a bin of one shard holds.
+    /// More points than a bin of one shard can hold.
     #[error("bin slot {slot} of a shard got more than {points} points")]
     BinOverflow {
         /// Slot within the shard's group.
         slot: u32,
-        /// Points a bin holds.
+        /// Points that a bin can hold.
         points: u16,
     },
-    /// Two points of one bin and shard share a residue.
+    /// Two points in one bin and shard share a residue.
     #[error("bin slot {slot} of a shard got one residue twice")]
     DuplicateResidue {
         /// Slot within the shard's group.

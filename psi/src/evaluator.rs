@@ -1,4 +1,4 @@
-//! The server's side of a question in two moves: evaluate the blinded items, answer the encrypted powers.
+//! The server's side of a question, in two steps: evaluate the blinded items, answer the encrypted powers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::evaluate::{self, ServedShard};
 use crate::oprf::OprfKey;
 use crate::{Error, Params};
 
-/// A database as it is asked. It never changes.
+/// A database ready for queries. It never changes.
 #[derive(Clone)]
 pub struct Evaluator {
     params: Params,
@@ -15,10 +15,10 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Of shards that were made under this key and these parameters.
+    /// `shards` must have been made under this key and these parameters.
     ///
     /// # Errors
-    /// [`Error::ValueRange`] for a shard of other parameters, or of a group that they don't have.
+    /// [`Error::ValueRange`] for a shard made for other parameters, or in a group that does not exist.
     pub fn new(params: Params, key: Arc<OprfKey>, shards: Vec<ServedShard>) -> Result<Evaluator, Error> {
         let fits = |shard: &ServedShard| shard.group < params.groups() && shard.matrix.fits(&params);
         if shards.iter().all(fits) {
@@ -33,7 +33,7 @@ impl Evaluator {
         &self.params
     }
 
-    /// The key of the OPRF.
+    /// The OPRF key.
     pub fn key(&self) -> &Arc<OprfKey> {
         &self.key
     }

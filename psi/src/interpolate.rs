@@ -1,8 +1,8 @@
 //! Polynomials over F_t through given points, uniform in everything else.
 //!
-//! A bin with k < D points gets P = I + Z·R: I interpolates the points, Z vanishes on them, and R is
-//! uniform of degree below D − k. That is the uniform distribution over all polynomials of degree
-//! below D through the k points, the same that filling up with random dummy points would give.
+//! A bin with k < D points gets P = I + Z·R: I interpolates the points, Z vanishes on them, and R is uniform of
+//! degree below D − k. That is the uniform distribution over all polynomials of degree below D through the k
+//! points. Filling up with random dummy points would give the same.
 
 use std::sync::OnceLock;
 
@@ -29,7 +29,7 @@ fn subtract(a: u32, b: u32) -> u32 {
     if a >= b { a - b } else { a + PLAINTEXT_MODULUS - b }
 }
 
-/// The points of one bin: the residues once, and what does not depend on the values.
+/// The residues of one bin's points, and what does not depend on the values.
 pub(crate) struct Nodes<'a> {
     residues: &'a [u32],
     /// Coefficients of Z = Π (X − y), degree k, constant first.

@@ -1,4 +1,4 @@
-//! The rings that queries may be encrypted in, and what is known of their security.
+//! The rings that queries may be encrypted in, and what is known about their security.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum LatticeSet {
     InsecureN64Q47,
 }
 
-/// The ring of a [`LatticeSet`] and what the lattice estimator says of it.
+/// The ring of a [`LatticeSet`] and its security according to the lattice estimator.
 ///
 /// Secrets are uniform ternary, noise is a rounded Gaussian of [`NOISE_STD`]. Estimates: lattice
 /// estimator, commit 27a581bb8e9d, unlimited samples, the cheapest of usvp, bdd, dual and
@@ -68,9 +68,9 @@ impl LatticeSet {
     }
 }
 
-/// Most bits of q that a degree admits: at least 128 bits by gate count (MATZOV) and 100 by classical core-SVP,
-/// by the table in docs/parameters.md. The next larger q that was estimated (54 bits at N = 2048, 109 at 4096) has
-/// less by gate count. A degree that was not estimated admits none.
+/// Most bits of q allowed for a degree. Up to there, security is at least 128 bits by gate count (MATZOV) and 100
+/// by classical core-SVP, according to the table in docs/parameters.md. The next larger q that was estimated (54
+/// bits at N = 2048, 109 at 4096) has less than 128 by gate count. A degree without estimates allows none.
 const fn most_modulus_bits(degree: usize) -> u32 {
     match degree {
         2048 => 50,
@@ -90,7 +90,7 @@ impl Lattice {
         stated && self.modulus_bits <= most_modulus_bits(self.degree)
     }
 
-    /// Δ = (q−1)/t, by which messages are scaled.
+    /// Δ = (q−1)/t, the factor that messages are scaled by.
     pub const fn delta(&self) -> u64 {
         (self.modulus - 1) / PLAINTEXT_MODULUS as u64
     }

@@ -13,16 +13,16 @@
 //! | [`Asker::blind`] | client | a fixed number of items, blinded | server: nothing (uniform) |
 //! | [`Evaluator::evaluate`] | server | the blinded items under its key | |
 //! | [`Blinded::unblind`], [`Unblinded::encrypt`] | client | encrypted powers of the items' residues | client: pseudorandom values; server: nothing (ring-LWE) |
-//! | [`Evaluator::answer`] | server | every shard's polynomials at them | |
+//! | [`Evaluator::answer`] | server | every shard's polynomials at those powers | |
 //! | [`query::Pending::open`] | client | labels | client: the labels of what it asked |
 //!
-//! [`Asker`] and [`Evaluator`] put the parts together; the modules below have them one by one.
+//! [`Asker`] and [`Evaluator`] combine the parts; the modules below offer them one by one.
 //!
-//! The crate is mathematics only. What travels are byte strings; the crate `protocol` frames them, names them and holds
-//! them against caps. Clients that have no other way to tell a label from noise set
+//! The crate is mathematics only. Messages are byte strings; the crate `protocol` frames them, names them and
+//! checks them against caps. Clients that have no other way to tell a label from noise set
 //! [`params::ParamsSpec::tag_elements`].
 
-#![deny(unsafe_code)] // `kernel/x86_64/` alone is allowed to
+#![deny(unsafe_code)] // only `kernel/x86_64/` is allowed to
 
 mod asker;
 pub mod bins;

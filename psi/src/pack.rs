@@ -1,11 +1,10 @@
-//! Which shard of a bin takes which posting.
+//! Decides which shard takes which posting of a bin.
 //!
-//! Postings that share a residue (one item many times, or two items by chance) must lie in different
-//! shards. So a residue has at most as many postings as there are shards, and what is over finds no
-//! place: the postings of the most frequent residues, which tell least. The rest is packed so that
-//! the first shards are full and the last ones take what is left, by the greedy construction of a
-//! 0/1 matrix with given row and column sums (Gale 1957, Ryser 1957): the most frequent residue
-//! first, each into the shards with most left to take.
+//! Postings that share a residue (one item many times, or two items by chance) must be in different shards. So a
+//! residue has at most as many postings as there are shards. The rest are dropped: they are postings of the most
+//! frequent residues, which say least. The others are packed so that the first shards are full and the last ones
+//! take what is left. This is the greedy construction of a 0/1 matrix with given row and column sums (Gale 1957,
+//! Ryser 1957): the most frequent residue first, each into the shards with most left to take.
 
 use std::collections::HashMap;
 
@@ -29,27 +28,27 @@ pub struct Wanted {
 }
 
 impl BinPacker {
-    /// A bin over `shards` empty shards of `points` points.
+    /// A bin across `shards` empty shards with `points` points each.
     pub fn new(shards: usize, points: usize) -> BinPacker {
         BinPacker { free: vec![points; shards], holders: HashMap::new() }
     }
 
-    /// Notes a posting that `shard` holds from before.
+    /// Records a posting that `shard` already holds.
     pub fn occupy(&mut self, shard: usize, residue: u32) {
         let shards = self.free.len();
         self.free[shard] = self.free[shard].saturating_sub(1);
         self.holders.entry(residue).or_insert_with(|| BitVec::repeat(false, shards)).set(shard, true);
     }
 
-    /// Packs postings with distinct residues; returns for each element of `wanted` the shards of its
-    /// postings, which may be fewer than it wants.
+    /// Packs postings. The residues in `wanted` must be distinct. Returns for each element of `wanted` the shards
+    /// of its postings, which may be fewer than it wants.
     pub fn pack(mut self, wanted: &[Wanted]) -> Vec<Vec<usize>> {
         let admitted = self.admit(wanted);
         let mut target = self.targets(admitted.iter().sum());
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_by_key(|&index| std::cmp::Reverse(admitted[index]));
         let mut placed = vec![Vec::new(); wanted.len()];
-        let mut first = 0; // no shard before it is to take more
+        let mut first = 0; // no shard before it takes more
         for index in order {
             let held = self.holders.get(&wanted[index].residue);
             let free = |shard: usize| self.free[shard] > 0 && !held.is_some_and(|shards| shards[shard]);
@@ -75,7 +74,7 @@ impl BinPacker {
         placed
     }
 
-    /// How many postings of each residue are let in: all, or up to the level at which they fit.
+    /// How many postings of each residue are admitted: all, or up to the level at which they fit.
     fn admit(&self, wanted: &[Wanted]) -> Vec<usize> {
         let shards = self.free.len();
         let open = |w: &Wanted| shards - self.holders.get(&w.residue).map_or(0, |held| held.count_ones());
@@ -97,7 +96,7 @@ impl BinPacker {
         admitted
     }
 
-    /// How many of `postings` each shard is to take: the first ones all they can.
+    /// How many of `postings` each shard takes. The first shards take all they can.
     fn targets(&self, mut postings: usize) -> Vec<usize> {
         let take = |&free: &usize| {
             let taken = free.min(postings);
@@ -141,7 +140,7 @@ mod tests {
             }
         }
 
-        /// In empty shards whatever fits by numbers is placed, up to what an uneven last shard costs.
+        /// With empty shards, everything that fits by number is placed, except what an uneven last shard costs.
         #[test]
         fn nothing_is_dropped_that_fits(
             counts in prop::collection::vec(1usize..9, 1..80),

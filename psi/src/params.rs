@@ -1,4 +1,4 @@
-//! Every number of the private half: in one place, checked once, derived in docs/parameters.md.
+//! Every number of the private half, in one place and checked once. docs/parameters.md derives them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +11,15 @@ pub const PLAINTEXT_MODULUS: u32 = 65_537;
 pub const NOISE_STD: f64 = 3.2;
 /// Bits per coefficient of a hint. Rounding to 26 bits costs 2.1% of the noise limit at N = 2048.
 pub const HINT_BITS: u32 = 26;
-/// Standard deviations of the noise that fit into what an answer's rounding leaves of the decryption
-/// limit: a coefficient fails with a probability below 2^-62.
+/// Standard deviations of the noise that must fit into what an answer's rounding leaves of the decryption limit.
+/// A coefficient then fails with a probability below 2^-62.
 pub const NOISE_DEVIATIONS: f64 = 9.0;
 /// Most low bits that an upload ever drops; more would not save a tenth of the bytes.
 const MAX_DROPPED_BITS: u32 = 12;
-/// Fewest and most bits per coefficient of an answer: 17 bits already take half of the limit, and
-/// beyond 22 rounding takes less than 2% of it.
+/// Fewest and most bits per coefficient of an answer. Rounding to 17 bits takes half of the limit; above 22 bits
+/// it takes less than 2%.
 const ANSWER_BITS: std::ops::RangeInclusive<u32> = 17..=22;
-/// Most points per bin and shard: beyond, an upload passes 12 MB, and sums leave the kernels' headroom.
+/// Most points per bin and shard. Beyond that, an upload exceeds 12 MB, and sums exceed the kernels' headroom.
 pub const MAX_POINTS: u16 = 1024;
 /// Most ciphertext groups.
 pub const MAX_GROUPS: u8 = 8;
@@ -41,7 +41,7 @@ pub struct ParamsSpec {
     pub groups: u8,
     /// 16-bit elements of a label.
     pub label_elements: u8,
-    /// Elements of a membership tag (0: none). A tag lies with probability 65537^-elements.
+    /// Elements of a membership tag (0: none). A false tag matches with probability 65537^-elements.
     pub tag_elements: u8,
     /// Items asked in every query, padding included; at most one per bin.
     pub asked: u32,
@@ -54,7 +54,7 @@ pub struct Params {
     precision: Precision,
 }
 
-/// How finely numbers travel.
+/// Precision of the numbers that are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Precision {
     /// Low bits that every uploaded coefficient drops.
@@ -64,11 +64,11 @@ struct Precision {
 }
 
 impl Params {
-    /// Checks every relation, and derives how finely uploads and answers travel.
+    /// Checks every relation, and derives the precision of uploads and answers.
     ///
     /// # Errors
-    /// [`Error::ParameterRange`] for a number out of range, [`Error::NoiseBudget`] where no upload
-    /// is precise enough.
+    /// [`Error::ParameterRange`] for a number out of range, [`Error::NoiseBudget`] if no upload is precise
+    /// enough.
     pub fn new(spec: ParamsSpec) -> Result<Params, Error> {
         let range = |name, actual: u64, min: u64, max: u64| {
             (min..=max).contains(&actual).then_some(()).ok_or(Error::ParameterRange {
@@ -183,15 +183,15 @@ impl Params {
         noise_share(self.spec.set, self.spec.points, self.dropped_bits())
     }
 
-    /// The most that rounding an answer takes of the decryption limit.
+    /// The largest share of the decryption limit that rounding an answer takes.
     pub fn rounding_share(&self) -> f64 {
         rounding_share(self.answer_bits())
     }
 }
 
 impl Precision {
-    /// The admissible pair with the least product of upload and answer bits. With the best D for E
-    /// postings, upload and answer are equal, and their sum grows with the root of that product.
+    /// The admissible pair with the smallest product of upload and answer bits. With the best D for E postings,
+    /// upload and answer are equal, and their sum grows with the root of that product.
     fn choose(set: LatticeSet, points: u16) -> Option<Precision> {
         let fits = |&dropped: &u32, answer_bits: u32| {
             NOISE_DEVIATIONS * noise_share(set, points, dropped) <= 1.0 - rounding_share(answer_bits)
@@ -205,12 +205,12 @@ impl Precision {
     }
 }
 
-/// Rounding to `bits` errs by at most q/2^(bits+1), which over q/2t is t/2^bits.
+/// Rounding to `bits` has an error of at most q/2^(bits+1), which over q/2t is t/2^bits.
 fn rounding_share(bits: u32) -> f64 {
     f64::from(PLAINTEXT_MODULUS) / (1u64 << bits) as f64
 }
 
-/// The noise formula. Only IEEE-exact operations, so that every machine derives the same bits.
+/// The noise formula. Uses only IEEE-exact operations, so that every machine derives the same bits.
 fn noise_share(set: LatticeSet, points: u16, dropped_bits: u32) -> f64 {
     let lattice = set.lattice();
     let (n, q, t) = (lattice.degree as f64, lattice.modulus as f64, f64::from(PLAINTEXT_MODULUS));

@@ -13,9 +13,9 @@ use crate::rlwe::secret::{FreshSecret, SpentSecret};
 use crate::rlwe::{PublicMasks, cipher, slots};
 use crate::shard::{Hint, ShardUid};
 
-/// An item to be asked: where it hashes to and what the OPRF said of it.
+/// An item to ask: its bin and its key from the OPRF.
 pub struct AskedKey {
-    /// The item's number; comes back with its labels. `None` for padding, which is opened like the rest and returns
+    /// The item's number, returned with its labels. `None` for padding, which is opened like the rest and returns
     /// nothing.
     pub item: Option<u32>,
     /// Its bin, below [`Params::bins`].
@@ -34,17 +34,17 @@ pub struct KnownShard<'a> {
     pub hint: &'a Hint,
 }
 
-/// A label that came back. Without a tag every asked item returns one from every shard, and those of
-/// items that the shard does not hold are uniform noise.
+/// A returned label. Without a tag, every asked item returns one from every shard. If the shard does not hold the
+/// item, it is uniform noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Returned<'a> {
     /// [`AskedKey::item`].
     pub item: u32,
-    /// The label, 16 bits an element.
+    /// The label, 16 bits per element.
     pub label: &'a [u16],
 }
 
-/// A query that was sent; holds the one secret that opens its answer.
+/// A query that was sent. Holds the one secret that opens its answer.
 ///
 /// [`encrypt`] makes the secret, uses it, and leaves only its decrypting half here; [`Pending::open`]
 /// consumes that. So no secret can encrypt two queries:
@@ -68,12 +68,12 @@ struct AskedItem {
     key: ItemKey,
 }
 
-/// Encrypts the powers of all residues under a fresh secret. At most one item per bin; bins without
-/// one get a random residue, those of padding included. Returns the upload, whose length depends on the parameters
+/// Encrypts the powers of all residues under a fresh secret. Takes at most one item per bin. Bins without an item
+/// get a random residue, and so do bins of padding. Returns the upload, whose length depends on the parameters
 /// only.
 ///
 /// # Errors
-/// [`Error::ValueRange`] for a bin out of range, or asked twice by what is not padding.
+/// [`Error::ValueRange`] for a bin out of range, or for two items in one bin, padding aside.
 pub fn encrypt(
     params: &Params,
     masks: &PublicMasks,
@@ -121,18 +121,19 @@ fn powers(params: &Params, residues: &[u32]) -> Vec<Vec<u32>> {
     plaintexts
 }
 
-/// Shards that are opened before their labels are handed on.
+/// Shards to open before their labels are passed on.
 const SHARDS_AT_A_TIME: usize = 64;
 
 impl Pending {
-    /// Opens the answer: decrypts every shard, unmasks every asked item's label, padding included, and returns what
-    /// `keep` makes of those of items. With a tag, only labels whose tag holds are offered.
+    /// Opens the answer. Decrypts every shard, unmasks the labels of all items asked, padding included, and
+    /// returns what `keep` makes of the labels of real items. With a tag, `keep` gets only labels whose tag
+    /// holds.
     ///
     /// The order depends on the shards and the asked items only.
     ///
     /// # Errors
-    /// [`Error::Length`] unless there is exactly one answer per shard, [`Error::ValueRange`] for a
-    /// shard of a group that the parameters don't have.
+    /// [`Error::Length`] unless there is exactly one answer per shard, [`Error::ValueRange`] for a shard in a
+    /// group that does not exist.
     pub fn open<T: Send>(
         self,
         shards: &[KnownShard],
@@ -144,7 +145,7 @@ impl Pending {
         Ok(all)
     }
 
-    /// [`Pending::open`], which hands on what it keeps after every 64 shards, so that whoever takes it can bound it.
+    /// [`Pending::open`], but passes on what it keeps after every 64 shards, so that the caller can bound it.
     ///
     /// # Errors
     /// Those of [`Pending::open`].
@@ -176,7 +177,8 @@ impl Pending {
         Ok(())
     }
 
-    /// Opens a few shards, so that the expanded key of every item's masks is fetched once for all of them.
+    /// Opens a few shards together, so that the expanded key of every item's masks is loaded once for all of
+    /// them.
     fn open_together<T>(
         &self,
         expanded: &[LabelMasks],
@@ -228,7 +230,8 @@ impl AskedItem {
     }
 }
 
-/// Takes the masks off one slot. False where the tag does not hold, or an element is none of a label.
+/// Removes the masks of one slot. Returns false if the tag does not hold, or an element cannot be part of a
+/// label.
 fn unmask(elements: &[Vec<u32>], masks: &[u32], slot: usize, label: &mut [u16]) -> bool {
     let unmasked = |element: usize| {
         let sum = elements[element][slot] + PLAINTEXT_MODULUS - masks[element];
@@ -238,7 +241,7 @@ fn unmask(elements: &[Vec<u32>], masks: &[u32], slot: usize, label: &mut [u16]) 
         return false;
     }
     label.iter_mut().enumerate().all(|(element, value)| {
-        let unmasked = u16::try_from(unmasked(element)); // 65536 is no label
+        let unmasked = u16::try_from(unmasked(element)); // 65536 is no label element
         *value = unmasked.unwrap_or(0);
         unmasked.is_ok()
     })

@@ -1,4 +1,4 @@
-//! What must not be printed cannot be: the types that hold secrets have no `Debug`, or one that shows nothing.
+//! Secrets cannot be printed: the types that hold them have no `Debug`, or one that shows nothing.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;

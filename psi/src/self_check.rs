@@ -1,4 +1,5 @@
-//! Known answers computed again at every start: a miscompiled kernel or a broken processor must not answer.
+//! Computes known answers again at every start, because a miscompiled kernel or a broken processor must not
+//! answer.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,14 +11,14 @@ use crate::rlwe::ring::{Coefficients, Ring};
 use crate::shard::{Entry, Hint, Shard, ShardUid};
 use crate::{Asker, Error, Evaluator, LatticeSet, Params, ParamsSpec, PublicMasks, SEED_BYTES, oprf};
 
-/// The lattice that is checked: the one of every database.
+/// The lattice to check: the one that every database uses.
 const SET: LatticeSet = LatticeSet::N2048Q47;
 
-/// Whether this program computes on this machine what it should: a vector of RFC 9497, a product by transforms,
+/// Checks that this program computes correctly on this machine: a vector of RFC 9497, a product by transforms,
 /// and one query from encryption to label. Takes a few milliseconds, once per process.
 ///
 /// # Errors
-/// [`Error::SelfCheck`] names what came out wrong. Nothing that is computed here can be relied upon then.
+/// [`Error::SelfCheck`] names what came out wrong. Nothing computed on this machine can then be trusted.
 pub fn self_check() -> Result<(), Error> {
     static OUTCOME: OnceLock<Result<(), Error>> = OnceLock::new();
     OUTCOME.get_or_init(run).clone()
@@ -80,7 +81,7 @@ mod tests {
         let first = start.elapsed();
         let again = Instant::now();
         assert_eq!(run(), Ok(()));
-        println!("self-check: {first:?}, with warm tables {:?}", again.elapsed()); // 5 ms are meant; not asserted
+        println!("self-check: {first:?}, with warm tables {:?}", again.elapsed()); // 5 ms is the aim; not asserted
         assert_eq!(self_check(), Ok(()));
     }
 }

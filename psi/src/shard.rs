@@ -1,8 +1,8 @@
-//! Shards: for every bin of one group a polynomial per label element, batched into slots.
+//! Shards: one polynomial per label element for every bin of one group, batched into slots.
 //!
-//! The plaintext of a shard is `[element ℓ][power i][coefficient]` over F_t: coefficient i of all N
-//! bins' polynomials for ℓ stand in the N slots of one plaintext polynomial. A shard's uid is used
-//! for one encoding only, because a label mask must never be used twice.
+//! The plaintext of a shard is `[element ℓ][power i][coefficient]` over F_t: coefficient i of all N bins'
+//! polynomials for ℓ fills the N slots of one plaintext polynomial. A shard's uid is used for one encoding only,
+//! because a label mask must never be used twice.
 
 use rand::{SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
@@ -25,7 +25,7 @@ const COEFFICIENT_BITS: u32 = 17;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ShardUid(pub u64);
 
-/// One posting to be encoded.
+/// One posting to encode.
 pub struct Entry<'a> {
     /// Slot within the group: bin modulo N.
     pub slot: u32,
@@ -46,8 +46,8 @@ impl Shard {
     /// Encodes postings under a uid that was never used before.
     ///
     /// # Errors
-    /// [`Error::BinOverflow`], [`Error::DuplicateResidue`], [`Error::ValueRange`] for a slot beyond
-    /// N, [`Error::Length`] for a label of another length.
+    /// [`Error::BinOverflow`], [`Error::DuplicateResidue`], [`Error::ValueRange`] for a slot beyond N,
+    /// [`Error::Length`] for a label of the wrong length.
     pub fn encode<'a>(
         params: &Params,
         uid: ShardUid,
@@ -81,7 +81,7 @@ impl Shard {
         bits::packed_bytes(params.elements() * params.points() * params.degree(), COEFFICIENT_BITS)
     }
 
-    /// The compact form: 17 bits a coefficient.
+    /// The compact form: 17 bits per coefficient.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(bits::packed_bytes(self.coefficients.len(), COEFFICIENT_BITS));
         bits::pack(self.coefficients.iter().map(|&c| c.into()), COEFFICIENT_BITS, &mut out);
@@ -111,7 +111,7 @@ impl Shard {
         self.matrix_in(params, MatrixLayout::Fast)
     }
 
-    /// The same in a layout of choice.
+    /// [`Shard::matrix`] in the given layout.
     pub fn matrix_in(&self, params: &Params, layout: MatrixLayout) -> ShardMatrix {
         ShardMatrix::new(params, &self.coefficients, layout)
     }
@@ -140,7 +140,7 @@ fn encode_bin(
     for (j, entry) in bin.iter().enumerate() {
         entry.key.masks().fill(&[uid], &mut masks);
         for (element, (column, mask)) in values.iter_mut().zip(&masks).enumerate() {
-            // Tag elements mask zero: only the item's key takes the mask off again.
+            // Tag elements are masked zeros: only the item's key removes the mask.
             let plain = entry.label.get(element).copied().unwrap_or(0);
             column[j] = (u32::from(plain) + mask) % PLAINTEXT_MODULUS;
         }
@@ -178,7 +178,7 @@ impl Hint {
         Hint(matrix.hint(params, masks.group(params, group)))
     }
 
-    /// Takes a hint off the wire or the disk.
+    /// Reads a hint from the wire or the disk.
     ///
     /// # Errors
     /// [`Error::Length`].
@@ -190,7 +190,7 @@ impl Hint {
         Ok(Hint(bytes))
     }
 
-    /// The bytes that travel.
+    /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

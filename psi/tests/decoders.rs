@@ -1,5 +1,5 @@
-//! Every message from outside, whole, cut short, damaged and made up: nothing panics, and what is no message is an
-//! error. Frames and manifests are tested in the crate `protocol`.
+//! Every message from outside, whole, cut short, damaged and made up: nothing panics, and invalid bytes give an
+//! error. The crate `protocol` tests frames and manifests.
 
 use std::sync::LazyLock;
 
@@ -76,7 +76,7 @@ fn fixed_lengths_are_exact() {
     assert_eq!(shard.to_bytes(), SERVED.stored);
 }
 
-/// A place in some bytes and what is written there.
+/// Places in a message, and what is written there.
 fn damage() -> impl Strategy<Value = Vec<(usize, u8)>> {
     prop::collection::vec((any::<usize>(), any::<u8>()), 1..8)
 }

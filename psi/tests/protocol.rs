@@ -110,7 +110,7 @@ fn item(i: u32) -> Vec<u8> {
     i.to_le_bytes().to_vec()
 }
 
-/// Every asked item returns exactly its labels, and absent ones none that was ever inserted.
+/// Every asked item returns exactly its labels. Absent items return none that was ever inserted.
 fn check_labels(spec: ParamsSpec, seed_items: u32) {
     let mut rng = thread_rng();
     let mut expected: BTreeMap<u32, BTreeSet<Vec<u16>>> = BTreeMap::new();
@@ -119,7 +119,7 @@ fn check_labels(spec: ParamsSpec, seed_items: u32) {
         // Item 3 has many labels, a tenth of the others two, the rest one.
         let labels = if i == 3 { 9 } else { 1 + u32::from(i % 10 == 0) };
         for _ in 0..labels {
-            // A label's first element is 7 throughout, which makes false ones stand out.
+            // Every label begins with 7, which makes false ones stand out.
             let mut label: Vec<u16> = (0..spec.label_elements).map(|_| rng.r#gen()).collect();
             label[0] = 7;
             expected.entry(i).or_default().insert(label.clone());

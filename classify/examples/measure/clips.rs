@@ -16,7 +16,8 @@ pub struct Clip {
     pub samples: Vec<f32>,
 }
 
-/// All sound files of a folder and its sub-folders, by path; cut into whole pieces of so many seconds, if any.
+/// All sound files of a folder and its sub-folders, by path. Cuts them into whole pieces of `split` seconds, if
+/// given.
 pub fn read(folder: &Path, split: Option<usize>) -> anyhow::Result<Vec<Clip>> {
     let mut paths = Vec::new();
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
@@ -36,10 +37,10 @@ pub fn read(folder: &Path, split: Option<usize>) -> anyhow::Result<Vec<Clip>> {
     })
 }
 
-/// Draws of one clip of every song.
+/// How often one clip of every song is drawn.
 const DRAWS: usize = 10;
 
-/// [`DRAWS`] lists of clips, none with two of one song: the first has the first of each, the last has a late one.
+/// [`DRAWS`] lists with one clip of every song: the first list has the first clips, the last list has late ones.
 pub fn one_of_each_song(clips: &[Clip]) -> Vec<Vec<usize>> {
     let mut of_song: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     clips.iter().enumerate().for_each(|(index, clip)| of_song.entry(&clip.group).or_default().push(index));
@@ -47,9 +48,9 @@ pub fn one_of_each_song(clips: &[Clip]) -> Vec<Vec<usize>> {
     (0..DRAWS).map(draw).collect()
 }
 
-/// The numbers below `count` in an order that depends on the seed only.
+/// The numbers below `count`, in an order that depends only on the seed.
 pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
-    // Any fixed scattering will do; these are the constants of SplitMix64.
+    // Any fixed shuffle works; these are the constants of SplitMix64.
     let scattered = |number: usize| {
         let mixed = (seed << 32 | number as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -66,7 +67,7 @@ fn pieces(clip: &Clip, length: usize) -> Vec<Clip> {
         group: clip.group.clone(),
         samples: samples.to_vec(),
     };
-    // A decoder may lose a few samples: the last piece may be a tenth shorter.
+    // A decoder may lose a few samples, so the last piece may be a tenth shorter.
     clip.samples.chunks(length).filter(|samples| samples.len() * 10 >= length * 9).map(piece).collect()
 }
 

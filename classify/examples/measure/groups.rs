@@ -1,4 +1,4 @@
-//! Every sub-folder a class: a cross-validation that holds out groups (songs, speakers).
+//! Every sub-folder is a class. Cross-validation holds out groups (songs, speakers).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

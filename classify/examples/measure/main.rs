@@ -1,8 +1,8 @@
 //! Measures the classifier on recordings. docs/measurements/classification.md has the commands and results.
 //!
 //! measure tracks DIR [--split SECONDS] [--classes N]   every file (or piece of a file) a class of its own
-//! measure songs DIR                                    one clip a song: what the number of classes costs
-//! measure unknown DIR                                  one clip a song: what of songs that a model does not know
+//! measure songs DIR                                    one clip per song: what the number of classes costs
+//! measure unknown DIR                                  one clip per song: songs that a model does not know
 //! measure plain DIR                                    the plain features of an older system, on the same halves
 //! measure groups DIR [--split SECONDS] [--swap]        every sub-folder a class; held-out groups
 //! measure speech OUT_DIR                               makes the speech clips with espeak-ng

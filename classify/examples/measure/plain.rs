@@ -1,5 +1,5 @@
-//! What an older system does: 20 MFCC summed over windows of 0.5 s, a logistic regression with one class per
-//! recording, and a vote of the windows. Trained on the first half of every recording, tested on the second.
+//! An older system: 20 MFCC summed over windows of 0.5 s, a logistic regression with one class per recording, and
+//! a vote of the windows. Trained on the first half of every recording, tested on the second.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::clips;
 
-/// Windows of the first and of the second half of a clip.
+/// Windows of the first and the second half of a clip.
 type Halves = (Vec<DVector<f32>>, Vec<DVector<f32>>);
 
 const CEPSTRA: usize = 20;
@@ -17,7 +17,8 @@ const WINDOW: usize = 31;
 /// Passes of the optimiser over all windows, and its step.
 const PASSES: usize = 300;
 const STEP: f32 = 0.1;
-/// Weight of the squared norm of the weights, per window: next to nothing (scikit-learn's C = 1 is 1 over the windows).
+/// Weight of the squared norm of the weights, per window. Almost zero (scikit-learn's C = 1 is 1 over the
+/// windows).
 const DECAY: f32 = 1e-6;
 
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
@@ -51,7 +52,7 @@ pub fn measure(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Percentages of recordings that come first, and among the first three.
+/// Percentages of recordings ranked first, and ranked among the first three.
 fn test(windows: &[Halves]) -> (f64, f64) {
     let (standard, data, class_of) = training(windows);
     let weights = fit(&data, &class_of, windows.len());
@@ -69,7 +70,7 @@ fn test(windows: &[Halves]) -> (f64, f64) {
 /// Mean and spread of every feature.
 type Standard = (DVector<f32>, DVector<f32>);
 
-/// The standardised windows of all first halves, one a column, and the class of each.
+/// The standardised windows of all first halves, one per column, and the class of each.
 fn training(windows: &[Halves]) -> (Standard, DMatrix<f32>, Vec<usize>) {
     let (mut columns, mut class_of) = (Vec::new(), Vec::new());
     for (class, (first, _)) in windows.iter().enumerate() {
@@ -85,7 +86,7 @@ fn training(windows: &[Halves]) -> (Standard, DMatrix<f32>, Vec<usize>) {
     ((mean, spread), data, class_of)
 }
 
-/// How many classes get more votes of the windows than the right one; among equals the first wins.
+/// How many classes get more votes from the windows than the right one. Ties go to the first.
 fn place(class: usize, windows: &[DVector<f32>], weights: &DMatrix<f32>, (mean, spread): &Standard) -> usize {
     let mut votes = vec![0u32; weights.nrows()];
     for window in windows {

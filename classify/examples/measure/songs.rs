@@ -1,4 +1,4 @@
-//! One clip of each of many songs: what the number of classes costs.
+//! One clip from each of many songs: what the number of classes costs.
 
 use std::path::Path;
 
@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use crate::clips::{self, Clip};
 use crate::tracks::{NOISE, fit, noisy, sizes};
 
-/// Numbers of classes to draw, as far as there are that many songs.
+/// Numbers of classes to draw, up to the number of songs.
 const CLASSES: [usize; 4] = [65, 130, 260, 520];
-/// Draws of every number.
+/// Draws for every number of classes.
 const DRAWS: usize = 5;
 
 pub fn measure(folder: &Path) -> anyhow::Result<()> {
@@ -38,7 +38,7 @@ pub fn measure(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The model of all songs, asked about the whole clips.
+/// Tests the model of all songs on the whole clips.
 fn whole(model: &Model, chosen: &[usize], clips: &[Clip]) -> anyhow::Result<()> {
     let chosen: Vec<&Clip> = chosen.iter().map(|&clip| &clips[clip]).collect();
     sizes(model);

@@ -1,4 +1,4 @@
-//! A speech task without people: sentences by espeak-ng's voice variants in five styles.
+//! A speech task without people: sentences spoken by espeak-ng's voice variants in five styles.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use rayon::prelude::*;
 
-/// Speakers: variants that change pitch, formants and voicing. None that whispers or sets its own speed.
+/// Speakers: variants that change pitch, formants and voicing. None whispers or sets its own speed.
 const SPEAKERS: [&str; 50] = [
     "adam",
     "Alex",
@@ -59,7 +59,7 @@ const SPEAKERS: [&str; 50] = [
     "travis",
     "victor",
 ];
-/// Styles: name, words a minute, pitch (0 to 99), range of the pitch in percent, pause between words in 10 ms.
+/// Styles: name, words per minute, pitch (0 to 99), range of the pitch in percent, pause between words in 10 ms.
 const STYLES: [(&str, u64, u64, u64, u64); 5] = [
     ("calm", 130, 40, 50, 2),
     ("hurried", 270, 50, 100, 0),
@@ -77,10 +77,11 @@ const SENTENCES: [&str; 8] = [
     "The committee will meet again on Thursday to talk about the bridge and the market.",
     "A quiet river runs through the valley where my grandfather used to keep his bees.",
 ];
-/// Sentences of one speaker in one style.
+/// Sentences per speaker and style.
 const TAKES: usize = 4;
 
-/// Writes FOLDER/STYLE/SPEAKER_TAKE.wav, 1,000 files. Speed varies by 10% and pitch by 8 about the style's.
+/// Writes FOLDER/STYLE/SPEAKER_TAKE.wav, 1,000 files. Speed varies by 10% and pitch by 8 around the style's
+/// values.
 pub fn make(folder: &Path) -> anyhow::Result<()> {
     for (style, ..) in STYLES {
         std::fs::create_dir_all(folder.join(style))?;
@@ -93,7 +94,7 @@ fn speak(folder: &Path, number: usize) -> anyhow::Result<()> {
     let (speaker, style, take) =
         (number / (STYLES.len() * TAKES), number / TAKES % STYLES.len(), number % TAKES);
     let (name, speed, pitch, range, pause) = STYLES[style];
-    // Any fixed scattering will do; these are the constants of a linear congruential generator.
+    // Any fixed shuffle works; these are the constants of a linear congruential generator.
     let scattered =
         (number as u64).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     let (a, b) = (scattered >> 40 & 0xff, scattered >> 50 & 0xff);

@@ -1,4 +1,4 @@
-//! Every recording a class of its own: named through noise, and from its other half.
+//! Every recording is a class of its own. It is named through noise, and from its other half.
 
 use std::path::Path;
 use std::time::Instant;
@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use crate::clips::{self, Clip};
 
-/// Standard deviations of the noise that is added; full scale is 1.
+/// Standard deviations of the added noise; full scale is 1.
 pub const NOISE: [f32; 3] = [0.0, 0.01, 0.02];
-/// Seeds of the noise: far from those of training, which count from 0.
+/// Seeds of the noise. Far from the seeds of training, which count from 0.
 const SEED: u64 = 1 << 40;
 
 pub fn measure(folder: &Path, split: Option<usize>, classes: Option<usize>) -> anyhow::Result<()> {
@@ -49,7 +49,7 @@ pub fn sizes(model: &Model) {
     println!("public part {} bytes, secret part {} bytes", public.encode().len(), secret.encode().len());
 }
 
-/// Fold 1 trains on the first half and tests on the second; fold 0 the other way round.
+/// Fold 1 trains on the first half and tests on the second; fold 0 does the reverse.
 fn halves(title: &str, report: &Report) {
     let (forth, back) = (report.folds[1], report.folds[0]);
     println!(
@@ -93,8 +93,8 @@ pub fn noisy(model: &Model, clips: &[&Clip], deviation: f32) -> anyhow::Result<(
     Ok(())
 }
 
-/// The songs that the clips were cut from: how often the answer is another clip of the right song, and what remains
-/// of the difficulty where no two classes are of one song.
+/// Results by the songs that the clips were cut from: how often the answer is another clip of the right song, and
+/// how hard the task remains when no two classes are of one song.
 fn songs(clips: &[Clip], examples: &[Vec<Example>], report: &Report) -> anyhow::Result<()> {
     let right: u32 = report
         .confusion
@@ -133,7 +133,7 @@ fn accepted(model: &Model, samples: &[f32]) -> anyhow::Result<bool> {
     Ok(model.public().verdict(&model.secret().scores(&question)?)?.accepted)
 }
 
-/// Share of unknown recordings that a model of known ones takes for one of them.
+/// Share of unknown recordings that a model takes for one of its known ones.
 fn strangers(examples: &[Vec<Example>], known: &[usize], unknown: &[usize]) -> anyhow::Result<f64> {
     let (model, _) = fit(examples, known)?;
     let whole = unknown.iter().filter_map(|&clip| examples[clip].iter().find(|example| example.asked));

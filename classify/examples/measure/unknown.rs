@@ -1,7 +1,7 @@
-//! Songs that a model does not know: how often it takes one for a song that it knows.
+//! How often a model takes a song that it does not know for one that it knows.
 //!
-//! Two ways: models of whole clips are asked about the clips of other songs; and models of the first halves are asked
-//! about the last halves of the songs that they know and of those that they don't.
+//! Measured in two ways. Models of whole clips are asked about the clips of other songs. Models of first halves
+//! are asked about the last halves of both known and unknown songs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::clips::{self, Clip};
 use crate::tracks::fit;
 
 const DRAWS: usize = 10;
-/// Numbers of songs that are known; then a half of them.
+/// Numbers of known songs. After these, half of all songs.
 const KNOWN: [usize; 6] = [8, 16, 32, 65, 130, 260];
 /// Shares of unknown songs that may pass.
 const RATES: [f64; 3] = [0.01, 0.05, 0.10];
-/// Of a draw: unknown clips accepted; right, refused and unknown accepted of the halves; and for the best score and
-/// for the lead the known ones that are refused where each of [`RATES`] passes.
+/// Figures of one draw: unknown clips accepted; for the halves, right, refused and unknown accepted; and for both
+/// the best score and the lead, the known ones refused when each of [`RATES`] of the unknown pass.
 const FIGURES: usize = 4 + 2 * RATES.len();
 
 struct Song {
@@ -51,7 +51,7 @@ fn song(clip: &Clip) -> anyhow::Result<Song> {
     })
 }
 
-/// Folders at random until they have half of the clips.
+/// Picks folders at random until they hold half of the clips.
 fn by_folders(clips: &[Clip], draw: u64) -> (Vec<usize>, Vec<usize>) {
     let folders: BTreeSet<&String> = clips.iter().map(|clip| &clip.folder).collect();
     let folders: Vec<&String> = folders.into_iter().collect();

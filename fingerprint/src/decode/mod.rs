@@ -1,6 +1,6 @@
-//! Files of sound to samples, tags and postings: all that opens files or knows their formats.
+//! Turns sound files into samples, tags and postings. Only this module opens files or knows their formats.
 //!
-//! Built with the feature `decode` only. Without it the crate fingerprints samples, whoever decoded them.
+//! Built only with the feature `decode`. Without it, the crate fingerprints samples that the caller decoded.
 
 mod opus;
 mod partial;

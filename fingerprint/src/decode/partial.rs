@@ -1,4 +1,4 @@
-//! A part of a recording, or sound without end. Nothing is decoded beyond what is wanted.
+//! Decodes part of a recording, or sound without end. Decodes nothing beyond what is wanted.
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -12,20 +12,20 @@ use super::stream::{Endless, Excerpt, Heard};
 use crate::Error;
 use crate::params::SAMPLE_RATE;
 
-/// Decodes an excerpt of a file: `seconds` of it, from second `from` on. Reads no further, so the cost does not depend
-/// on what follows. The samples are those that [`crate::decode_file`] gives. There are fewer, or none, where the
-/// recording ends earlier.
+/// Decodes an excerpt of a file: `seconds` of it, starting at second `from`. Reads no further, so the cost does
+/// not depend on what follows. The samples are the same as those of [`crate::decode_file`]. There are fewer, or
+/// none, if the recording ends earlier.
 ///
 /// # Errors
-/// As [`crate::decode_file`], but a file may be of any length.
+/// Those of [`crate::decode_file`], but a file may be of any length.
 pub fn decode_excerpt(path: &Path, from: f64, seconds: f64) -> Result<Recording, Error> {
     listen(path, || excerpt(from, seconds)).map(recording)
 }
 
-/// As [`decode_excerpt`], of bytes.
+/// [`decode_excerpt`] from bytes.
 ///
 /// # Errors
-/// As [`crate::decode_bytes`], but a recording may be of any length.
+/// Those of [`crate::decode_bytes`], but a recording may be of any length.
 pub fn decode_excerpt_of_bytes(
     bytes: Vec<u8>,
     extension_hint: Option<&str>,
@@ -35,13 +35,13 @@ pub fn decode_excerpt_of_bytes(
     listen_to_bytes(bytes, extension_hint, || excerpt(from, seconds)).map(recording)
 }
 
-/// Decodes a stream while it comes in. Memory does not grow with its length. `hear` is given the samples (mono, at
-/// [`SAMPLE_RATE`], all finite) piece by piece, and ends the work by [`ControlFlow::Break`]. Returns how many samples
-/// there were. A format that needs seeking, such as MP4 with its index at the end, cannot be decoded this way.
+/// Decodes a stream as it arrives. Memory does not grow with its length. Calls `hear` with the samples (mono, at
+/// [`SAMPLE_RATE`], all finite) piece by piece, until `hear` returns [`ControlFlow::Break`]. Returns the number
+/// of samples. A format that needs seeking, such as MP4 with its index at the end, cannot be decoded this way.
 ///
 /// # Errors
-/// [`Error::Unsupported`], [`Error::Damaged`], [`Error::DecoderPanicked`], [`Error::SampleRate`], and [`Error::Io`]
-/// where the stream breaks before its format is known. If it breaks later, the recording ends there.
+/// [`Error::Unsupported`], [`Error::Damaged`], [`Error::DecoderPanicked`], [`Error::SampleRate`], and
+/// [`Error::Io`] if the stream breaks before its format is known. If it breaks later, the recording ends there.
 pub fn decode_stream(
     stream: impl Read + Send + Sync + 'static,
     extension_hint: Option<&str>,
@@ -50,10 +50,10 @@ pub fn decode_stream(
     guarded(Box::new(ReadOnlySource::new(stream)), extension_hint, Endless(hear)).map(|heard| heard.samples)
 }
 
-/// As [`decode_stream`], of a file of any format.
+/// [`decode_stream`] from a file of any format.
 ///
 /// # Errors
-/// As [`crate::decode_file`], but a file may be of any length.
+/// Those of [`crate::decode_file`], but a file may be of any length.
 pub fn decode_file_stream(path: &Path, hear: impl FnMut(&[f32]) -> ControlFlow<()>) -> Result<u64, Error> {
     // A second listener is made only if the first one has heard nothing.
     let hear = RefCell::new(hear);
@@ -90,20 +90,20 @@ mod tests {
             assert_eq!(start.samples.len(), 24_000);
             assert_eq!(start.samples[..], whole.samples[..24_000]);
             assert_eq!((start.source_rate, start.source_channels), (rate, channels));
-            // What is wanted beyond the end is not there.
+            // Samples wanted beyond the end do not exist.
             let rest = decode_excerpt_of_bytes(bytes.clone(), None, 1.5, 60.0).unwrap();
             assert_eq!(rest.samples, whole.samples[12_000..]);
             assert!(decode_excerpt_of_bytes(bytes, None, 10.0, 1.0).unwrap().samples.is_empty());
         }
     }
 
-    /// A WAV file without end, which counts the bytes that are read.
+    /// A WAV file without end. Counts the bytes that are read.
     struct Forever(Cursor<Vec<u8>>, Arc<AtomicU64>);
 
     impl Forever {
         fn new() -> (Forever, Arc<AtomicU64>) {
             let mut header = wav(8_000, 1, 16, &[]);
-            header[4..8].fill(0xff); // lengths that nobody knows yet, as ffmpeg writes them
+            header[4..8].fill(0xff); // unknown lengths, as ffmpeg writes them
             header[40..44].fill(0xff);
             let read = Arc::new(AtomicU64::new(0));
             (Forever(Cursor::new(header), Arc::clone(&read)), read)

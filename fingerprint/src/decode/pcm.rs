@@ -1,4 +1,4 @@
-//! Any sound file to mono samples at the working rate.
+//! Turns any sound file into mono samples at the working rate.
 //!
 //! Formats: MP3, AAC-LC and ALAC in MP4, FLAC, Vorbis and Opus in Ogg and WebM, WAV, AIFF, CAF.
 
@@ -21,7 +21,7 @@ use crate::params::SAMPLE_RATE;
 /// A decoded recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recording {
-    /// Mono samples at [`SAMPLE_RATE`], full scale being -1 to 1. All are finite.
+    /// Mono samples at [`SAMPLE_RATE`], with full scale from -1 to 1. All are finite.
     pub samples: Vec<f32>,
     /// What the file says about itself.
     pub tags: Tags,
@@ -44,9 +44,9 @@ impl Recording {
     }
 }
 
-/// Decodes a file. Its format is found from its content; the extension is only a hint.
+/// Decodes a file. Detects its format from its content; the extension is only a hint.
 ///
-/// Decodes, mixes down and resamples piece by piece: memory beyond the result does not grow with the length.
+/// Decodes, mixes down and resamples piece by piece, so memory beyond the result does not grow with the length.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::IsDirectory`], [`Error::NotRegular`], [`Error::Empty`], and those of
@@ -55,13 +55,13 @@ pub fn decode_file(path: &Path) -> Result<Recording, Error> {
     listen(path, Vec::new).map(Recording::new)
 }
 
-/// Decodes a file for a listener, so that the samples need not be kept. `listener` makes one, and another if the file
-/// has to be read a second time.
+/// Decodes a file for a listener, so that the samples need not be kept. `listener` makes a listener, and makes
+/// another if the file has to be read again.
 ///
 /// # Errors
-/// As [`decode_file`].
+/// Those of [`decode_file`].
 pub fn listen<L: Listener>(path: &Path, listener: impl Fn() -> L) -> Result<Heard<L>, Error> {
-    // Before opening: opening a pipe would wait for its other end.
+    // Check before opening: opening a pipe would wait for its other end.
     let kind = std::fs::metadata(path)?;
     if kind.is_dir() {
         return Err(Error::IsDirectory);
@@ -75,17 +75,16 @@ pub fn listen<L: Listener>(path: &Path, listener: impl Fn() -> L) -> Result<Hear
     decode(|| Ok(Box::new(File::open(path)?)), path.extension().and_then(OsStr::to_str), listener)
 }
 
-/// Decodes bytes, such as those of standard input. `extension_hint` is a file name's extension without the
-/// dot.
+/// Decodes bytes, such as those of standard input. `extension_hint` is a file extension without the dot.
 ///
 /// # Errors
-/// [`Error::Empty`]; [`Error::Unsupported`] for what is no known format; [`Error::Damaged`] and
-/// [`Error::DecoderPanicked`] where nothing can be decoded; [`Error::SampleRate`]; [`Error::TooLong`].
+/// [`Error::Empty`]; [`Error::Unsupported`] for an unknown format; [`Error::Damaged`] and
+/// [`Error::DecoderPanicked`] if nothing can be decoded; [`Error::SampleRate`]; [`Error::TooLong`].
 pub fn decode_bytes(bytes: Vec<u8>, extension_hint: Option<&str>) -> Result<Recording, Error> {
     listen_to_bytes(bytes, extension_hint, Vec::new).map(Recording::new)
 }
 
-/// As [`listen`], to bytes.
+/// [`listen`] for bytes.
 pub fn listen_to_bytes<L: Listener>(
     bytes: Vec<u8>,
     extension_hint: Option<&str>,
@@ -98,14 +97,14 @@ pub fn listen_to_bytes<L: Listener>(
     decode(|| Ok(Box::new(Cursor::new(Arc::clone(&bytes)))), extension_hint, listener)
 }
 
-/// `open` gives the input from its start, each time it is called.
+/// `open` gives the input from its start each time it is called.
 fn decode<L: Listener>(
     open: impl Fn() -> Result<Box<dyn MediaSource>, Error>,
     extension: Option<&str>,
     listener: impl Fn() -> L,
 ) -> Result<Heard<L>, Error> {
     match guarded(open()?, extension, listener()) {
-        // A download cut short is refused if its true length is visible, but it can be read as a stream.
+        // A truncated download is refused if its true length is visible, but it can be read as a stream.
         Err(first @ (Error::Unsupported(_) | Error::Damaged(_))) => {
             guarded(Box::new(ReadOnlySource::new(open()?)), extension, listener()).map_err(|_| first)
         }
@@ -113,7 +112,7 @@ fn decode<L: Listener>(
     }
 }
 
-/// Reads a source. A decoder's panic becomes an error here.
+/// Reads a source. Turns a decoder's panic into an error.
 pub fn guarded<L: Listener>(
     source: Box<dyn MediaSource>,
     extension: Option<&str>,
@@ -230,7 +229,7 @@ mod tests {
     fn a_pipe_is_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe.wav");
-        // No pipe can be made without `mkfifo`; where it is missing, a device serves.
+        // Making a pipe needs `mkfifo`. If it is missing, a device serves instead.
         let made =
             std::process::Command::new("mkfifo").arg(&path).status().is_ok_and(|status| status.success());
         let path = if made { path.as_path() } else { Path::new("/dev/null") };

@@ -1,4 +1,4 @@
-//! A file to postings, without its samples ever being kept.
+//! Turns a file into postings without keeping its samples.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::params::SAMPLE_RATE;
 use crate::reference::landmarks;
 use crate::{Constellation, Error, Landmark, Settings};
 
-/// A reference track as it enters a catalogue.
+/// A reference track, ready to enter a catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
-    /// As [`crate::reference_landmarks`] gives them.
+    /// The landmarks, as [`crate::reference_landmarks`] gives them.
     pub landmarks: Vec<Landmark>,
     /// What the file says about itself.
     pub tags: Tags,
@@ -26,8 +26,8 @@ impl Reference {
     }
 }
 
-/// Fingerprints a file while it is decoded, in memory that hardly grows with its length. Gives what
-/// [`crate::decode_file`] and [`crate::reference_landmarks`] give.
+/// Fingerprints a file while decoding it, in memory that hardly grows with its length. The result is the same as
+/// that of [`crate::decode_file`] and [`crate::reference_landmarks`].
 ///
 /// # Errors
 /// Those of both.

@@ -1,4 +1,4 @@
-//! One audio stream of a container, packet by packet, to mono samples at the working rate.
+//! Turns one audio stream of a container, packet by packet, into mono samples at the working rate.
 
 use std::ops::ControlFlow;
 
@@ -16,16 +16,15 @@ use crate::resample::ToWorkingRate;
 use crate::spectrogram::tame;
 use crate::{Constellation, Error};
 
-/// Damaged packets in a row after which the rest of a container is given up. Its reader finds the next intact packet
-/// by itself.
+/// Damaged packets in a row after which decoding gives up. The container's reader finds the next intact packet.
 const MAX_FAILURES: u32 = 1_000;
 
-/// What takes decoded samples in, piece by piece: mono, at [`SAMPLE_RATE`], all finite.
+/// Takes decoded samples, piece by piece: mono, at [`SAMPLE_RATE`], all finite.
 pub trait Listener {
-    /// The next samples.
+    /// Takes the next samples.
     fn hear(&mut self, samples: &[f32]) -> ControlFlow<()>;
 
-    /// How many samples it takes at most. A longer stream is refused.
+    /// Most samples that it takes. A longer stream is refused.
     fn limit(&self) -> u64 {
         MAX_SECONDS * u64::from(SAMPLE_RATE)
     }
@@ -47,11 +46,11 @@ impl Listener for Constellation {
 
 /// Keeps a number of samples, then stops.
 pub struct Excerpt {
-    /// Samples still to be skipped.
+    /// Samples left to skip.
     pub skip: u64,
-    /// What was kept.
+    /// The samples kept.
     pub samples: Vec<f32>,
-    /// How many are wanted.
+    /// How many samples are wanted.
     pub wanted: usize,
 }
 
@@ -70,7 +69,7 @@ impl Listener for Excerpt {
     }
 }
 
-/// Passes samples on, without limit.
+/// Passes on samples, without limit.
 pub struct Endless<F>(pub F);
 
 impl<F: FnMut(&[f32]) -> ControlFlow<()>> Listener for Endless<F> {
@@ -83,11 +82,11 @@ impl<F: FnMut(&[f32]) -> ControlFlow<()>> Listener for Endless<F> {
     }
 }
 
-/// A stream that was read to its end, or as far as the listener wanted.
+/// A stream that was read to its end, or until the listener had enough.
 pub struct Heard<L> {
-    /// What took the samples in.
+    /// The listener that took the samples.
     pub listener: L,
-    /// How many there were.
+    /// How many samples there were.
     pub samples: u64,
     /// What the file says about itself.
     pub tags: Tags,
@@ -97,11 +96,11 @@ pub struct Heard<L> {
     pub source_channels: u16,
 }
 
-/// Reads the first audio stream that can be decoded, to its end or until the listener has enough. Damaged packets
-/// are left out.
+/// Reads the first audio stream that can be decoded, to its end or until the listener has enough. Skips damaged
+/// packets.
 ///
 /// # Errors
-/// [`Error::Unsupported`] where no stream can be decoded, [`Error::Damaged`] where not one sample came out,
+/// [`Error::Unsupported`] if no stream can be decoded, [`Error::Damaged`] if not one sample came out,
 /// [`Error::TooLong`], [`Error::SampleRate`].
 pub fn read<L: Listener>(mut format: Box<dyn FormatReader + '_>, listener: L) -> Result<Heard<L>, Error> {
     let mut tags = Tags::default();
@@ -118,10 +117,10 @@ pub fn read<L: Listener>(mut format: Box<dyn FormatReader + '_>, listener: L) ->
                 Err(error) => reason = error,
             },
             Ok(Some(_)) => {}
-            // A chained Ogg file: another stream begins, perhaps of another kind.
+            // A chained Ogg file: another stream begins, and may have another format.
             Err(SymphoniaError::ResetRequired) => (track, decoder) = open_stream(&*format)?,
             Err(SymphoniaError::DecodeError(error)) => (failures, reason) = (failures + 1, error.to_owned()),
-            // The file is cut off here; what came before is good.
+            // The file is cut off here. What came before is good.
             Err(error) => {
                 reason = error.to_string();
                 break;
@@ -142,7 +141,7 @@ fn collect_tags(format: &mut dyn FormatReader, tags: &mut Tags) {
     }
 }
 
-/// The number of the first audio stream that can be decoded, and its decoder. The default stream is tried first.
+/// The number of the first audio stream that can be decoded, and its decoder. Tries the default stream first.
 fn open_stream(format: &dyn FormatReader) -> Result<(u32, Decoder), Error> {
     let mut reason = "no audio stream".to_owned();
     for track in format.default_track(TrackType::Audio).into_iter().chain(format.tracks()) {
@@ -172,7 +171,8 @@ impl Decoder {
         decoder.map(|decoder| Decoder::Symphonia(decoder, Vec::new())).map_err(|error| error.to_string())
     }
 
-    /// Decodes a packet into the sink. The inner error says why the packet was left out; the outer one ends the work.
+    /// Decodes a packet into the sink. The inner error says why the packet was skipped; the outer error ends the
+    /// work.
     fn decode_into<L: Listener>(
         &mut self,
         packet: &Packet,
@@ -197,14 +197,14 @@ impl Decoder {
     }
 }
 
-/// Takes decoded sound in, mixes it down, resamples it and passes it on.
+/// Takes decoded sound, mixes it down, resamples it and passes it on.
 struct Sink<L> {
     listener: L,
-    /// The listener wants no more.
+    /// Whether the listener has enough.
     satisfied: bool,
     passed: u64,
     mono: Vec<f32>,
-    /// Samples that are ready to be passed on.
+    /// Samples ready to be passed on.
     ready: Vec<f32>,
     converter: Option<ToWorkingRate>,
     /// Rate and channels of the first packet.

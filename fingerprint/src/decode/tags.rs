@@ -1,24 +1,23 @@
-//! Title, artist and album, as the file has them, made safe to print.
+//! Title, artist and album from the file, made safe to print.
 
 use symphonia::core::meta::{MetadataRevision, StandardTag, Tag};
 
 /// Most characters kept of a tag.
 const MAX_CHARS: usize = 200;
 
-/// What a file says about itself. No tag holds control characters, is empty, or is longer than 200
-/// characters.
+/// What a file says about itself. No tag is empty, has control characters, or is longer than 200 characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
     /// Title of the track.
     pub title: Option<String>,
-    /// Who plays it.
+    /// Artist of the track.
     pub artist: Option<String>,
-    /// Album that it is part of.
+    /// Album that contains the track.
     pub album: Option<String>,
 }
 
 impl Tags {
-    /// Takes over what a revision of the metadata adds.
+    /// Adds the tags of a metadata revision.
     pub(crate) fn add(&mut self, revision: &MetadataRevision) {
         let of_tracks = revision.per_track.iter().flat_map(|track| &track.metadata.tags);
         revision.media.tags.iter().chain(of_tracks).for_each(|tag| self.add_tag(tag));
@@ -34,7 +33,8 @@ impl Tags {
     }
 }
 
-/// The first tag of a kind wins, unless a later one begins with it: ID3v1 cuts at 30 characters and is read first.
+/// The first tag of a kind wins, unless a later one begins with it: ID3v1 cuts off at 30 characters and is read
+/// first.
 fn offer(slot: &mut Option<String>, text: &str) {
     if let Some(text) = clean(text) {
         match slot {
@@ -44,8 +44,8 @@ fn offer(slot: &mut Option<String>, text: &str) {
     }
 }
 
-/// Removes what could disturb a terminal: control characters, and marks that reverse the direction of writing. Trims
-/// spaces at both ends and cuts what is too long.
+/// Removes what could disturb a terminal: control characters, and marks that reverse the writing direction. Trims
+/// spaces at both ends and cuts text that is too long.
 fn clean(text: &str) -> Option<String> {
     let harmless = |c: &char| {
         !c.is_control()

@@ -1,4 +1,4 @@
-//! One shard in memory: the one owner of how its coefficients lie there.
+//! One shard in memory. Only this file knows how its coefficients are laid out.
 
 use std::borrow::Cow;
 
@@ -7,19 +7,19 @@ use crate::kernel::LANES;
 use crate::params::{PLAINTEXT_MODULUS, Params};
 use crate::rlwe::ring::Coefficients;
 
-/// Rows that are transformed before they are spread over the tiles: so many make runs of 12 cache
-/// lines, and fit the second cache.
+/// Rows to transform before spreading them over the tiles. This many make runs of 12 cache lines and fit the
+/// second-level cache.
 const ROWS_AT_ONCE: usize = 16;
-/// The one plaintext residue that 16 bits do not hold stands as zero in a compact matrix.
+/// The one plaintext residue that does not fit 16 bits. A compact matrix stores it as zero.
 const ESCAPED: u32 = PLAINTEXT_MODULUS - 1;
 
-/// How a shard lies in memory.
+/// How a shard is laid out in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MatrixLayout {
-    /// Values modulo q, ready to be multiplied: 6 bytes a coefficient (7 for a modulus above 2^48).
+    /// Values modulo q, ready to multiply: 6 bytes per coefficient (7 for a modulus above 2^48).
     #[default]
     Fast,
-    /// Coefficients modulo t: 2 bytes each. Every pass brings them to the fast form on its way.
+    /// Coefficients modulo t: 2 bytes each. Every pass converts them to the fast form as it goes.
     Compact,
 }
 
@@ -50,7 +50,7 @@ impl ShardMatrix {
         }
     }
 
-    /// Bytes of one shard in memory, but for a few in a compact one.
+    /// Bytes of one shard in memory. A compact shard may take a few more.
     pub fn bytes_of(params: &Params, layout: MatrixLayout) -> usize {
         let coefficients = params.shape().coefficients();
         match layout {
@@ -59,7 +59,7 @@ impl ShardMatrix {
         }
     }
 
-    /// How it lies in memory.
+    /// Its layout in memory.
     pub fn layout(&self) -> MatrixLayout {
         match &self.0 {
             Form::Fast(_) => MatrixLayout::Fast,
@@ -67,7 +67,7 @@ impl ShardMatrix {
         }
     }
 
-    /// Whether it was made for these parameters' shape.
+    /// Whether it has the shape of these parameters.
     pub fn fits(&self, params: &Params) -> bool {
         match &self.0 {
             Form::Fast(matrix) => matrix.tiles.len() == FastMatrix::length(params.shape()),
@@ -75,7 +75,7 @@ impl ShardMatrix {
         }
     }
 
-    /// The form that the kernel reads: this one, or a copy for one pass.
+    /// The form that the kernel reads: this one, or a copy made for one pass.
     pub(super) fn fast(&self, shape: Shape) -> Cow<'_, FastMatrix> {
         match &self.0 {
             Form::Fast(matrix) => Cow::Borrowed(matrix),
@@ -87,7 +87,7 @@ impl ShardMatrix {
     }
 }
 
-/// Values modulo q in tiles: `[tile][element][power][lane]`, then what the kernel may read beyond.
+/// Values modulo q in tiles: `[tile][element][power][lane]`, then the slack that the kernel may read.
 #[derive(Clone)]
 pub(crate) struct FastMatrix {
     tiles: Vec<u8>,
@@ -109,7 +109,7 @@ impl FastMatrix {
         })
     }
 
-    /// `read` gives the coefficients (mod q) of a row, which is `element · D + power`; rows come in order.
+    /// `read` gives the coefficients (mod q) of row `element · D + power`. It is called for the rows in order.
     pub fn new(shape: Shape, mut read: impl FnMut(usize, &mut [u64])) -> FastMatrix {
         let (ring, degree, rows, width) = (shape.ring(), shape.degree(), shape.rows(), shape.width());
         let mut tiles = vec![0; FastMatrix::length(shape)];
@@ -131,7 +131,7 @@ impl FastMatrix {
         FastMatrix { tiles }
     }
 
-    /// One tile, and what the kernel may read beyond it.
+    /// One tile, with the slack that the kernel may read after it.
     pub fn tile(&self, shape: Shape, tile: usize) -> &[u8] {
         let width = shape.width();
         let length = shape.rows() * width.row();
@@ -139,10 +139,10 @@ impl FastMatrix {
     }
 }
 
-/// Plaintext coefficients `[element][power][coefficient]` by their low 16 bits.
+/// The low 16 bits of plaintext coefficients `[element][power][coefficient]`.
 struct CompactMatrix {
     low: Vec<u16>,
-    /// Where the coefficients of [`ESCAPED`] are, in order.
+    /// Places of the coefficients equal to [`ESCAPED`], in order.
     escaped: Vec<u32>,
 }
 
@@ -154,7 +154,7 @@ impl CompactMatrix {
         CompactMatrix { low, escaped: escaped.map(|(place, _)| place).collect() }
     }
 
-    /// Reads coefficients from place `first` on.
+    /// Reads coefficients starting at place `first`.
     fn read(&self, first: usize, out: &mut [u32]) {
         for (out, &low) in out.iter_mut().zip(&self.low[first..]) {
             *out = low.into();
@@ -197,7 +197,7 @@ mod tests {
             }
         }
 
-        /// Every value stands where the layout says, whichever form the shard has at rest.
+        /// Every value is where the layout says, in whichever form the shard is stored.
         #[test]
         fn tiles_hold_the_transformed_rows(points in 2u16..40, seed in any::<u64>()) {
             use rand::{Rng, SeedableRng};

@@ -1,5 +1,5 @@
-//! The server's side of queries: every shard's polynomials at the encrypted points, in one streaming
-//! pass over memory, for several queries at once where several wait.
+//! The server's side of queries. Evaluates every shard's polynomials at the encrypted points in one streaming
+//! pass over memory. Queries that are waiting share a pass.
 //!
 //! docs/kernel.md draws the layout; docs/measurements/kernel.md has the figures.
 
@@ -23,10 +23,10 @@ use crate::rlwe::ring::Transformed;
 use pass::Sums;
 use upload::QueryPowers;
 
-/// Most queries that share a pass: beyond, a pass takes longer by nearly what a query takes alone.
+/// Most queries that share a pass. Each further one would lengthen the pass by nearly the time of a query alone.
 pub const MAX_BATCH: usize = 8;
 
-/// A shard in its place: the order of these is the order of the answers.
+/// One shard of the database. The order of shards is the order of answers.
 #[derive(Clone)]
 pub struct ServedShard {
     /// The group of bins that it belongs to.
@@ -38,13 +38,13 @@ pub struct ServedShard {
 /// Answers one query: `[shard][element]` polynomials of [`Params::answer_bits`] per coefficient.
 ///
 /// # Errors
-/// [`Error::Length`] or [`Error::ValueRange`] for an upload that the parameters don't dictate.
+/// [`Error::Length`] or [`Error::ValueRange`] for an upload that does not fit the parameters.
 pub fn answer(params: &Params, shards: &[ServedShard], upload: &[u8]) -> Result<Vec<u8>, Error> {
     answer_batch(params, shards, &[upload]).pop().unwrap_or(Ok(Vec::new()))
 }
 
-/// Answers queries together, [`MAX_BATCH`] in a pass over the shards; each as [`answer`] would, and
-/// one that is refused changes nothing for the others.
+/// Answers queries together, [`MAX_BATCH`] in a pass over the shards. Each gets what [`answer`] would give. A
+/// refused query does not affect the others.
 pub fn answer_batch<U: AsRef<[u8]> + Sync>(
     params: &Params,
     shards: &[ServedShard],
@@ -53,7 +53,7 @@ pub fn answer_batch<U: AsRef<[u8]> + Sync>(
     answer_batch_by(Kernel::detect(), params, shards, uploads)
 }
 
-/// [`answer_batch`] by a given back end, for measurements.
+/// [`answer_batch`] with a given back end, for measurements.
 pub fn answer_batch_by<U: AsRef<[u8]> + Sync>(
     kernel: Kernel,
     params: &Params,
@@ -74,11 +74,11 @@ fn one_pass<U: AsRef<[u8]> + Sync>(
         uploads.par_iter().map(|upload| upload::read(params, kernel, upload.as_ref())).collect();
     let good: Vec<&Vec<Vec<Transformed>>> = read.iter().flatten().collect();
     let mut answers = answer_good(kernel, params, shards, &good).into_iter();
-    // As many answers as good uploads, in their order.
+    // One answer per accepted upload, in the same order.
     read.into_iter().map(|powers| powers.map(|_| answers.next().unwrap_or_default())).collect()
 }
 
-/// Answers queries whose powers are known, each `[group][power]`.
+/// Answers queries given by their powers, each `[group][power]`.
 fn answer_good(
     kernel: Kernel,
     params: &Params,

@@ -11,12 +11,11 @@ use crate::kernel::coefficients::AnswerForm;
 use crate::kernel::reduction::Reduction;
 use crate::kernel::{Kernel, LANES, Tile};
 
-/// Fewest compact shards that are brought to the fast form at a time: each shares one reading of the
-/// queries' powers with the others.
+/// Fewest compact shards to convert to the fast form at a time. They share one read of the queries' powers.
 const FEWEST_EXPANDED: usize = 8;
 
-/// Polynomials that are gathered from the tiles at a time: so many make runs of 16 cache lines, and fit
-/// the second cache.
+/// Polynomials to gather from the tiles at a time. This many make runs of 16 cache lines and fit the second-level
+/// cache.
 const GATHERED: usize = 16;
 
 /// The reduced sums of a pass: `[tile][shard][element][query][lane]`.
@@ -45,7 +44,7 @@ pub(super) fn run(shape: Shape, kernel: Kernel, powers: &QueryPowers, shards: &[
     Sums { tiles, polynomials }
 }
 
-/// The same for one matrix that is in the fast form.
+/// [`run`] for one matrix in the fast form.
 pub(crate) fn run_one(shape: Shape, kernel: Kernel, powers: &QueryPowers, matrix: &FastMatrix) -> Sums {
     let polynomials = shape.elements * powers.queries();
     let mut tiles = vec![[0; LANES]; shape.tiles() * polynomials];
@@ -53,7 +52,7 @@ pub(crate) fn run_one(shape: Shape, kernel: Kernel, powers: &QueryPowers, matrix
     Sums { tiles, polynomials }
 }
 
-/// Some matrices, tile by tile; their sums have the given place in each tile's.
+/// Multiplies some matrices, tile by tile. Their sums go to `place` within each tile's sums.
 fn sum_block<'a>(
     shape: Shape,
     kernel: Kernel,
@@ -68,7 +67,7 @@ fn sum_block<'a>(
     });
 }
 
-/// One tile of every shard, by the tile's powers.
+/// Multiplies one tile of every shard by the tile's powers.
 fn sum_tile(
     shape: Shape,
     kernel: Kernel,
@@ -102,14 +101,14 @@ fn sum_tile(
 }
 
 impl Sums {
-    /// Brings polynomials back to coefficients, switches them to `bits` and packs each in its place of
-    /// `fields`, all on all cores.
+    /// Transforms polynomials back to coefficients, switches them to `bits`, and packs each into its place in
+    /// `fields`. Uses all cores.
     pub fn finish(&self, shape: Shape, kernel: Kernel, bits: u32, fields: &mut [&mut [u8]]) {
         let form = AnswerForm { modulus: shape.ring().lattice.modulus, bits };
         self.finish_with(shape, fields, |values, fields| kernel.switch_down(form, values, fields));
     }
 
-    /// Brings polynomials back to coefficients, and gives each to `store` with its place, all on all cores.
+    /// Transforms polynomials back to coefficients and gives each to `store` with its place. Uses all cores.
     pub fn finish_with<T: Send>(
         &self,
         shape: Shape,
@@ -117,7 +116,7 @@ impl Sums {
         store: impl Fn(&[u64], &mut T) + Sync,
     ) {
         let ring = shape.ring();
-        // One line longer than a polynomial, lest all begin in the same set of the cache.
+        // One cache line longer than a polynomial, so that they do not all start in the same cache set.
         let length = shape.degree() + LANES;
         let blocks = fields.par_chunks_mut(GATHERED).enumerate();
         blocks.for_each_init(Vec::new, |values, (block, fields)| {
@@ -131,7 +130,7 @@ impl Sums {
         });
     }
 
-    /// The polynomials from `first` on, as many as `out` has rows of `length`.
+    /// Gathers polynomials starting at `first`, one for each row of `length` in `out`.
     fn gather(&self, first: usize, out: &mut [u64], length: usize) {
         let rows = out.len() / length;
         for (tile, sums) in self.tiles.chunks_exact(self.polynomials).enumerate() {

@@ -1,4 +1,4 @@
-//! Uploads to the powers that the kernel multiplies with.
+//! Turns uploads into the powers that the kernel multiplies by.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::kernel::{Kernel, LANES};
 use crate::params::{LatticeSet, Params};
 use crate::rlwe::ring::{Coefficients, Ring, Transformed};
 
-/// The powers of one or more queries in one group, as many for each.
+/// The powers of one or more queries in one group, the same number for each.
 pub(crate) struct QueryPowers<'a>(Vec<&'a [Transformed]>);
 
 impl<'a> QueryPowers<'a> {

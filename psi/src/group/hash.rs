@@ -1,5 +1,5 @@
-//! Items to the uniform bytes that group elements are derived from (RFC 9380, section 5.3.1, and
-//! appendix B).
+//! Hashes items to the uniform bytes that group elements are derived from (RFC 9380, section 5.3.1, and appendix
+//! B).
 
 use std::sync::OnceLock;
 
@@ -10,10 +10,10 @@ use super::UNIFORM_BYTES;
 /// "HashToGroup-" and the context string of base mode (RFC 9497, sections 3.1 and 4.1), and its length.
 const HASH_TO_GROUP_DST: &[u8; DST_BYTES] = b"HashToGroup-OPRFV1-\x00-ristretto255-SHA512";
 const DST_BYTES: usize = 40;
-/// Bytes that SHA-512 takes in at once.
+/// Block size of SHA-512 in bytes.
 const BLOCK_BYTES: usize = 128;
 
-/// expand_message_xmd with SHA-512, for the 64 bytes that are one digest.
+/// expand_message_xmd with SHA-512 and an output of 64 bytes, which is one digest.
 pub(crate) fn hash_to_uniform(item: &[u8]) -> [u8; UNIFORM_BYTES] {
     static PADDED: OnceLock<Sha512> = OnceLock::new();
     let padded = PADDED.get_or_init(|| Sha512::new().chain_update([0; BLOCK_BYTES]));

@@ -4,9 +4,9 @@
 //! | --- | --- |
 //! | `portable` | curve25519-dalek, one element at a time |
 //! | `vector` | our own, eight elements at a time, on `crate::kernel::field` |
-//! | `hash` | byte strings to what elements are derived from (RFC 9380) |
+//! | `hash` | byte strings to the bytes that elements are derived from (RFC 9380) |
 //!
-//! Both encode doubles, which is cheap in batches, and so multiply by half of each scalar.
+//! Both back ends encode doubled elements, which is cheap in batches. So they multiply by half of each scalar.
 
 mod hash;
 mod portable;
@@ -25,13 +25,12 @@ use crate::kernel::field::VectorUnit;
 
 /// Bytes of an encoded element.
 pub(crate) const ELEMENT_BYTES: usize = 32;
-/// Bytes that an element is derived from.
+/// Uniform bytes that an element is derived from.
 pub(crate) const UNIFORM_BYTES: usize = 64;
-/// Elements that share an inversion, a multiple of all vectors' lanes; beyond, there is little left
-/// to gain.
+/// Elements that share an inversion. A multiple of the lanes of all vectors; a larger batch gains little.
 pub(crate) const BATCH: usize = 64;
 
-/// Which code computes in the group. All give the same bytes and refuse the same elements.
+/// Which code does the group arithmetic. All give the same bytes and refuse the same elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arithmetic(Choice);
 
@@ -43,7 +42,7 @@ enum Choice {
 }
 
 impl Arithmetic {
-    /// The fastest one of this processor.
+    /// The fastest one on this processor.
     pub fn detect() -> Arithmetic {
         #[cfg(target_arch = "x86_64")]
         if let Some(unit) = VectorUnit::detect() {
@@ -52,16 +51,16 @@ impl Arithmetic {
         Arithmetic::portable()
     }
 
-    /// The one of any processor: curve25519-dalek.
+    /// The one that runs on any processor: curve25519-dalek.
     pub fn portable() -> Arithmetic {
         Arithmetic(Choice::Portable)
     }
 
-    /// The encodings of scalar · (element derived from `uniform`), RFC 9496, section 4.3.4. Constant
-    /// time in both, but for the outcome.
+    /// The encodings of scalar · (element derived from `uniform`), RFC 9496, section 4.3.4. Constant time in
+    /// both, except for errors.
     ///
     /// # Errors
-    /// The place of bytes, 2^-252 of all, that give the identity.
+    /// The place of an input that gives the identity, as a fraction 2^-252 of all inputs do.
     pub(crate) fn derive_and_multiply(
         self,
         uniform: &[[u8; UNIFORM_BYTES]],
@@ -75,11 +74,11 @@ impl Arithmetic {
         }
     }
 
-    /// The encodings of scalar · (element that `encoded` is), RFC 9497, section 2.1,
-    /// DeserializeElement. Constant time in the scalars.
+    /// The encodings of scalar · (element decoded from `encoded`), RFC 9497, section 2.1, DeserializeElement.
+    /// Constant time in the scalars.
     ///
     /// # Errors
-    /// The place of an encoding that is not canonical or is the identity's.
+    /// The place of an encoding that is not canonical or encodes the identity.
     pub(crate) fn decode_and_multiply(
         self,
         encoded: &[[u8; ELEMENT_BYTES]],
@@ -94,12 +93,12 @@ impl Arithmetic {
     }
 }
 
-/// What a batch is multiplied by.
+/// The scalars to multiply a batch by.
 #[derive(Clone, Copy)]
 pub(crate) enum Scalars<'a> {
-    /// All elements by one.
+    /// One scalar for all elements.
     Same(&'a Scalar),
-    /// Each element by its own.
+    /// One scalar for each element.
     Each(&'a [Scalar]),
 }
 
@@ -107,7 +106,7 @@ impl Scalars<'_> {
     /// Half of each scalar, modulo the group's order.
     ///
     /// # Panics
-    /// If there is another number of scalars than `count`.
+    /// If the number of scalars is not `count`.
     fn halves(self, count: usize) -> Zeroizing<Vec<Scalar>> {
         static HALF: OnceLock<Scalar> = OnceLock::new();
         let half = HALF.get_or_init(|| Scalar::from(2u8).invert());

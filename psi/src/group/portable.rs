@@ -1,8 +1,7 @@
-//! ristretto255 by curve25519-dalek, one element at a time: for any processor, and the oracle of
-//! the vectors.
+//! ristretto255 by curve25519-dalek, one element at a time. Runs on any processor, and is the oracle for the
+//! vector code.
 //!
-//! Encoding a point costs an inverse square root, except that of a doubled point, of which a batch
-//! shares one inversion.
+//! Encoding a point costs an inverse square root. Doubled points need none: a batch of them shares one inversion.
 
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;

@@ -6,7 +6,7 @@ use curve25519_dalek::traits::{Identity, IsIdentity};
 use proptest::prelude::*;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
-/// All that this processor runs; each is held against dalek, one element at a time.
+/// All back ends that run on this processor. Each is compared with dalek, one element at a time.
 fn all() -> Vec<Arithmetic> {
     let mut all = vec![Arithmetic::portable()];
     all.extend((Arithmetic::detect() != Arithmetic::portable()).then(Arithmetic::detect));
@@ -58,7 +58,7 @@ proptest! {
         }
     }
 
-    /// Half of all strings below p with an even first byte are no encodings.
+    /// Half of all strings below p with an even first byte do not encode an element.
     #[test]
     fn refused_is_what_dalek_refuses(seed in any::<u64>(), even in any::<bool>(), low in any::<bool>()) {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -70,7 +70,8 @@ proptest! {
     }
 }
 
-/// In the first, a middle and the last lane, and alone in a second vector; between legal elements.
+/// Puts it in the first, a middle and the last lane, and in a second vector by itself. All other elements are
+/// legal.
 fn check_legality(encoded: [u8; 32]) {
     let point = CompressedRistretto(encoded).decompress().filter(|point| !point.is_identity());
     let one = Scalar::ONE;
@@ -88,7 +89,7 @@ fn hex(text: &str) -> [u8; 32] {
     std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
 }
 
-/// RFC 9496, appendix A.2, in its order: not canonical, negative, no square, negative xy, s = −1.
+/// RFC 9496, appendix A.2, in its order: not canonical, negative, not a square, negative xy, s = −1.
 #[test]
 fn bad_encodings_of_rfc_9496_are_refused() {
     for bad in include_str!("bad_encodings.txt").lines().map(hex) {

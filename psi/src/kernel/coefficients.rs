@@ -1,5 +1,5 @@
-//! Coefficients as they cross the wire: residues from an upload's fields, an answer's fields from
-//! residues. The portable forms, and the oracle of the others.
+//! Coefficients on the wire: residues from an upload's fields, an answer's fields from residues. The portable
+//! code, and the oracle for the vector code.
 
 use crate::bits;
 
@@ -9,7 +9,7 @@ pub(crate) struct UploadForm {
     pub modulus: u64,
     /// Bits of a field, at most 56.
     pub bits: u32,
-    /// Low bits of a residue that a field lacks.
+    /// Low bits of a residue that a field leaves out.
     pub dropped: u32,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct AnswerForm {
 }
 
 impl UploadForm {
-    /// The residue that a field stands for, and whether there is one below q.
+    /// The residue that a field stands for, and whether the field is valid.
     ///
     /// Rounding may carry a residue up to the multiple of 2^dropped just above q, which wraps around.
     #[inline]
@@ -40,8 +40,8 @@ impl AnswerForm {
 
     /// A residue's nearest multiple of q/2^bits.
     ///
-    /// In floating point, by tricks that every vector unit has: a residue has at most 50 bits, so it is
-    /// the low part of a number from 2^52 on, and adding 2^52 rounds. Only a tie may fall to the other side.
+    /// In floating point, by tricks that every vector unit has: a residue has at most 50 bits, so it is the low
+    /// part of a number of at least 2^52, and adding 2^52 rounds. Only ties may round the other way.
     #[inline]
     pub fn switch_down(self, residue: u64, factor: f64) -> u64 {
         const TWO_52: f64 = (1u64 << 52) as f64;
@@ -63,7 +63,7 @@ pub(super) fn restore(form: UploadForm, fields: &[u8], residues: &mut [u64]) -> 
 
 /// See [`super::Kernel::switch_down`].
 pub(super) fn switch_down(form: AnswerForm, residues: &[u64], fields: &mut [u8]) {
-    const AT_ONCE: usize = u64::BITS as usize; // so many fields end with a whole word
+    const AT_ONCE: usize = u64::BITS as usize; // this many fields end with a whole word
     let factor = form.factor();
     let blocks = fields.chunks_mut(AT_ONCE / 8 * form.bits as usize);
     for (residues, fields) in residues.chunks(AT_ONCE).zip(blocks) {
@@ -86,7 +86,7 @@ mod tests {
     const SETS: [LatticeSet; 2] = [LatticeSet::N2048Q47, LatticeSet::N4096Q50];
 
     proptest! {
-        /// An upload with a field that stands for no residue is told from the others.
+        /// An upload with a field that stands for no residue is detected.
         #[test]
         fn uploads_are_restored_field_by_field(dropped in 0u32..12, rows in 1usize..20, top in any::<bool>(), seed in any::<u64>()) {
             for set in SETS {

@@ -1,8 +1,8 @@
-//! The sum of products that a query is made of: Σ_i C_i ⊙ b_i, slot by slot.
+//! The sum of products at the core of a query: Σ_i C_i ⊙ b_i, slot by slot.
 //!
-//! Its unit is a tile: [`LANES`] slots of one shard, against as many slots of every query's powers.
-//! docs/kernel.md draws how tiles follow each other in memory. Sums stay unreduced in 104 or 128 bits
-//! until the last power: 1,024 products of two 50-bit residues fit 110 bits.
+//! It works on tiles: [`LANES`] slots of one shard and the same slots of every query's powers. docs/kernel.md
+//! draws how tiles follow each other in memory. Sums stay unreduced in 104 or 128 bits until the last power:
+//! 1,024 products of two 50-bit residues fit 110 bits.
 
 pub(crate) mod coefficients;
 pub(crate) mod packed;
@@ -19,7 +19,7 @@ use reduction::Reduction;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::field;
 
-/// Slots per tile: one AVX-512 register, so that the powers of eight queries lie in the first cache.
+/// Slots per tile: one AVX-512 register, so that the powers of eight queries fit the first-level cache.
 pub(crate) const LANES: usize = 8;
 
 /// A back end of the sums of products.
@@ -34,7 +34,7 @@ pub enum Kernel {
 
 /// The factors of one call.
 pub(crate) struct Tile<'a> {
-    /// `[element][power][lane]`, packed by `width`, and [`Width::slack`] bytes of anything.
+    /// `[element][power][lane]`, packed by `width`, then [`Width::slack`] arbitrary bytes.
     pub coefficients: &'a [u8],
     pub width: Width,
     /// `[power][query][lane]`: residues below 2^50.
@@ -44,12 +44,12 @@ pub(crate) struct Tile<'a> {
     /// Queries, at least one.
     pub queries: usize,
     pub reduction: &'a Reduction,
-    /// The coefficients of the next call, which is fetched ahead.
+    /// The coefficients of the next call, to be prefetched.
     pub ahead: &'a [u8],
 }
 
 impl Kernel {
-    /// The fastest back end of this processor.
+    /// The fastest back end on this processor.
     pub fn detect() -> Kernel {
         #[cfg(target_arch = "x86_64")]
         if let Some(ifma) = x86_64::Ifma::detect() {
@@ -58,7 +58,7 @@ impl Kernel {
         Kernel::Scalar
     }
 
-    /// All back ends that this processor runs, the fastest first.
+    /// All back ends that run on this processor, fastest first.
     pub fn available() -> Vec<Kernel> {
         let mut kernels = vec![Kernel::detect(), Kernel::Scalar];
         kernels.dedup();
@@ -85,8 +85,8 @@ impl Kernel {
         }
     }
 
-    /// Reads residues, a multiple of [`LANES`], from as many packed fields of an upload; whether all of
-    /// them stand for residues. If not, what is read is below 2^64 and nothing else is sure.
+    /// Reads residues, a multiple of [`LANES`], from the same number of packed upload fields. Returns whether all
+    /// fields stand for residues. If not, the contents of `residues` are unspecified.
     ///
     /// # Panics
     /// If the lengths contradict each other.
@@ -100,8 +100,8 @@ impl Kernel {
         }
     }
 
-    /// Switches residues, a multiple of [`LANES`], from modulus q to modulus 2^bits, rounding to the
-    /// nearest, and packs them over `fields`.
+    /// Switches residues, a multiple of [`LANES`], from modulus q to modulus 2^bits, rounds to the nearest, and
+    /// packs them into `fields`.
     ///
     /// # Panics
     /// If the lengths contradict each other.

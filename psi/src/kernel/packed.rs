@@ -1,4 +1,4 @@
-//! Residues in as few whole bytes as they need: a quarter less memory to stream than words of 64 bits.
+//! Packs residues into as few whole bytes as they need: a quarter less memory to stream than 64-bit words.
 
 use super::LANES;
 
@@ -42,8 +42,8 @@ impl Width {
     }
 }
 
-/// Writes one row of `BYTES` bytes a residue. All but the last go as whole words, whose upper bytes
-/// the next one overwrites.
+/// Writes one row with `BYTES` bytes per residue. All but the last are written as whole words; the next one
+/// overwrites the upper bytes.
 #[inline(always)]
 fn pack<const BYTES: usize>(residues: &[u64; LANES], row: &mut [u8]) {
     let row = &mut row[..BYTES * LANES];
@@ -53,7 +53,7 @@ fn pack<const BYTES: usize>(residues: &[u64; LANES], row: &mut [u8]) {
     row[(LANES - 1) * BYTES..].copy_from_slice(&residues[LANES - 1].to_le_bytes()[..BYTES]);
 }
 
-/// Reads one row of `BYTES` bytes a residue.
+/// Reads one row with `BYTES` bytes per residue.
 #[inline(always)]
 pub(super) fn unpack<const BYTES: usize>(row: &[u8]) -> [u64; LANES] {
     std::array::from_fn(|lane| {

@@ -1,11 +1,10 @@
 //! From sums of products to residues: one reduction at the end, with a factor that costs nothing.
 //!
-//! A sum is split into three parts below 2^52, each is multiplied by what its weight is worth modulo
-//! q, and the three products are added. The weights take any further constant factor: here 1/N, which
-//! the inverse transform leaves out.
+//! A sum is split into three parts below 2^52. Each is multiplied by its weight modulo q, and the three products
+//! are added. The weights can include any constant factor: here 1/N, which the inverse transform leaves out.
 
 const MASK_52: u64 = (1 << 52) - 1;
-/// Bits of the middle part; a power of two short of 52, so that Shoup's quotient never lacks more than one.
+/// Bits of the middle part. Two fewer than 52, so that Shoup's quotient is never more than one too small.
 pub(super) const MIDDLE_BITS: u32 = 50;
 
 /// A constant factor modulo q with its quotient (Shoup): floor(factor · 2^52 / q).
@@ -19,7 +18,7 @@ pub(super) struct Factor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reduction {
     pub(super) modulus: u64,
-    /// Worth of bit 0, bit 52 and bit 52 + [`MIDDLE_BITS`] of a sum.
+    /// The weights of bit 0, bit 52 and bit 52 + [`MIDDLE_BITS`] of a sum.
     pub(super) weights: [Factor; 3],
 }
 
@@ -50,7 +49,7 @@ impl Reduction {
         [4, 2, 1].iter().fold(total, |rest, times| rest.min(rest.wrapping_sub(times * self.modulus)))
     }
 
-    /// `part · weight` modulo q, perhaps q too large; for a part below 2^52.
+    /// `part · weight` modulo q, or that plus q, for a part below 2^52.
     fn times(&self, part: u64, weight: Factor) -> u64 {
         let quotient = (u128::from(part) * u128::from(weight.quotient)) >> 52;
         (u128::from(part) * u128::from(weight.value) - quotient * u128::from(self.modulus)) as u64

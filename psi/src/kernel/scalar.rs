@@ -1,9 +1,9 @@
-//! The portable back end, and the oracle of the others.
+//! The portable back end, and the oracle for the others.
 
 use super::packed::unpack;
 use super::{LANES, Tile};
 
-/// See [`super::Kernel::sum_of_products`], with `BYTES` bytes a coefficient.
+/// See [`super::Kernel::sum_of_products`], with `BYTES` bytes per coefficient.
 pub(super) fn sum_of_products<const BYTES: usize>(tile: &Tile, sums: &mut [[u64; LANES]]) {
     let rows = tile.points * LANES * BYTES;
     for (element, sums) in sums.chunks_exact_mut(tile.queries).enumerate() {

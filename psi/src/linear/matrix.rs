@@ -27,12 +27,13 @@ pub struct LinearMatrix {
 }
 
 impl LinearMatrix {
-    /// Encodes weights `[class][feature]`. `blind` is a secret of the server's, drawn anew whenever a weight
-    /// changes: two hints of different weights under one blind give the difference away. The same arguments make the
+    /// Encodes weights `[class][feature]`. `blind` is a secret of the server. Draw a new one whenever a weight
+    /// changes: two hints of different weights under one blind reveal the difference. The same arguments give the
     /// same hints.
     ///
     /// # Errors
-    /// [`Error::Length`] for another number of weights, [`Error::ValueRange`] for one beyond [`MAX_MAGNITUDE`].
+    /// [`Error::Length`] for a wrong number of weights, [`Error::ValueRange`] for a weight beyond
+    /// [`MAX_MAGNITUDE`].
     pub fn encode(
         params: &LinearParams,
         weights: &[i8],
@@ -59,7 +60,7 @@ impl LinearMatrix {
         Ok(LinearMatrix { params: *params, matrix, hints })
     }
 
-    /// What it was made for.
+    /// The parameters that it was made for.
     pub fn params(&self) -> &LinearParams {
         &self.params
     }
@@ -69,11 +70,11 @@ impl LinearMatrix {
         &self.hints
     }
 
-    /// Answers queries together, [`MAX_BATCH`] in a pass: the scores of each, encrypted. One that is refused changes
-    /// nothing for the others.
+    /// Answers queries together, [`MAX_BATCH`] in a pass, and returns the encrypted scores of each. A refused
+    /// query does not affect the others.
     ///
     /// # Errors
-    /// For each [`Error::Length`] or [`Error::ValueRange`] for an upload that the parameters don't dictate.
+    /// Each result is [`Error::Length`] or [`Error::ValueRange`] for an upload that does not fit the parameters.
     pub fn answer_batch<U: AsRef<[u8]> + Sync>(&self, uploads: &[U]) -> Vec<Result<Vec<u8>, Error>> {
         uploads.chunks(MAX_BATCH).flat_map(|uploads| self.one_pass(Kernel::detect(), uploads)).collect()
     }
@@ -118,7 +119,7 @@ impl LinearMatrix {
     }
 }
 
-/// The polynomial of one block's weights for the classes of one polynomial; see the module's head.
+/// The polynomial of one block's weights for the classes of one polynomial; see the module's documentation.
 fn lay_out(params: &LinearParams, weights: &[i8], polynomial: usize, block: usize, out: &mut [u64]) {
     let (degree, f, together) =
         (params.lattice().degree, params.block_features(), params.classes_per_polynomial());

@@ -3,15 +3,17 @@
 //! A client holds a vector of small integers x, a server a matrix W of small integers. The client learns W·x, and the
 //! server nothing. Sums are integers, not residues of slots: every score comes out as it would in the clear.
 //!
-//! Vectors stand in coefficients, not in slots, so that one ciphertext holds many features and one polynomial many
-//! classes. The features are cut into B blocks of f, each the polynomial x_j = Σ_i x_{jf+i}·X^i. For N/f classes the
-//! weights of a block are w_j = Σ_c X^{cf}·Σ_i W_{c,jf+i}·X^{−i} (X^{−i} = −X^{N−i}), so that coefficient c·f of
-//! Σ_j w_j·x_j is the score of class c; nothing else falls there. Those coefficients travel, the others stay.
+//! Vectors are placed in coefficients, not in slots, so that one ciphertext holds many features and one
+//! polynomial many classes. The features are cut into B blocks of f, each the polynomial x_j = Σ_i x_{jf+i}·X^i.
+//! For N/f classes the weights of a block are w_j = Σ_c X^{cf}·Σ_i W_{c,jf+i}·X^{−i} (X^{−i} = −X^{N−i}), so that
+//! coefficient c·f of Σ_j w_j·x_j is the score of class c, and nothing else falls there. Only those coefficients
+//! are sent.
 //!
-//! As in the rest of this crate the ciphertexts' random halves are public and shared ([`crate::PublicMasks`]), and what
-//! they contribute to an answer is a hint that does not depend on the query. Here nothing masks the weights inside the
-//! hints, so a further ciphertext, of zero, is multiplied with a ternary polynomial r of the server's: hints are
-//! Σ_j w_j·a_j + r·a_B, rounded, which is the weights encrypted under r (learning with rounding).
+//! As in the rest of this crate, the ciphertexts' random halves are public and shared ([`crate::PublicMasks`]),
+//! and what they contribute to an answer is a hint that does not depend on the query. Here nothing masks the
+//! weights inside the hints. So one more ciphertext, of zero, is multiplied by a ternary polynomial r that only
+//! the server knows. Hints are Σ_j w_j·a_j + r·a_B, rounded: the weights encrypted under r (learning with
+//! rounding).
 //!
 //! | step | who | what |
 //! | --- | --- | --- |

@@ -10,21 +10,22 @@ use crate::rlwe::ring::Ring;
 
 /// Most features of a model.
 pub const MAX_FEATURES: u16 = 2048;
-/// Most classes of a model: its answers have 120 kB.
+/// Most classes of a model: its answers take 120 kB.
 pub const MAX_CLASSES: u32 = 32_768;
 /// Most bytes of hints: a client holds them for every model that it asks.
 const MAX_HINT_BYTES: u64 = 32 << 20;
-/// Features and weights lie between minus this and this.
+/// Largest magnitude of a feature or a weight.
 pub const MAX_MAGNITUDE: i8 = 127;
 /// Most blocks that the features are cut into.
 const MAX_BLOCKS: u8 = 64;
 /// Most low bits that an upload drops.
 const MAX_DROPPED_BITS: u32 = 12;
-/// Bits that an answer and a hint have beyond those of a score: the first takes an eighth of the noise limit, the
-/// second, nine standard deviations of it, a fifth.
+/// Bits of an answer beyond those of a score. The rounding takes an eighth of the noise limit.
 const ANSWER_BITS_BEYOND: u32 = 3;
+/// Bits of a hint beyond those of a score. Nine standard deviations of the rounding take a fifth of the noise
+/// limit.
 const HINT_BITS_BEYOND: u32 = 10;
-/// Queries over which the hints, fetched once, are counted when blocks are chosen.
+/// Queries that share the cost of fetching the hints once, when the number of blocks is chosen.
 const QUERIES_PER_HINT: usize = 16;
 
 /// What a model chooses; [`LinearParams::new`] checks it.
@@ -51,7 +52,7 @@ impl LinearSpec {
     /// The number of blocks that makes uploads and hints cheapest together.
     ///
     /// # Errors
-    /// As [`LinearParams::new`], where no number of blocks will do.
+    /// Those of [`LinearParams::new`], if no number of blocks works.
     pub fn choose(set: LatticeSet, features: u16, classes: u32) -> Result<LinearSpec, Error> {
         let with = |blocks| LinearParams::new(LinearSpec { set, features, classes, blocks });
         let cost = |params: &LinearParams| {
@@ -63,11 +64,11 @@ impl LinearSpec {
 }
 
 impl LinearParams {
-    /// Checks every relation, and derives how finely uploads travel.
+    /// Checks every relation, and derives the precision of uploads.
     ///
     /// # Errors
-    /// [`Error::ParameterRange`] for a number out of range, or where the blocks are longer than a polynomial or the
-    /// noise leaves no room.
+    /// [`Error::ParameterRange`] for a number out of range, for blocks longer than a polynomial, or if the noise
+    /// leaves no room.
     pub fn new(spec: LinearSpec) -> Result<LinearParams, Error> {
         let range = |name, actual: u64, min: u64, max: u64| match (min..=max).contains(&actual) {
             true => Ok(()),
@@ -101,7 +102,7 @@ impl LinearParams {
         self.spec.classes as usize
     }
 
-    /// Bits of a score with its sign: no features and no weights leave them.
+    /// Bits of a score with its sign. No features and weights give a larger score.
     pub fn score_bits(&self) -> u32 {
         score_bits(self.spec)
     }
@@ -121,7 +122,8 @@ impl LinearParams {
         self.polynomials() * self.polynomial_bytes(self.hint_bits())
     }
 
-    /// The most that noise and rounding take of the decryption limit, 9 standard deviations of what is random.
+    /// The largest share of the decryption limit that noise and rounding take, with 9 standard deviations of the
+    /// random part.
     pub fn noise_share(&self) -> f64 {
         share(self.spec, self.dropped_bits)
     }
@@ -139,7 +141,7 @@ impl LinearParams {
         self.spec.blocks.into()
     }
 
-    /// f: features of a block, a power of two, of which the last ones may be none.
+    /// f: features per block, a power of two. The last ones may be unused.
     pub(super) fn block_features(&self) -> usize {
         block_features(self.spec)
     }
@@ -149,7 +151,7 @@ impl LinearParams {
         self.blocks() + 1
     }
 
-    /// N/f: classes of which the scores stand in one polynomial.
+    /// N/f: classes whose scores share one polynomial.
     pub(super) fn classes_per_polynomial(&self) -> usize {
         self.lattice().degree / self.block_features()
     }
@@ -171,7 +173,7 @@ impl LinearParams {
         self.score_bits() + HINT_BITS_BEYOND
     }
 
-    /// Bytes of one polynomial with so many bits a coefficient.
+    /// Bytes of one polynomial with `bits` bits per coefficient.
     pub(super) fn polynomial_bytes(&self, bits: u32) -> usize {
         packed_bytes(self.lattice().degree, bits)
     }
@@ -191,7 +193,7 @@ fn score_bits(spec: LinearSpec) -> u32 {
     (2 * most + 1).next_power_of_two().ilog2()
 }
 
-/// What noise and rounding take of the decryption limit q/2^(bits+1).
+/// The share of the decryption limit q/2^(bits+1) that noise and rounding take.
 fn share(spec: LinearSpec, dropped_bits: u32) -> f64 {
     let lattice = spec.set.lattice();
     let (n, q) = (lattice.degree as f64, lattice.modulus as f64);
@@ -199,11 +201,11 @@ fn share(spec: LinearSpec, dropped_bits: u32) -> f64 {
     let power_of_two = |bits: u32| (1u64 << bits) as f64;
     // Per coefficient of the upload: fresh noise and dropped bits.
     let upload = NOISE_STD * NOISE_STD + uniform(power_of_two(dropped_bits));
-    let weights = f64::from(MAX_MAGNITUDE).powi(2) * f64::from(spec.blocks) + 2.0 / 3.0; // all of them the largest
+    let weights = f64::from(MAX_MAGNITUDE).powi(2) * f64::from(spec.blocks) + 2.0 / 3.0; // all at their largest
     let bits = score_bits(spec);
     let hint = uniform(q / power_of_two(bits + HINT_BITS_BEYOND)) * n * 2.0 / 3.0; // times a ternary secret
     let limit = q / power_of_two(bits + 1);
-    // Rounding q/t·x errs by the same for equal features: at worst all of it adds up.
+    // Rounding q/t·x has the same error for equal features: at worst, all errors add up.
     let scaling = f64::from(spec.features) * f64::from(MAX_MAGNITUDE) / 2.0;
     let rounding = q / power_of_two(bits + ANSWER_BITS_BEYOND + 1) + scaling;
     (NOISE_DEVIATIONS * (upload * weights * n + hint).sqrt() + rounding) / limit

@@ -9,7 +9,7 @@ use crate::rlwe::cipher::{self, SEED_BYTES};
 use crate::rlwe::ring::{Ring, Transformed};
 use crate::rlwe::secret::{FreshSecret, SpentSecret};
 
-/// The random halves of an upload's ciphertexts: the same for everybody who holds the seed.
+/// The random halves of an upload's ciphertexts: the same for everyone who holds the seed.
 pub struct LinearMasks(pub(super) Vec<Transformed>);
 
 impl LinearMasks {
@@ -20,7 +20,7 @@ impl LinearMasks {
     }
 }
 
-/// A query that was sent; holds the one secret that opens its answer, and is used up by that.
+/// A query that was sent. Holds the one secret that opens its answer; opening consumes it.
 pub struct PendingScores {
     params: LinearParams,
     secret: SpentSecret,
@@ -29,7 +29,8 @@ pub struct PendingScores {
 /// Encrypts features under a fresh secret. Returns the upload, whose length depends on the parameters only.
 ///
 /// # Errors
-/// [`Error::Length`] for another number of features, [`Error::ValueRange`] for one beyond [`MAX_MAGNITUDE`].
+/// [`Error::Length`] for a wrong number of features, [`Error::ValueRange`] for a feature beyond
+/// [`MAX_MAGNITUDE`].
 pub fn encrypt(
     params: &LinearParams,
     masks: &LinearMasks,
@@ -55,14 +56,14 @@ pub fn encrypt(
     Ok((upload, PendingScores { params: *params, secret }))
 }
 
-/// The integer next to q/2^bits·x, modulo q.
+/// The integer nearest to q/2^bits·x, modulo q.
 fn scale(ring: &Ring, x: i8, bits: u32) -> u64 {
     let q = i128::from(ring.lattice.modulus);
     let scaled = (q * i128::from(x) + (1 << (bits - 1))) >> bits;
     scaled.rem_euclid(q) as u64
 }
 
-/// The signed integer whose multiple of q/2^bits lies nearest.
+/// The signed integer whose multiple of q/2^bits is nearest to `phase`.
 fn round_to_score(ring: &Ring, phase: u64, bits: u32) -> i32 {
     let q = u128::from(ring.lattice.modulus);
     let nearest = ((u128::from(phase) << bits) + q / 2) / q;
@@ -75,7 +76,7 @@ impl PendingScores {
     /// Opens the answer: the score of every class, as it would be in the clear.
     ///
     /// # Errors
-    /// [`Error::Length`] for hints or an answer of another length than the parameters dictate.
+    /// [`Error::Length`] for hints or an answer of the wrong length.
     pub fn open(self, hints: &[u8], answer: &[u8]) -> Result<Vec<i32>, Error> {
         let PendingScores { params, secret } = self;
         let length = |what, actual, expected| match actual == expected {

@@ -1,4 +1,4 @@
-//! Every score is the one in the clear.
+//! Every score equals the one computed in the clear.
 
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -108,7 +108,7 @@ fn sizes_are_what_the_document_says() {
     assert_eq!(table, DOCUMENTED);
 }
 
-/// The table of docs/parameters.md: (features, classes), then blocks and bytes up, down, of hints.
+/// The table of docs/parameters.md: (features, classes), then blocks, bytes up, bytes down, bytes of hints.
 type Sizes = ((u16, u32), (u8, usize, usize, usize));
 const DOCUMENTED: [Sizes; 5] = [
     ((512, 10), (1, 20_480, 34, 26_112)),
@@ -182,7 +182,7 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(open(hints, &answer[1..]), Err(Error::Length { .. })));
 }
 
-/// What a hint has beyond the blind: nothing of the weights is left in the open.
+/// A blind hides the weights completely: hints under two blinds share nothing.
 #[test]
 fn hints_of_one_model_under_two_blinds_have_nothing_in_common() {
     let spec = LinearSpec { set: LatticeSet::N2048Q47, features: 64, classes: 32, blocks: 1 };

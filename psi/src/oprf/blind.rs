@@ -9,10 +9,10 @@ use super::{Arithmetic, ELEMENT_BYTES, ItemKey, elements, finalize_hash, hash_it
 use crate::Error;
 use crate::group::{BATCH, Scalars};
 
-/// Bytes that a scalar is drawn from: modulo a 253-bit order they leave no bias to see.
+/// Bytes that a scalar is drawn from. Reduced modulo a 253-bit order, they leave no visible bias.
 const WIDE_SCALAR_BYTES: usize = 64;
 
-/// Blinded items that wait for the server's evaluation.
+/// Blinded items waiting for the server's evaluation.
 pub struct BlindedItems<I> {
     items: Vec<I>,
     blinds: Zeroizing<Vec<Scalar>>,
@@ -28,7 +28,7 @@ pub fn blind<I: AsRef<[u8]> + Sync>(items: Vec<I>) -> Result<BlindedItems<I>, Er
     blind_by(Arithmetic::detect(), items)
 }
 
-/// [`blind`], and later [`BlindedItems::finalize`], by `arithmetic`.
+/// [`blind`], and later [`BlindedItems::finalize`], with the given `arithmetic`.
 ///
 /// # Errors
 /// [`Error::ItemLength`].
@@ -40,9 +40,9 @@ pub fn blind_by<I: AsRef<[u8]> + Sync>(
     blind_with(arithmetic, items, blinds)
 }
 
-/// Uniform and not zero.
+/// Uniform scalars, none of them zero.
 fn random_scalars(count: usize) -> Zeroizing<Vec<Scalar>> {
-    // One request to the operating system for all: each costs as much as a kilobyte.
+    // One request to the operating system for all, because each costs as much as a kilobyte.
     let mut bytes = Zeroizing::new(vec![[0; WIDE_SCALAR_BYTES]; count]);
     OsRng.fill_bytes(bytes.as_flattened_mut());
     let scalar = |bytes: &[u8; WIDE_SCALAR_BYTES]| {
@@ -52,7 +52,7 @@ fn random_scalars(count: usize) -> Zeroizing<Vec<Scalar>> {
     Zeroizing::new(bytes.iter().map(scalar).collect())
 }
 
-/// Uniform and not zero.
+/// A uniform scalar that is not zero.
 fn random_scalar() -> Scalar {
     loop {
         let scalar = Scalar::random(&mut OsRng);

@@ -1,4 +1,4 @@
-//! The server's side: the key, and what is evaluated under it.
+//! The server's side: the key, and evaluation under it.
 
 use curve25519_dalek::scalar::Scalar;
 use rand::{RngCore, rngs::OsRng};
@@ -20,7 +20,7 @@ const DERIVE_KEY_PAIR: [&[u8]; 2] = [b"DeriveKeyPair", b"OPRFV1-\x00-ristretto25
 /// The input whose output names a key. Public; no bin ever holds it.
 const KEY_ID_INPUT: &[u8] = b"psi-shazam oprf key identifier v1: not an item";
 
-/// Names an OPRF key without telling anything about it.
+/// Names an OPRF key without revealing anything about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct KeyId(pub [u8; 16]);
 
@@ -43,7 +43,7 @@ impl OprfKey {
     /// Derives the key (RFC 9497, section 3.2.1, DeriveKeyPair).
     ///
     /// # Errors
-    /// [`Error::Malformed`] in the case, of probability about 2^-2048, that no key derives.
+    /// [`Error::Malformed`] if the seed derives no key, which has a probability of about 2^-2048.
     pub fn from_seed(seed: &[u8; KEY_SEED_BYTES]) -> Result<OprfKey, Error> {
         OprfKey::derive(seed, KEY_INFO)
     }
@@ -53,7 +53,7 @@ impl OprfKey {
         let info_length = u16::try_from(info.len()).map_err(|_| malformed())?.to_be_bytes();
         for counter in 0..=u8::MAX {
             let input: [&[u8]; 4] = [seed, &info_length, info, &[counter]];
-            // `Scalar` is `Copy`: one that is bound to a name stays on the stack until it is wiped.
+            // `Scalar` is `Copy`: a scalar bound to a name stays on the stack until it is wiped.
             let mut scalar =
                 Ristretto255::hash_to_scalar::<Sha512>(&input, &DERIVE_KEY_PAIR).map_err(|_| malformed())?;
             let key = OprfKey { scalar, arithmetic: Arithmetic::detect() };
@@ -65,7 +65,7 @@ impl OprfKey {
         Err(malformed())
     }
 
-    /// The same key, computing by `arithmetic`.
+    /// The same key, with the given `arithmetic`.
     pub fn by(mut self, arithmetic: Arithmetic) -> OprfKey {
         self.arithmetic = arithmetic;
         self
@@ -80,7 +80,7 @@ impl OprfKey {
         KeyId(id)
     }
 
-    /// Evaluates items that the server knows itself. Large lists go faster than single items.
+    /// Evaluates items that the server itself knows. Large lists are faster than single items.
     ///
     /// # Errors
     /// [`Error::ItemLength`].
@@ -113,8 +113,8 @@ impl OprfKey {
     /// Evaluates a client's blinded elements (RFC 9497, section 3.3.1, BlindEvaluate).
     ///
     /// # Errors
-    /// [`Error::Length`] unless there are whole elements, [`Error::GroupElement`] for one that is
-    /// not canonical or is the identity.
+    /// [`Error::Length`] unless the message holds whole elements, [`Error::GroupElement`] for one that is not
+    /// canonical or is the identity.
     pub fn evaluate(&self, blinded: &[u8]) -> Result<Vec<u8>, Error> {
         let evaluated: Result<Vec<Vec<[u8; ELEMENT_BYTES]>>, Error> =
             elements(blinded, blinded.len() / ELEMENT_BYTES)?

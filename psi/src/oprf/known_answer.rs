@@ -1,4 +1,4 @@
-//! One published vector through every step, to be run at each start.
+//! Runs one published vector through every step, at each start.
 
 use curve25519_dalek::scalar::Scalar;
 use zeroize::Zeroizing;
@@ -14,10 +14,10 @@ const INPUT: [u8; 1] = [0];
 const BLIND: &str = "64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706";
 const BLINDED: &str = "609a0ae68c15a3cf6903766461307e5c8bb2f95e7e6550e1ffa2dc99e412803c";
 const EVALUATED: &str = "7ec6578ae5120958eb2db1745758ff379e77cb64fe77b0b2d8cc917ea0869c7e";
-/// The first half of the output; residues and label masks are made of these bytes.
+/// The first half of the output. Residues and label masks come from these bytes.
 const OUTPUT: &str = "527759c3d9366f277d8c6020418d96bb393ba2afb20ff90df23fb7708264e2f3";
 
-/// Whether blinding, evaluating and finalizing give what the RFC says, on this processor.
+/// Whether blinding, evaluating and finalizing give the RFC's output on this processor.
 pub(crate) fn holds() -> Result<bool, Error> {
     let malformed = || Error::Malformed { what: "known answer" };
     let bytes = |text| hex(text).ok_or_else(malformed);

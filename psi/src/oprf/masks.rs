@@ -9,7 +9,7 @@ use crate::Error;
 use crate::params::PLAINTEXT_MODULUS;
 use crate::shard::ShardUid;
 
-/// What an item's OPRF output F decides: its residue, and the key of its label masks.
+/// What an item's OPRF output F determines: its residue, and the key of its label masks.
 ///
 /// F[0..16] as a little-endian integer modulo t is the residue (bias below 2^-111); F[16..32] keys
 /// AES-128, whose outputs on (shard uid, block) give the masks.
@@ -33,12 +33,12 @@ impl ItemKey {
         ItemKey { residue, mask_key }
     }
 
-    /// y: the point of the bin's polynomials at which the item is asked, below t.
+    /// y, below t: the point at which the bin's polynomials are evaluated for this item.
     pub fn residue(&self) -> u32 {
         self.residue
     }
 
-    /// A form to keep, as secret as the database itself.
+    /// The form to store, as secret as the database itself.
     pub fn to_bytes(&self) -> [u8; ItemKey::BYTES] {
         let mut bytes = [0; ItemKey::BYTES];
         bytes[..4].copy_from_slice(&self.residue.to_le_bytes());
@@ -67,15 +67,15 @@ impl ItemKey {
     }
 }
 
-/// Blocks that are encrypted at once, which takes hardly longer than one.
+/// Blocks to encrypt at once. They take hardly longer than one.
 pub(crate) const TOGETHER: usize = 8;
 
 /// κ: the masks of one item's labels, one family per shard uid.
 pub(crate) struct LabelMasks(Aes128);
 
 impl LabelMasks {
-    /// Fills `masks` with elements of F_t (bias below 2^-47) for each of `uids` in turn, as many for one as
-    /// for another; each is a function of key, uid and place only.
+    /// Fills `masks` with elements of F_t (bias below 2^-47), the same number for each of `uids` in turn. Each
+    /// depends on key, uid and place only.
     pub fn fill(&self, uids: &[ShardUid], masks: &mut [u32]) {
         let elements = masks.len() / uids.len().max(1);
         for (uids, masks) in uids.chunks(TOGETHER).zip(masks.chunks_mut((TOGETHER * elements).max(1))) {

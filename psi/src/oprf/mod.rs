@@ -1,8 +1,8 @@
-//! The oblivious pseudorandom function in front: RFC 9497, ristretto255-SHA512, base mode.
+//! The oblivious pseudorandom function that comes first: RFC 9497, ristretto255-SHA512, base mode.
 //!
-//! An item's OPRF output F decides its residue y and the masks of its labels. Base mode carries no
-//! proof that the server used the right key: what a wrong key would spoil is the answer, which a
-//! server can spoil anyway, and the client sends nothing that depends on F in the clear.
+//! An item's OPRF output F determines its residue y and the masks of its labels. Base mode carries no proof that
+//! the server used the right key. A wrong key would only spoil the answer, which a server can spoil anyway, and
+//! the client sends nothing that depends on F in the clear.
 
 mod blind;
 mod key;
@@ -41,7 +41,7 @@ fn finalize_hash(item: &[u8], element: &[u8; ELEMENT_BYTES]) -> [u8; OUTPUT_BYTE
         .into()
 }
 
-/// What the items' group elements are derived from.
+/// The uniform bytes that the items' group elements are derived from.
 fn hash_items<I: AsRef<[u8]>>(items: &[I]) -> Result<Zeroizing<Vec<[u8; UNIFORM_BYTES]>>, Error> {
     let hash = |item: &I| check_item(item.as_ref()).map(|()| hash_to_uniform(item.as_ref()));
     Ok(Zeroizing::new(items.iter().map(hash).collect::<Result<_, Error>>()?))
@@ -52,7 +52,7 @@ fn check_item(item: &[u8]) -> Result<(), Error> {
     if length == 0 || length > usize::from(u16::MAX) { Err(Error::ItemLength { length }) } else { Ok(()) }
 }
 
-/// The elements of a message that has to hold `count`; whether they are legal shows later.
+/// The elements of a message that must hold `count` of them. Does not check that they are legal.
 fn elements(bytes: &[u8], count: usize) -> Result<&[[u8; ELEMENT_BYTES]], Error> {
     let expected = count * ELEMENT_BYTES;
     if bytes.len() == expected {

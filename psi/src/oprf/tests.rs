@@ -64,7 +64,7 @@ fn rfc_9497_vectors(arithmetic: Arithmetic) {
     }
 }
 
-/// The crate `voprf`, one element at a time, is the oracle of the batches.
+/// The crate `voprf`, one element at a time, is the oracle for the batches.
 #[test]
 fn batches_agree_with_voprf() {
     for arithmetic in [Arithmetic::portable(), Arithmetic::detect()] {
@@ -120,8 +120,8 @@ fn keys_survive_storage_and_differ_between_keys() {
     assert!(ItemKey::from_bytes(&[0; 19]).is_err());
 }
 
-/// Residue and masks of RFC 9497's first output, computed apart from this code (SHA-512's bytes
-/// as integers, AES-128 by another implementation). A change orphans every stored database.
+/// Residue and masks of RFC 9497's first output, computed independently of this code (SHA-512's bytes as
+/// integers, AES-128 by another implementation). A change orphans every stored database.
 #[test]
 fn residues_and_masks_never_change() {
     let key = ItemKey::from_output(&hex(VECTORS[0][4]).try_into().unwrap());
@@ -164,8 +164,8 @@ fn masks_of_many_shards_are_those_of_each() {
     masks.fill(&[], &mut []);
 }
 
-/// Label masks over 64 classes, a different item and shard each: Pearson's statistic stays below the value that one
-/// draw in a thousand passes (103.4 for 63 degrees of freedom).
+/// Label masks over 64 classes, with a different item and shard each. Pearson's statistic stays below the value
+/// that one draw in a thousand exceeds (103.4 for 63 degrees of freedom).
 #[test]
 fn label_masks_are_uniform() {
     const CLASSES: u32 = 64;

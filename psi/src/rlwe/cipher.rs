@@ -15,16 +15,16 @@ use crate::params::{HINT_BITS, NOISE_STD, PLAINTEXT_MODULUS, Params};
 /// Bytes of the public seed.
 pub const SEED_BYTES: usize = 16;
 
-/// The random halves a_1 .. a_{D−1} of every group's ciphertexts, by values: the same for everybody
-/// who holds the seed. a_0 belongs to the constant term, which needs no ciphertext, and is zero.
+/// The random halves a_1 .. a_{D−1} of every group's ciphertexts, by values: the same for everyone who holds the
+/// seed. a_0 belongs to the constant term, which needs no ciphertext, and is zero.
 pub struct PublicMasks {
     /// `[group · D + power]`.
     masks: Vec<Transformed>,
 }
 
 impl PublicMasks {
-    /// Expands the seed. Each mask has a generator of its own, keyed by SHA-256 of seed and index,
-    /// so that a server can't choose masks, only seeds.
+    /// Expands the seed. Each mask has its own generator, keyed by SHA-256 of seed and index, so that a server
+    /// can't choose masks, only seeds.
     pub fn derive(params: &Params, seed: &[u8; SEED_BYTES]) -> PublicMasks {
         let ring = Ring::of(params.set());
         let points = params.points();
@@ -41,7 +41,7 @@ impl PublicMasks {
     }
 }
 
-/// Uniform values, the same for everybody who holds the seed.
+/// Uniform values, the same for everyone who holds the seed.
 pub(crate) fn public_mask(ring: &Ring, seed: &[u8; SEED_BYTES], index: usize) -> Transformed {
     let mut values = vec![0; ring.lattice.degree];
     mask_generator(seed, index).fill_slice_with_random_uniform_custom_mod(&mut values, modulus(ring));
@@ -78,8 +78,8 @@ pub(crate) fn encrypt(
     encrypt_messages(ring, &masks, secret, message, params.dropped_bits())
 }
 
-/// Encrypts one message per mask under a fresh secret, drops the low bits, and packs the result. `message` gives the
-/// coefficients (mod q) of each; those that it lacks are zero.
+/// Encrypts one message per mask under a fresh secret, drops the low bits, and packs the result. `message` gives
+/// the coefficients (mod q) of each; missing ones are zero.
 pub(crate) fn encrypt_messages<M: Iterator<Item = u64>>(
     ring: &Ring,
     masks: &[&Transformed],
@@ -98,7 +98,7 @@ pub(crate) fn encrypt_messages<M: Iterator<Item = u64>>(
     (packed.concat(), secret.spend())
 }
 
-/// Δ·m, of the centred representative: Δ·(m − t) = Δ·m + 1 (mod q), at no multiplication more.
+/// Δ·m of the centred representative: Δ·(m − t) = Δ·m + 1 (mod q), without another multiplication.
 fn scale(ring: &Ring, m: u32) -> u64 {
     ring.lattice.delta() * u64::from(m) + u64::from(m > PLAINTEXT_MODULUS / 2)
 }
@@ -158,7 +158,7 @@ fn phases(
     answer.zip(&masked.0).map(|(x, &m)| ring.subtract(ring.switch_up(x, answer_bits), m)).collect()
 }
 
-/// hint·s, which gives s away to whoever has the hint.
+/// hint·s. Anyone who has the hint can derive s from it.
 pub(crate) fn masked(
     ring: &Ring,
     secret: &SpentSecret,
@@ -169,7 +169,7 @@ pub(crate) fn masked(
     Zeroizing::new(ring.inverse(ring.multiply(&ring.forward(hint), secret.transformed())))
 }
 
-/// The plaintext coefficient whose multiple of Δ lies nearest.
+/// The plaintext coefficient whose multiple of Δ is nearest to `phase`.
 fn round_to_plaintext(ring: &Ring, phase: u64) -> u32 {
     let delta = ring.lattice.delta();
     ((phase + delta / 2) / delta % u64::from(PLAINTEXT_MODULUS)) as u32

@@ -8,11 +8,11 @@ use zeroize::Zeroize;
 
 use crate::params::{Lattice, LatticeSet, PLAINTEXT_MODULUS};
 
-/// A polynomial modulo q by its coefficients, each in 0..q.
+/// A polynomial modulo q, given by its coefficients, each in 0..q.
 #[derive(Clone, PartialEq, Zeroize)]
 pub(crate) struct Coefficients(pub Vec<u64>);
 
-/// A polynomial modulo q by its values at the 2N-th roots of −1, in `tfhe-ntt`'s bit-reversed order.
+/// A polynomial modulo q, given by its values at the 2N-th roots of −1, in `tfhe-ntt`'s bit-reversed order.
 #[derive(Clone, PartialEq, Zeroize)]
 pub(crate) struct Transformed(pub Vec<u64>);
 
@@ -67,7 +67,7 @@ impl Ring {
         self.plan_q.fwd(polynomial);
     }
 
-    /// Values to coefficients that are N times too large, in place, for callers that scaled them before.
+    /// Values to coefficients that are N times too large, in place, for callers that have already scaled them.
     pub fn inverse_unscaled_in_place(&self, polynomial: &mut [u64]) {
         self.plan_q.inv(polynomial);
     }
@@ -120,7 +120,7 @@ impl Ring {
         if a >= b { a - b } else { a + self.lattice.modulus - b }
     }
 
-    /// The residue of a plaintext coefficient (0..t) that lies nearest to zero.
+    /// The residue of a plaintext coefficient (0..t) that is nearest to zero.
     #[inline]
     pub fn centred_lift(&self, coefficient: u32) -> u64 {
         if coefficient > PLAINTEXT_MODULUS / 2 {

@@ -1,8 +1,8 @@
 //! The secret of one query.
 //!
-//! Two queries under one secret and the same public masks would give the difference of their
-//! messages away. So the secret that encrypts is consumed by encrypting, and what it turns into can
-//! only decrypt. Neither can be cloned or printed, and both are wiped when dropped.
+//! Two queries under one secret and the same public masks would reveal the difference of their messages. So
+//! encrypting consumes the secret and leaves one that can only decrypt. Neither can be cloned or printed, and
+//! both are wiped when dropped.
 
 use rand::{RngCore, rngs::OsRng};
 use tfhe::core_crypto::commons::math::random::{RandomGenerator, Seed};
@@ -40,7 +40,7 @@ impl FreshSecret {
         FreshSecret(Zeroizing::new(ring.forward(coefficients)))
     }
 
-    /// The secret by values, to multiply masks with while it encrypts.
+    /// The secret by values, to multiply masks by while it encrypts.
     pub fn transformed(&self) -> &Transformed {
         &self.0
     }
@@ -52,7 +52,7 @@ impl FreshSecret {
 }
 
 impl SpentSecret {
-    /// The secret by values, to multiply hints with.
+    /// The secret by values, to multiply hints by.
     pub fn transformed(&self) -> &Transformed {
         &self.0
     }

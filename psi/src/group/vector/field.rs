@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::kernel::field::{Field, LANES, LIMBS, LaneMask, VectorUnit};
 
-/// Constants of RFC 9496, section 4.1, in limbs of 52 bits; the tests check what defines them.
+/// Constants of RFC 9496, section 4.1, in limbs of 52 bits. The tests check their definitions.
 pub(super) const D: [u64; LIMBS] =
     [0xb4dca135978a3, 0x4d4141d8ab75e, 0x779e89800700a, 0xfe738cc740797, 0x052036cee2b6f];
 pub(super) const TWO_D: [u64; LIMBS] =
@@ -20,13 +20,13 @@ pub(super) const ONE_MINUS_D_SQUARED: [u64; LIMBS] =
 pub(super) const D_MINUS_ONE_SQUARED: [u64; LIMBS] =
     [0xd5aaa44ed4d20, 0x2cb01e199931a, 0x29b4eebd29e4a, 0x22414cdcd32f5, 0x05968b37af66c];
 
-/// Small constants.
+/// A small constant in all lanes.
 #[inline(always)]
 pub(super) fn small(unit: VectorUnit, value: u64) -> Field {
     unit.splat(&[value, 0, 0, 0, 0])
 }
 
-/// Little-endian bytes, the highest bit ignored; values of p and more are reduced.
+/// From little-endian bytes. Ignores the highest bit and reduces values of p or more.
 #[inline(always)]
 pub(super) fn from_bytes(unit: VectorUnit, lanes: &[[u8; 32]; LANES]) -> Field {
     let mut limbs = Zeroizing::new([[0; LANES]; LIMBS]);
@@ -61,8 +61,8 @@ pub(super) fn square(x: Field) -> Field {
     x.square_wide().reduce()
 }
 
-/// x^(2^times). Powers take several vectors at once: each step waits for the one before, and the
-/// steps of another vector fill the time. (Loops, because closures might not be inlined.)
+/// x^(2^times). Takes several vectors at once: each step waits for the one before, and the steps of another
+/// vector fill the time. (Loops, because closures might not be inlined.)
 #[inline(always)]
 fn square_times<const N: usize>(mut x: [Field; N], times: usize) -> [Field; N] {
     for _ in 0..times {
@@ -112,7 +112,7 @@ fn pow_p_minus_5_over_8<const N: usize>(x: [Field; N]) -> [Field; N] {
     square_multiply(pow_2_250_minus_1(x).0, 2, x)
 }
 
-/// The one of x and −x that is not negative.
+/// x or −x, whichever is not negative.
 #[inline(always)]
 pub(super) fn absolute(x: Field) -> Field {
     negate_if(x.is_negative(), x)
@@ -123,16 +123,15 @@ pub(super) fn negate_if(mask: LaneMask, x: Field) -> Field {
     Field::select(mask, -x, x)
 }
 
-/// A fraction u/v, of which a square root is asked.
+/// A fraction u/v whose square root is wanted.
 #[derive(Clone, Copy)]
 pub(super) struct Ratio {
     pub u: Field,
     pub v: Field,
 }
 
-/// SQRT_RATIO_M1 of RFC 9496, section 4.2: (true, √(u/v)) where u/v is a square, else
-/// (false, √(SQRT_M1 · u/v)); the root that is not negative. (true, 0) for u = 0, (false, 0) for
-/// v = 0 ≠ u.
+/// SQRT_RATIO_M1 of RFC 9496, section 4.2: (true, √(u/v)) if u/v is a square, otherwise
+/// (false, √(SQRT_M1 · u/v)). The root is the one that is not negative. (true, 0) for u = 0, (false, 0) for v = 0 ≠ u.
 #[inline(always)]
 pub(super) fn sqrt_ratios(ratios: [Ratio; 2]) -> [(LaneMask, Field); 2] {
     let [first, second] = ratios;
@@ -151,7 +150,7 @@ impl Ratio {
         self.u * square(self.v3()) * self.v
     }
 
-    /// From (u·v^7)^((p − 5) / 8).
+    /// The root, from `power` = (u·v^7)^((p − 5) / 8).
     #[inline(always)]
     fn root(self, power: Field) -> (LaneMask, Field) {
         let Ratio { u, v } = self;
@@ -239,7 +238,7 @@ mod tests {
             let (is_square, found) = ratio(u, v);
             assert!(is_square.bits() == if expected { 0xff } else { 0 } && equal(found, root));
         }
-        // 4/1 and 1/4 in different lanes from 2/1.
+        // Lanes of 4/1 and 1/4 among lanes of 2/1.
         let mut u = [[0; 32]; LANES];
         u.iter_mut().enumerate().for_each(|(lane, bytes)| bytes[0] = if lane % 2 == 0 { 4 } else { 2 });
         assert_eq!(ratio(from_bytes(unit, &u), one).0.bits(), 0b0101_0101);

@@ -64,7 +64,7 @@ fn multiply_all<const BYTES: usize>(
     Ok(encodings)
 }
 
-/// The values from `start` on, one per lane; lanes beyond the end repeat the last one.
+/// The values starting at `start`, one per lane. Lanes past the end repeat the last value.
 fn lanes<T, const BYTES: usize>(
     values: &[T],
     start: usize,

@@ -25,7 +25,7 @@ struct Projective {
     z: Field,
 }
 
-/// x = E/G, y = H/F: what sums and doublings leave.
+/// x = E/G, y = H/F: the result of sums and doublings.
 #[derive(Clone, Copy)]
 pub(super) struct Completed {
     pub e: Field,
@@ -65,10 +65,10 @@ impl Extended {
         Projective { x: self.x, y: self.y, z: self.z }
     }
 
-    /// The sum with `other`, or in the lanes of `negated` the difference.
+    /// The sum with `other`, or the difference in the lanes of `negated`.
     #[inline(always)]
     fn add_cached(self, other: &Cached, negated: LaneMask) -> Completed {
-        // −(x, y) = (−x, y): the two sums of coordinates change places, and T its sign.
+        // −(x, y) = (−x, y): the two sums of coordinates swap places, and T changes its sign.
         let plus = Field::select(negated, other.y_minus_x, other.y_plus_x);
         let minus = Field::select(negated, other.y_plus_x, other.y_minus_x);
         let a = (self.y - self.x).multiply_wide(minus);
@@ -89,7 +89,7 @@ impl Extended {
         self.add_cached(&other.cached(), LaneMask::NONE).extended()
     }
 
-    /// Whether this is a point of E\[4\], that is the group's identity.
+    /// Whether this is a point of E\[4\]. All of those are the group's identity.
     #[inline(always)]
     pub fn is_identity(self) -> LaneMask {
         self.x.is_zero() | self.y.is_zero()
@@ -170,7 +170,7 @@ impl Digits {
         for (place, digit) in digits.iter_mut().enumerate() {
             for (digit, carry) in digit.iter_mut().zip(carries.iter_mut()) {
                 *digit += *carry;
-                // The highest digit keeps what it has: at most 7 and a carry.
+                // The highest digit keeps its value: at most 7 and a carry.
                 *carry = if place + 1 < DIGITS { (*digit + 8) >> 4 } else { 0 };
                 *digit -= *carry << 4;
             }
@@ -225,7 +225,7 @@ fn multiples(point: Extended) -> Zeroizing<[Cached; 8]> {
     table
 }
 
-/// Adds the `digit`-fold of what `table` belongs to; reads the whole table, whatever the digit.
+/// Adds `digit` times the point of `table`. Reads the whole table, whatever the digit.
 #[inline(always)]
 fn add_multiple(point: Extended, table: &[Cached; 8], digit: Integers) -> Completed {
     let magnitude = digit.magnitude();

@@ -1,5 +1,4 @@
-//! What makes a group of prime order of the curve's points: RFC 9496, section 4.3, eight elements at
-//! a time.
+//! Turns the curve's points into a group of prime order (RFC 9496, section 4.3), eight elements at a time.
 
 use super::field::{
     D, D_MINUS_ONE_SQUARED, INVSQRT_A_MINUS_D, ONE_MINUS_D_SQUARED, Ratio, SQRT_AD_MINUS_ONE, SQRT_M1,
@@ -8,11 +7,11 @@ use super::field::{
 use super::point::{Completed, Extended};
 use crate::kernel::field::{Field, Job, LANES, LaneMask, VectorUnit};
 
-/// Vectors that one job takes, see [`sqrt_ratios`].
+/// Vectors in one job; see [`sqrt_ratios`].
 pub(super) const VECTORS: usize = 2;
 
-/// Decode (RFC 9496, section 4.3.1): the points, and in which lanes there is one. The identity does
-/// not count as one here (RFC 9497, section 2.1, DeserializeElement).
+/// Decode (RFC 9496, section 4.3.1): the points, and the lanes that hold one. The identity does not count as one
+/// here (RFC 9497, section 2.1, DeserializeElement).
 pub(super) struct Decode<'a> {
     pub unit: VectorUnit,
     pub bytes: &'a [[[u8; 32]; LANES]; VECTORS],
@@ -68,7 +67,7 @@ impl Encoded {
     }
 }
 
-/// In which lanes `bytes` are the least encoding of the field element.
+/// The lanes in which `bytes` are the least encoding of the field element.
 #[inline(always)]
 fn canonical_lanes(s: Field, bytes: &[[u8; 32]; LANES]) -> LaneMask {
     let mut equal = 0;
@@ -78,8 +77,7 @@ fn canonical_lanes(s: Field, bytes: &[[u8; 32]; LANES]) -> LaneMask {
     LaneMask::from_bits(equal)
 }
 
-/// The element derivation from 64 uniform bytes (RFC 9496, section 4.3.4), and the lanes of the
-/// identity.
+/// Derives elements from 64 uniform bytes (RFC 9496, section 4.3.4), and finds the lanes of the identity.
 pub(super) struct Derive<'a> {
     pub unit: VectorUnit,
     /// The first and the second half of the bytes.
@@ -133,8 +131,8 @@ impl Elligator {
     }
 }
 
-/// The encodings of the points' doubles (RFC 9496, section 4.3.2, with the inverse square root
-/// replaced by an inverse, which all vectors share).
+/// The encodings of the points' doubles (RFC 9496, section 4.3.2). One inverse, which all vectors share, replaces
+/// the inverse square root.
 pub(super) struct EncodeDoubles<'a> {
     pub points: &'a [Extended],
 }
@@ -147,7 +145,7 @@ impl Job for EncodeDoubles<'_> {
         let Some(first) = self.points.first() else { return Vec::new() };
         let unit = first.x.proof();
         let (zero, one) = (small(unit, 0), small(unit, 1));
-        // The product of all denominators before each one; a zero (of the identity) counts as one.
+        // The product of all denominators before each one. A zero (from the identity) counts as one.
         let mut product = one;
         let mut doubles = Vec::with_capacity(self.points.len());
         for point in self.points {
@@ -168,7 +166,7 @@ impl Job for EncodeDoubles<'_> {
     }
 }
 
-/// A point's double, x = e/g' and so on as in [`Completed`], with what its encoding needs.
+/// A point's double (x = e/g' and so on, as in [`Completed`]) with what its encoding needs.
 struct Double {
     e: Field,
     f: Field,

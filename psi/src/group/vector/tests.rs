@@ -1,5 +1,4 @@
-//! Inside of the vectors: what the comparison of whole batches with dalek, in `group::tests`, does
-//! not reach.
+//! Internals of the vectors that `group::tests` does not reach when it compares whole batches with dalek.
 
 use super::field::{SQRT_M1, small};
 use super::*;
@@ -31,7 +30,7 @@ fn encode_doubles(unit: VectorUnit, points: &[Extended]) -> Vec<[[u8; 32]; LANES
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
-    /// All four points of a coset are one element: encoded alike, before and after a product.
+    /// All four points of a coset are one element: they encode alike, before and after a product.
     #[test]
     fn cosets_are_elements(seed in any::<u64>()) {
         let Some(unit) = VectorUnit::detect() else { return Ok(()) };
@@ -64,7 +63,7 @@ proptest! {
     }
 }
 
-/// Also beside other elements, with which it shares an inversion.
+/// Also next to other elements that share its inversion.
 #[test]
 fn the_identity_is_encoded_as_zeros() {
     let Some(unit) = VectorUnit::detect() else { return };

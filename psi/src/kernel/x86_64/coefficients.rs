@@ -1,6 +1,6 @@
-//! Coefficients of the wire, eight at a time: a row of eight fields is as many bytes as a field has bits.
+//! Coefficients on the wire, eight at a time. A row of eight fields has as many bytes as a field has bits.
 //!
-//! `vpermb` takes bytes between rows and lanes; the masked loads and stores touch no byte beyond a row.
+//! `vpermb` moves bytes between rows and lanes; the masked loads and stores touch no byte beyond a row.
 
 use std::arch::x86_64::{
     __m512i, _mm_cvtsi64_si128, _mm512_add_pd, _mm512_alignr_epi64, _mm512_and_si512, _mm512_castpd_si512,
@@ -38,7 +38,7 @@ impl Ifma {
     }
 }
 
-/// As many lanes as fields of a row, each with the eight bytes from its field's first on.
+/// One lane per field of a row. Each lane takes eight bytes, starting at the first byte of its field.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn restore(form: UploadForm, fields: &[u8], residues: &mut [[u64; LANES]]) -> bool {
     let bits = form.bits as usize;
@@ -60,8 +60,8 @@ fn restore(form: UploadForm, fields: &[u8], residues: &mut [[u64; LANES]]) -> bo
     _mm512_reduce_max_epu64(largest) < form.modulus + (1 << form.dropped)
 }
 
-/// Every lane gets its successor's low bits, is shifted to its first byte boundary in the row, and gives
-/// the bytes that begin in its field. [`AnswerForm::switch_down`] is the arithmetic before that.
+/// After the arithmetic of [`AnswerForm::switch_down`], every lane takes its successor's low bits, is shifted to
+/// its first byte boundary in the row, and yields the bytes that begin in its field.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn switch_down(form: AnswerForm, residues: &[[u64; LANES]], fields: &mut [u8]) {
     let bits = form.bits as usize;
@@ -103,14 +103,14 @@ fn lanes(lanes: &[u64; LANES]) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn load_row(row: &[u8], length: usize) -> __m512i {
     let row = &row[..length];
-    // SAFETY: the mask leaves the bytes of `row`; what it leaves out is not touched.
+    // SAFETY: the mask covers only the bytes of `row`; no other byte is touched.
     unsafe { _mm512_maskz_loadu_epi8(mask(row.len()), row.as_ptr().cast()) }
 }
 
-/// The first bytes, as many as `row` has, at most 64.
+/// Stores the first bytes, as many as `row` has, at most 64.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn store_row(bytes: __m512i, row: &mut [u8]) {
-    // SAFETY: the mask leaves the bytes of `row`; what it leaves out is not touched.
+    // SAFETY: the mask covers only the bytes of `row`; no other byte is touched.
     unsafe { _mm512_mask_storeu_epi8(row.as_mut_ptr().cast(), mask(row.len()), bytes) };
 }
 

@@ -1,8 +1,8 @@
 //! Eight elements of GF(2^255 − 19) at a time, one per 64-bit lane of AVX-512 registers.
 //!
-//! An element is Σ limb_k · 2^(52k), k = 0..5. The multiplier adds the low or the high 52 bits of a
-//! product of two 52-bit numbers, and looks at the low 52 bits of each factor only. So limbs that
-//! passed their carry on may keep it above; who adds limbs takes it off first.
+//! An element is Σ limb_k · 2^(52k), k = 0..5. The multiplier adds the low or the high 52 bits of a product of
+//! two 52-bit numbers, and reads only the low 52 bits of each factor. So limbs that passed on their carry may
+//! keep it above those bits. Code that adds limbs removes it first.
 //!
 //! | type | limbs 0 to 3 | limb 4 | from |
 //! | --- | --- | --- | --- |
@@ -10,13 +10,13 @@
 //! | [`Wide`] product or square | below 11 · 2^52 | below 11 · 2^52 | [`Field::multiply_wide`], [`Field::square_wide`] |
 //! | [`Wide`] in general | below 2^63 | below 2^63 | sums and differences of products |
 //!
-//! Why 11: limb 4 of a product gets five low and four high halves, all below 2^52, and one from
-//! above, where 2^260 = 608. Limbs 5 to 9 get fewer, and are carried before they come back. The last
-//! is below 2^42.01 because both top limbs are below 2^47.01; so 608 times it still is below 2^52.
+//! Why 11: limb 4 of a product gets five low and four high halves, all below 2^52, and one from above, where
+//! 2^260 = 608. Limbs 5 to 9 get fewer, and are carried before they are folded back. The last is below 2^42.01
+//! because both top limbs are below 2^47.01, so 608 times it is still below 2^52.
 //!
-//! Every value here was made through a [`VectorUnit`], which proves that the processor has the
-//! instructions; so all methods are safe. They are `inline(always)`, because they are single
-//! instructions only inside of [`VectorUnit::run`].
+//! Every value here was made through a [`VectorUnit`], which proves that the processor has the instructions; so
+//! all methods are safe. They are `inline(always)`, because they become single instructions only inside
+//! [`VectorUnit::run`].
 
 mod limbs;
 
@@ -36,21 +36,21 @@ use self::limbs::{LIMB_MASK, TOP_MASK, each};
 pub(crate) const LANES: usize = 8;
 /// Limbs per element.
 pub(crate) const LIMBS: usize = 5;
-/// 2^10 · p, spread so that each limb is above all of a product, and of a sum of two.
+/// 2^10 · p, spread so that each limb is larger than any limb of a product or of a sum of two.
 const MULTIPLE: [u64; LIMBS] = {
     let limb = (1 << 57) - (1 << 5);
     [(1 << 57) - (19 << 10), limb, limb, limb, limb]
 };
 
-/// Work whose vector operations are to become instructions, see [`VectorUnit::run`].
+/// Work whose vector operations must become instructions; see [`VectorUnit::run`].
 pub(crate) trait Job {
     /// What comes out.
     type Output;
-    /// Has to be `inline(always)`, like all that it calls and that computes with vectors.
+    /// Must be `inline(always)`, like everything it calls that computes with vectors.
     fn run(self) -> Self::Output;
 }
 
-/// Proof that the processor was seen to have AVX-512 IFMA; only [`VectorUnit::detect`] makes one.
+/// Proof that the processor has AVX-512 IFMA. Only [`VectorUnit::detect`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VectorUnit(());
 
@@ -71,7 +71,7 @@ impl VectorUnit {
         unsafe { compiled_for_ifma(job) }
     }
 
-    /// The same element in all lanes, by its canonical limbs.
+    /// The same element in all lanes, given by its canonical limbs.
     #[inline(always)]
     pub fn splat(self, limbs: &[u64; LIMBS]) -> Field {
         debug_assert!(limbs.iter().all(|&limb| limb <= LIMB_MASK) && limbs[LIMBS - 1] <= TOP_MASK);
@@ -103,12 +103,12 @@ pub(crate) struct LaneMask(u8);
 impl LaneMask {
     pub const NONE: LaneMask = LaneMask(0);
 
-    /// Bit i tells about lane i.
+    /// Bit i stands for lane i.
     pub fn from_bits(bits: u8) -> LaneMask {
         LaneMask(bits)
     }
 
-    /// Bit i tells about lane i.
+    /// Bit i stands for lane i.
     pub fn bits(self) -> u8 {
         self.0
     }
@@ -191,7 +191,7 @@ impl Field {
         unsafe { Wide(limbs::square(&self.0)) }
     }
 
-    /// For sums: what counts of the limbs, and nothing above.
+    /// For sums: the limbs without what carries left above 52 bits.
     #[inline(always)]
     fn widen(self) -> Wide {
         // SAFETY: `self` was made through a `VectorUnit`.
@@ -294,7 +294,7 @@ impl Add for Wide {
 
 impl Sub for Wide {
     type Output = Wide;
-    /// The subtrahend is a product or the sum of two.
+    /// `other` must be a product or the sum of two.
     #[inline(always)]
     fn sub(self, other: Wide) -> Wide {
         // SAFETY: both values were made through a `VectorUnit`.

@@ -1,4 +1,4 @@
-//! Everything that only x86-64 processors do: the project's one place with `unsafe` code.
+//! Code for x86-64 processors only: the project's one place with `unsafe` code.
 //!
 //! | file | what | feature |
 //! | --- | --- | --- |

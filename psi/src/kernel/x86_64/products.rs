@@ -14,11 +14,11 @@ use crate::kernel::packed::Width;
 use crate::kernel::reduction::{Factor, MIDDLE_BITS, Reduction};
 use crate::kernel::{LANES, Tile};
 
-/// Most queries whose sums the registers hold beside those of two elements.
+/// Most queries whose sums fit the registers, for two elements at a time.
 const MOST_QUERIES: usize = 6;
 const CACHE_LINE: usize = 64;
 
-/// Proof that the processor was seen to have what this folder's `products` and `coefficients` need; only [`Ifma::detect`] makes one.
+/// Proof that the processor has what `products` and `coefficients` need. Only [`Ifma::detect`] makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ifma(());
 
@@ -43,8 +43,8 @@ impl Ifma {
     }
 }
 
-/// Two elements and up to [`MOST_QUERIES`] queries at a time; while they are worked on, their share of
-/// what comes next is fetched.
+/// Multiplies two elements and up to [`MOST_QUERIES`] queries at a time, and prefetches their share of the next
+/// tile meanwhile.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
 fn by_blocks<const BYTES: usize>(tile: &Tile, sums: &mut [[u64; LANES]]) {
     let element_bytes = tile.points * BYTES * LANES;
@@ -78,7 +78,7 @@ fn by_blocks<const BYTES: usize>(tile: &Tile, sums: &mut [[u64; LANES]]) {
     }
 }
 
-/// `ELEMENTS` × `QUERIES` sums, for the queries from `first` on.
+/// `ELEMENTS` × `QUERIES` sums, for the queries starting at `first`.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi")]
 fn block_of<const BYTES: usize, const ELEMENTS: usize, const QUERIES: usize>(
     tile: &Tile,
@@ -115,7 +115,8 @@ fn block_of<const BYTES: usize, const ELEMENTS: usize, const QUERIES: usize>(
     }
 }
 
-/// Where each byte of a register comes from in a packed row, and which are not to be zero.
+/// The place in a packed row that each byte of a register comes from, and the mask of bytes to keep. The rest
+/// become zero.
 #[target_feature(enable = "avx512f")]
 fn spreading<const BYTES: usize>() -> (__m512i, u64) {
     let source: [u8; 64] = std::array::from_fn(|at| (at / 8 * BYTES + at % 8) as u8);
@@ -143,7 +144,7 @@ fn reduce(reduction: &Reduction, low: __m512i, high: __m512i) -> __m512i {
     total
 }
 
-/// `part · weight` modulo q, perhaps q too large: the difference of two products by their low 52 bits.
+/// `part · weight` modulo q, or that plus q: the difference of the low 52 bits of two products.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn times(part: __m512i, weight: Factor, modulus: u64) -> __m512i {
     let splat = |value: u64| _mm512_set1_epi64(value as i64);
@@ -154,11 +155,11 @@ fn times(part: __m512i, weight: Factor, modulus: u64) -> __m512i {
     _mm512_and_si512(_mm512_sub_epi64(product, multiple), splat((1 << 52) - 1))
 }
 
-/// Asks for the cache line at `at`, and for the next one of a `step` that needs it.
+/// Prefetches the cache line at `at`, and the next line too if a `step` is longer than one.
 #[target_feature(enable = "avx512f")]
 fn fetch(ahead: &[u8], at: usize, step: usize) {
     let line = ahead.as_ptr().wrapping_add(at);
-    // SAFETY: a prefetch reads nothing and does not fault, whatever the address. Newer compilers know.
+    // SAFETY: a prefetch reads nothing and does not fault, whatever the address. Newer compilers know this.
     #[allow(unused_unsafe)]
     unsafe {
         _mm_prefetch::<_MM_HINT_T0>(line.cast());

@@ -1,5 +1,5 @@
-//! Whether masks and noise are distributed as the security estimates assume, from fixed seeds; and whether noise ever
-//! spoils a coefficient.
+//! Tests, from fixed seeds, that masks and noise are distributed as the security estimates assume, and that noise
+//! never spoils a coefficient.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn chi_square(seen: &[u64], expected: impl Iterator<Item = f64>) -> f64 {
     seen.iter().zip(expected).map(|(&seen, expected)| (seen as f64 - expected).powi(2) / expected).sum()
 }
 
-/// Below this lies chi-square of so many degrees of freedom in 999 of 1000 draws (Wilson and Hilferty, 1931).
+/// Chi-square with `freedom` degrees of freedom is below this in 999 of 1000 draws (Wilson and Hilferty, 1931).
 fn likely(freedom: f64) -> f64 {
     let ninth = 2.0 / (9.0 * freedom);
     freedom * (1.0 - ninth + 3.09 * ninth.sqrt()).powi(3)
@@ -62,7 +62,7 @@ fn fresh_noise_is_a_rounded_gaussian() {
     let params = params(2);
     let ring = Ring::of(params.set());
     let zero = Transformed(vec![0; params.degree()]);
-    /// Beyond 12 = 3.75 σ a class would hold too few; all that is beyond is one.
+    /// Beyond 12 = 3.75 σ a class would hold too few, so everything beyond is one class.
     const MOST: i64 = 12;
     let mut seen = [0u64; 2 * MOST as usize + 2];
     let rounds = 64;
@@ -87,8 +87,8 @@ fn fresh_noise_is_a_rounded_gaussian() {
     assert!(statistic < likely(seen.len() as f64 - 1.0), "{statistic}: {seen:?}");
 }
 
-/// Every coefficient of 10^8 is decrypted right, at four sizes, the one with the least room for noise (D = 260, 9.09
-/// standard deviations) among them. The products of the slots are the oracle.
+/// All of 10^8 coefficients are decrypted correctly, at four sizes. One of them leaves the least room for noise
+/// (D = 260, 9.09 standard deviations). The products of the slots are the oracle.
 #[test]
 #[ignore = "some minutes: cargo test --release --workspace --lib -- --ignored --nocapture noise_spoils_nothing"]
 fn noise_spoils_nothing_in_a_hundred_million_coefficients() {
@@ -110,7 +110,7 @@ fn noise_spoils_nothing_in_a_hundred_million_coefficients() {
     }
 }
 
-/// Random shards, ready to be asked.
+/// Random shards, ready for queries.
 struct Scene {
     params: Params,
     masks: PublicMasks,
@@ -138,7 +138,8 @@ impl Scene {
         Scene { params, masks, shards, hints, slots }
     }
 
-    /// Asks once. Returns the polynomials decrypted, those spoiled, and the most noise as a share of the limit.
+    /// Asks once. Returns how many polynomials were decrypted, how many of them were spoiled, and the largest
+    /// noise as a share of the limit.
     fn query(&mut self, rng: &mut StdRng) -> (usize, usize, f64) {
         let (params, ring) = (&self.params, Ring::of(self.params.set()));
         let powers: Vec<Vec<u32>> = (1..params.points()).map(|_| random(params, rng)).collect();

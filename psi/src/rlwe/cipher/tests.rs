@@ -1,4 +1,4 @@
-//! What is encrypted is what standard schemes decrypt, and its noise is what the formula says.
+//! Standard schemes decrypt what we encrypt, and its noise matches the formula.
 
 use std::sync::Arc;
 
@@ -103,8 +103,8 @@ fn an_answers_noise_follows_the_formula() {
             .collect();
         let std = (shares.iter().map(|x| x * x).sum::<f64>() / shares.len() as f64).sqrt();
         let worst = shares.iter().fold(0f64, |worst, x| worst.max(x.abs()));
-        // Rounding is uniform. The secret's weight varies by some percent, and so does an estimate from
-        // 2,048 samples.
+        // Rounding is uniform. The secret's weight varies by a few percent, and so does an estimate from 2,048
+        // samples.
         let rounding = params.rounding_share();
         let expected = params.noise_share().hypot(rounding / 3f64.sqrt());
         assert!((std / expected - 1.0).abs() < 0.1, "D={points}: {std}, by the formula {expected}");

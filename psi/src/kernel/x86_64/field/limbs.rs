@@ -1,4 +1,4 @@
-//! Five limbs a lane: what the types in [`super`] are made of, bounds and all.
+//! Five limbs per lane: the operations behind the types in [`super`], with their bounds.
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64,
@@ -66,7 +66,7 @@ pub(super) fn multiply(x: &[__m512i; LIMBS], y: &[__m512i; LIMBS]) -> [__m512i; 
     fold(z)
 }
 
-/// As [`multiply`], with every product of two different limbs taken once and doubled.
+/// Like [`multiply`], but takes every product of two different limbs once and doubles it.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn square(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
@@ -85,7 +85,7 @@ pub(super) fn square(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
     fold(z)
 }
 
-/// Brings limbs 5 to 9 back, 608 times each.
+/// Folds limbs 5 to 9 back into the others, 608 times each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn fold(mut z: [__m512i; 2 * LIMBS]) -> [__m512i; LIMBS] {
@@ -102,7 +102,7 @@ fn fold(mut z: [__m512i; 2 * LIMBS]) -> [__m512i; LIMBS] {
     each(|k| z[k])
 }
 
-/// Carries what is above 2^255 down 19 times, then what is above 52 bits up: once through.
+/// Carries what is above 2^255 down 19 times, then what is above 52 bits up. One round.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn carry(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
@@ -117,7 +117,7 @@ pub(super) fn carry(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
     [a, b, c, d, e]
 }
 
-/// Takes off what [`carry`] left above 52 bits.
+/// Removes what [`carry`] left above 52 bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn strip(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
@@ -126,7 +126,7 @@ pub(super) fn strip(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {
     [strip(0), strip(1), strip(2), strip(3), x[4]]
 }
 
-/// The representative below p. The limbs of a [`Field`] make less than 2p.
+/// The representative below p. The limbs of a [`Field`] stand for less than 2p.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn canonical(x: &[__m512i; LIMBS]) -> [__m512i; LIMBS] {

@@ -57,7 +57,7 @@ impl Naive {
     }
 }
 
-/// Limbs of every kind that a [`Field`] may have: the ends of the range, those of p, and any.
+/// Limbs of every kind that a [`Field`] may have: the ends of the range, the limbs of p, and arbitrary ones.
 fn limbs() -> impl Strategy<Value = [[u64; LANES]; LIMBS]> {
     let limb = prop_oneof![
         0..=1u64,
@@ -65,7 +65,7 @@ fn limbs() -> impl Strategy<Value = [[u64; LANES]; LIMBS]> {
         LIMB_MASK - 19..=LIMB_MASK - 17,
         LIMB_MASK - 1..=LIMB_MASK,
         0..=LIMB_MASK,
-        // With what carries leave above, which must not count.
+        // With leftovers of carries above, which must not count.
         any::<u64>(),
     ];
     let top =
@@ -77,7 +77,7 @@ fn limbs() -> impl Strategy<Value = [[u64; LANES]; LIMBS]> {
 const LARGEST_TOP: u64 = TOP_MASK + (1 << 12);
 
 fn raw(limbs: &[[u64; LANES]; LIMBS]) -> Option<Field> {
-    // SAFETY: the detection is evaluated before.
+    // SAFETY: `detect` found the features.
     VectorUnit::detect().map(|_| unsafe { Field(load(limbs)) })
 }
 
@@ -136,7 +136,7 @@ proptest! {
         prop_assert_eq!(Naive::of(some), lanes(|i| if chosen >> i & 1 == 1 { a[i] } else { b[i] }));
     }
 
-    /// What the file's table of bounds says.
+    /// The bounds in the file's table hold.
     #[test]
     fn limbs_stay_in_bounds(left in limbs(), right in limbs()) {
         let (Some(x), Some(y)) = (raw(&left), raw(&right)) else { return Ok(()) };
@@ -162,7 +162,7 @@ proptest! {
     }
 }
 
-/// All limbs at their largest at once: where overflows would be.
+/// All limbs at their largest at once, where overflows would show.
 #[test]
 fn the_largest_limbs() {
     let limb = [LIMB_MASK; LANES];
