@@ -42,6 +42,7 @@ fn of_admin(error: &AdminError) -> Option<&'static str> {
         AdminError::Socket { source, .. } if is_denied(source) => {
             Some("only the daemon's user and root may use it: run this by `sudo -u USER`")
         }
+        AdminError::Stopped(_) => Some("look at the disk, then start the daemon again"),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use super::operation::{Changes, Operation};
 use super::operations::{Encode, Request};
 use super::place::Place;
 use super::wire::{self, Response, SOCKET_NAME};
-use crate::daemon::Hosted;
+use crate::daemon::{DaemonError, Hosted};
 
 /// Listens until dropped, and removes the socket then.
 pub(crate) struct AdminHost {
@@ -147,6 +147,9 @@ impl Call {
         };
         wire::encode(&match self.hosted.run(operation, &progress) {
             Ok(output) => Response::Done(output),
+            Err(error @ DaemonError::Database(db::Error::Stopped { .. })) => {
+                Response::Stopped(error.to_string())
+            }
             Err(error) => Response::Failed(error.to_string()),
         })
     }

@@ -76,6 +76,7 @@ impl AdminClient {
                 Response::Progress(done, total) => progress(done as usize, total as usize),
                 Response::Done(output) => return Ok(output),
                 Response::Failed(reason) => return Err(AdminError::Failed(reason)),
+                Response::Stopped(reason) => return Err(AdminError::Stopped(reason)),
             }
         }
     }

@@ -156,7 +156,7 @@ impl Place {
         match self {
             Place::Here(database) => told(operation.run(&Site::local(database, &quiet))),
             Place::Daemon(client) => match client.call(operation) {
-                Err(AdminError::Failed(reason)) => reason,
+                Err(AdminError::Failed(reason) | AdminError::Stopped(reason)) => reason,
                 done => told(done),
             },
         }

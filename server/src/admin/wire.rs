@@ -20,6 +20,8 @@ pub(super) enum Response<T> {
     Done(T),
     /// It could not be done, for this reason.
     Failed(String),
+    /// It could not be done because the database writes no more until it is opened again.
+    Stopped(String),
 }
 
 /// Who the daemon is.
@@ -51,6 +53,9 @@ pub enum AdminError {
     /// The daemon could not do it.
     #[error("the daemon says: {0}")]
     Failed(String),
+    /// The daemon's database writes no more until the daemon is started again.
+    #[error("the daemon says: {0}")]
+    Stopped(String),
     /// The daemon answers something else; it may be of another version.
     #[error("the daemon's answer makes no sense; is it of another version?")]
     Unexpected,
