@@ -65,7 +65,7 @@ pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
     out
 }
 
-/// Reads [`encode_postings`]; `None` if the bytes are no such thing.
+/// Reads [`encode_postings`]; `None` if the bytes are something else.
 pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
     let mut postings = Vec::with_capacity(bytes.len() / 5);
     let mut frame = 0u32;
