@@ -111,6 +111,25 @@ mod tests {
         }
     }
 
+    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    #[test]
+    fn its_bytes_are_those_of_bare_numbers() {
+        let mut layout =
+            Layout { encoded_below: 300, planned_for: 1 << 40, dropped: 5, ..Layout::empty(KeyId([7; 16])) };
+        let (hint, plaintext) = (Digest([2; 32]), Digest([3; 32]));
+        layout.shards.push(LayoutShard {
+            uid: ShardUid(1 << 60),
+            closed: true,
+            postings: 900,
+            hint,
+            plaintext,
+        });
+        let shard = (1u64 << 60, true, 900u32, [2u8; 32], [3u8; 32]);
+        let (head, tail) =
+            ((FEWEST_POINTS, [0u8; SEED_BYTES], Bins::default()), (300u32, 1u64 << 40, 5u64, [7u8; 16]));
+        assert_eq!(schema::encode(&layout), schema::encode(&(head, vec![shard], tail)));
+    }
+
     #[test]
     fn a_table_of_bins_that_does_not_fit_is_damage() {
         let mut record = schema::encode(&Layout::empty(KeyId([1; 16])));

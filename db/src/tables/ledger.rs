@@ -110,6 +110,7 @@ impl Ledger {
 mod tests {
     use std::collections::BTreeSet;
 
+    use fingerprint::GlobalFrame;
     use proptest::prelude::*;
 
     use super::*;
@@ -125,6 +126,16 @@ mod tests {
                 prop_assert!(ledger.runs.windows(2).all(|pair| pair[0].end() < u64::from(pair[1].first)));
             }
         }
+    }
+
+    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    #[test]
+    fn its_bytes_are_those_of_bare_numbers() {
+        let mut ledger = Ledger::new(KeyId([7; 16]), vec![1, 2]);
+        ledger.next = Next { track: 300, frame: GlobalFrame(70_000) };
+        [4, 5, 6, 200].into_iter().for_each(|track| ledger.insert(track));
+        let bare = ([7u8; 16], vec![1u8, 2], (300u32, 70_000u32), vec![(4u32, 3u32), (200, 1)]);
+        assert_eq!(schema::encode(&ledger), schema::encode(&bare));
     }
 
     #[test]
