@@ -11,8 +11,7 @@ use crate::database::oprf::Oprf;
 use crate::error::Error;
 
 impl Database {
-    /// Evaluates the OPRF on hashes that were never met before, and keeps the results; returns how many
-    /// these were.
+    /// Evaluates the OPRF on those hashes that have no stored result, and stores the results. Returns how many these were.
     pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
         let key = match &*read(&self.oprf) {
             Oprf { key, cached: true } => key.clone(),
@@ -29,7 +28,7 @@ impl Database {
         for (hash, key) in unknown.iter().zip(key.item_keys(&items)?) {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
-        // Held while it is written: no result of an old key comes behind the new one.
+        // Held while it is written, so that no result of an old key is stored after a rotation.
         let oprf = read(&self.oprf);
         if oprf.cached && oprf.key.id() == key.id() {
             self.tables.items.apply(batch)?;
@@ -37,7 +36,7 @@ impl Database {
         Ok(unknown.len())
     }
 
-    /// The results of the PRF for these hashes: what is not in the cache is computed, and not put there.
+    /// The results of the OPRF for these hashes, in their order. Those that are not stored are computed, and not stored.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`], [`Error::Psi`].
@@ -46,7 +45,7 @@ impl Database {
             return oprf.item_keys(hashes);
         }
         let cached = |&hash: &u32| -> Result<Option<ItemKey>, Error> {
-            let damaged = |_| Error::damaged(format!("the PRF cache: hash {hash:08x}"));
+            let damaged = |_| Error::damaged(format!("the stored result of the OPRF for hash {hash:08x}"));
             let bytes = self.tables.items.get(hash.to_be_bytes())?;
             bytes.map(|bytes| ItemKey::from_bytes(&bytes).map_err(damaged)).transpose()
         };

@@ -1,4 +1,4 @@
-//! Linear models at rest: a sealed file each, whole or not there.
+//! Linear models at rest: one sealed file each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub struct NewModel {
     pub training: Vec<u8>,
 }
 
-/// What a list tells of a model.
+/// A model as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSummary {
     /// Its name.
@@ -58,27 +58,27 @@ pub struct StoredModel {
     pub model: NewModel,
     /// Seed of the public masks.
     pub seed: [u8; SEED_BYTES],
-    /// Secret seed of what hides the weights in the hints; another one whenever the model is kept anew.
+    /// Secret seed of what hides the weights in the hints. It is new whenever the model is replaced.
     pub blind: [u8; BLIND_SEED_BYTES],
 }
 
-/// What is in the folder.
+/// The models in a database's folder.
 #[derive(Debug, Default)]
 pub struct StoredModels {
     /// By name.
     pub sound: Vec<StoredModel>,
-    /// Files that hold no model; theirs have to be trained again.
+    /// Files that are damaged: their models must be trained again.
     pub damaged: Vec<PathBuf>,
     /// Why other files cannot be read.
     pub unreadable: Vec<Error>,
 }
 
 impl Database {
-    /// Keeps a model in the place of the one of its name, if there is one; on disk when this returns.
+    /// Keeps a model. One of the same name is replaced. It is on disk when this returns.
     ///
     /// # Errors
-    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for one that could not be served, [`Error::File`],
-    /// and where there is no room.
+    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for a model that could not be served, [`Error::File`],
+    /// [`Error::NoRoom`].
     pub fn put_model(&self, model: NewModel) -> Result<(), Error> {
         if !ModelOffer::is_name(&model.name) {
             return Err(Error::ModelName);
@@ -103,13 +103,13 @@ impl Database {
     /// All models.
     ///
     /// # Errors
-    /// [`Error::File`] for the folder. What is wrong with a file is no error here: one model must not keep the others from
-    /// being served.
+    /// [`Error::File`] for the folder. A file that cannot be used is no error here: one model must not keep the others
+    /// from being served.
     pub fn models(&self) -> Result<StoredModels, Error> {
         read_all(self.folder())
     }
 
-    /// Forgets a model; whether there was one of this name.
+    /// Deletes a model. Returns whether there was one of this name.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -129,7 +129,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<StoredModels, Error> {
     let mut models = StoredModels::default();
     for path in entries(&folder_of(folder))? {
         if path.extension().is_none_or(|extension| extension != EXTENSION) {
-            continue; // half of a writing
+            continue; // an unfinished file
         }
         match read(&path) {
             Ok(model) if path == path_of(folder, &model.model.name) => models.sound.push(model),
@@ -153,7 +153,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<StoredModel, Error> {
     Ok(stored)
 }
 
-/// Deletes what a crash left of writings.
+/// Deletes unfinished files that a crash left.
 pub(crate) fn drop_unfinished(folder: &Path) -> Result<(), Error> {
     let unfinished = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "new");
     entries(&folder_of(folder))?
@@ -163,12 +163,12 @@ pub(crate) fn drop_unfinished(folder: &Path) -> Result<(), Error> {
 }
 
 impl NewModel {
-    /// What a list tells of it.
+    /// The model as a list shows it.
     pub fn summary(&self) -> ModelSummary {
         ModelSummary { name: self.name.clone(), features: self.features, classes: self.classes }
     }
 
-    /// Its shape, where it has one that can be served.
+    /// The shape in which it is served.
     ///
     /// # Errors
     /// [`Error::Psi`].
@@ -196,7 +196,7 @@ fn folder_of(folder: &Path) -> PathBuf {
     folder.join("models")
 }
 
-/// Names hold what file names may not: a digest stands for each.
+/// A name may hold what a file name may not, so the file is called by the name's digest.
 fn path_of(folder: &Path, name: &str) -> PathBuf {
     let digest = Digest::of(name.as_bytes()).to_string();
     folder_of(folder).join(&digest[..32]).with_extension(EXTENSION)
@@ -260,7 +260,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[10] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        // A sound file under another's name is damage, too.
+        // A sound file under the name of another model is damage too.
         fs::copy(path_of(folder.path(), "voices"), path_of(folder.path(), "other")).unwrap();
         let models = database.models().unwrap();
         assert_eq!(
@@ -268,7 +268,7 @@ mod tests {
             ["voices"]
         );
         assert!(models.damaged.len() == 2 && models.damaged.contains(&path));
-        // One that cannot be read now may be read tomorrow: it is told, and stays.
+        // A file that cannot be read now may be readable tomorrow: it is reported, and stays.
         let odd = path_of(folder.path(), "odd");
         fs::create_dir(&odd).unwrap();
         assert_eq!(database.models().unwrap().unreadable.len(), 1);

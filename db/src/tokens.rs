@@ -1,4 +1,4 @@
-//! Access tokens at rest: a name that people know them by, and a digest.
+//! Access tokens at rest: a name for people, and a digest.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,7 +40,7 @@ impl Database {
         self.tables.tokens.entries([]).map(read).collect()
     }
 
-    /// Forgets a token, on disk when this returns; whether there was one of this name.
+    /// Deletes a token, on disk when this returns. Returns whether there was one of this name.
     ///
     /// # Errors
     /// [`Error::Storage`].

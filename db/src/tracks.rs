@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use fingerprint::{Catalogue, Frame, GlobalFrame, Landmark, Track, TrackId};
+use fingerprint::{Catalogue, Frame, Hash, Landmark, Track, TrackId};
 
 use crate::database::Database;
 use crate::database::locks::hold;
 use crate::error::Error;
-use crate::tables::records::{Added, NewTrack, Next, StoredTrack};
+use crate::tables::records::{Added, NewTrack, StoredTrack};
 
-/// Frames left free between two tracks.
-const GAP_FRAMES: u32 = 1;
-/// What a posting may take on disk, its place in the PRF cache included: 100 bytes are twice what is usual.
+/// What a posting may take on disk, with the OPRF's result for its hash. It is twice the usual amount.
 const POSTING_BYTES: u64 = 100;
 
 impl Database {
@@ -23,8 +21,8 @@ impl Database {
         self.tables.find_content(content)
     }
 
-    /// Adds a track, all or nothing. It is safe on disk after the next [`Database::flush`], and can be
-    /// found after the next [`Database::encode`]. A known content only has its path brought up to date.
+    /// Adds a track, all or nothing. It is on disk after the next [`Database::flush`], and can be found after the next
+    /// [`Database::encode`]. If the content is known, only the path is updated.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Storage`], [`Error::Damaged`].
@@ -35,30 +33,16 @@ impl Database {
         }
         self.device.need_room(track.postings.len() as u64 * POSTING_BYTES)?;
         self.remember_items(track.postings.iter().map(|&(hash, _)| hash))?;
-        let landmarks: Vec<Landmark> = track
-            .postings
-            .iter()
-            .map(|&(hash, frame)| Landmark { hash: fingerprint::Hash(hash), frame: Frame(frame) })
-            .collect();
+        let landmark = |&(hash, frame): &(u32, u32)| Landmark { hash: Hash(hash), frame: Frame(frame) };
+        let landmarks: Vec<Landmark> = track.postings.iter().map(landmark).collect();
         let _writing = hold(&self.writer);
-        // Two files of one content may have been fingerprinted side by side.
+        // Another thread may have added a file with the same content meanwhile.
         if let Some(id) = self.find_content(&track.content)? {
             return Ok(Added::Known(id));
         }
         let next = self.next()?;
-        let end = next.frame.0.checked_add(track.frames.max(1)).and_then(|end| end.checked_add(GAP_FRAMES));
-        let after = Next { track: next.track + 1, frame: GlobalFrame(end.ok_or(Error::Full)?) };
-        let stored = StoredTrack {
-            id: next.track,
-            title: track.title.clone(),
-            artist: track.artist.clone(),
-            path: track.path.clone(),
-            content: track.content,
-            start: next.frame,
-            frames: track.frames.max(1),
-            seconds: track.seconds,
-            postings: landmarks.len() as u32,
-        };
+        let stored = StoredTrack::new(track, next);
+        let after = next.after(stored.frames).ok_or(Error::Full)?;
         self.tables.put_track(&stored, &landmarks, after)?;
         let mut ledger = hold(&self.ledger);
         ledger.insert(stored.id);
@@ -66,7 +50,7 @@ impl Database {
         Ok(Added::New(stored.id))
     }
 
-    /// Notes where a track's file lies now. An unknown number changes nothing.
+    /// Updates the path of a track's file. An unknown number changes nothing.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -81,8 +65,8 @@ impl Database {
         self.tables.put_record(&stored)
     }
 
-    /// Removes tracks from the catalogue; returns how many there were. Nobody finds them any more; what
-    /// their postings take in the shards is freed when the layout is next made anew.
+    /// Removes tracks from the catalogue. Returns how many there were. Nobody finds them any more. Their postings leave
+    /// the shards when these are next rebuilt.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -122,7 +106,7 @@ impl Database {
         self.tables.list()
     }
 
-    /// The catalogue that clients hold: the tracks that the shards in force hold.
+    /// The catalogue for clients: the tracks that are in the shards in force.
     pub(crate) fn catalogue(&self, encoded_below: u32) -> Result<Catalogue, Error> {
         let encoded = self.list()?.into_iter().filter(|track| track.id < encoded_below);
         let public = |track: StoredTrack| Track {

@@ -1,4 +1,4 @@
-//! Damage to every stored kind: it is told or it does no harm, and a repair leaves a database that works.
+//! Damage to everything that is stored: it is reported or it does no harm, and a repair leaves a database that works.
 
 mod support;
 
@@ -68,8 +68,8 @@ fn use_all(folder: &Path) -> Result<BTreeSet<String>, Error> {
     Ok(listed)
 }
 
-/// What a repair must leave: nothing damaged, all tracks there that it does not list as lost, and all of them usable.
-fn assert_mended(folder: &Path, report: &CheckReport) {
+/// What a repair must leave: nothing damaged, and every track that it does not list as lost.
+fn assert_repaired(folder: &Path, report: &CheckReport) {
     let again = check(folder, false).unwrap();
     assert_eq!(again.damages, [], "after {report:?}");
     let listed = use_all(folder).unwrap();
@@ -112,7 +112,7 @@ fn no_damage_is_passed_over_in_silence() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[5; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let moments = (0.0..1.0f64, any::<u8>());
-    let (mut told, mut harmless) = (0, 0);
+    let (mut reported, mut harmless) = (0, 0);
     for file in files(&made).iter().filter(|file| !file.ends_with("lock")) {
         // sled's log is most of the bytes.
         let rounds = if file.ends_with("db") { 8 * rounds() } else { rounds() };
@@ -126,7 +126,7 @@ fn no_damage_is_passed_over_in_silence() {
                 let report = check(&hurt, true).unwrap();
                 let brought_back = report.damages.iter().any(|damage| damage.remedy == Remedy::BringBack);
                 if !brought_back {
-                    assert_mended(&hurt, &report);
+                    assert_repaired(&hurt, &report);
                 } else {
                     assert!(!report.is_sound());
                 }
@@ -139,7 +139,7 @@ fn no_damage_is_passed_over_in_silence() {
                         assert_eq!(listed, all_titles(), "{what}");
                     }
                     Err(error) => {
-                        told += 1;
+                        reported += 1;
                         let kind =
                             matches!(error, Error::Damaged { .. } | Error::Lost { .. } | Error::OtherKey);
                         assert!(kind, "{what}: {error}");
@@ -150,8 +150,8 @@ fn no_damage_is_passed_over_in_silence() {
             }
         }
     }
-    println!("{told} damages told, {harmless} harmless");
-    assert!(told > 0);
+    println!("{reported} damages reported, {harmless} harmless");
+    assert!(reported > 0);
 }
 
 #[test]

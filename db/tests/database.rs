@@ -20,7 +20,7 @@ fn tracks_are_found_however_they_came() {
     assert!(report.rebuilt && report.tracks == 6);
     check(&database, &tracks);
 
-    // One at a time, first into open shards, then past the point where the layout is made anew.
+    // One at a time, first into open shards, then past the point where the layout is rebuilt.
     let before: BTreeSet<_> = database.served().unwrap().manifest.shards.iter().map(|s| s.uid).collect();
     let mut seen = before.clone();
     let mut rebuilt = 0;
@@ -152,8 +152,8 @@ fn another_schema_older_or_newer_is_refused_and_left_as_it_is() {
         ] {
             let error = refused.unwrap_err();
             assert!(matches!(error, Error::Schema { actual, .. } if actual == other), "{other}: {error}");
-            let told = error.to_string();
-            assert!(told.contains("index the music again into a new folder"), "{told}");
+            let message = error.to_string();
+            assert!(message.contains("index the music again into a new folder"), "{message}");
         }
     }
     let store = sled::open(folder.path().join("store")).unwrap();
@@ -210,7 +210,7 @@ fn damage_is_named() {
     std::fs::write(of("open"), b"no places").unwrap();
     let error = database.encode(QUIET).err().unwrap();
     assert!(error.to_string().contains("places of shard"), "{error}");
-    // The postings are the truth: all of it can be made anew.
+    // The postings are the truth: all of it can be rebuilt.
     database.compact(QUIET).unwrap();
     check(&database, &[track(1, 500), track(2, 50)]);
 }

@@ -1,4 +1,4 @@
-//! Another OPRF key, at once for everybody and whatever cuts it off.
+//! Another OPRF key: in force for everybody at once, whatever cuts the rotation off.
 
 mod support;
 
@@ -52,7 +52,7 @@ fn everything_is_found_under_the_new_key_and_nothing_is_left_of_the_old() {
     assert_eq!(after.key, database.oprf_key().id());
     assert_ne!(after.seed, before.seed);
     assert!(after.shards.iter().all(|shard| before.shards.iter().all(|old| old.uid != shard.uid)));
-    // It goes on under the new key: what is added, what is laid out anew, what is opened again.
+    // It goes on under the new key: what is added, what is rebuilt, what is opened again.
     let more: Vec<NewTrack> = all.into_iter().chain([track(5, 500)]).collect();
     database.add(&more[4]).unwrap();
     database.encode(QUIET).unwrap();
@@ -119,7 +119,7 @@ fn whatever_a_crash_leaves_one_key_is_in_force() {
 }
 
 #[test]
-fn a_crash_and_damage_together_are_mended() {
+fn a_crash_and_damage_together_are_repaired() {
     let (before, after) = before_and_after();
     for renewed in [&[][..], &["layout"], &["layout", "store"], &["layout", "store", "ledger"]] {
         for damaged in ["layout", "ledger"] {
@@ -218,7 +218,7 @@ fn half_a_waiting_key_is_no_obstacle_and_a_doubtful_one_is_kept() {
         fs::write(folder.path().join("oprf.next.key"), bytes).unwrap();
         assert_whole(folder.path());
     }
-    // Both that could tell are damaged: a look must not decide it.
+    // Both files that name the key are damaged: a check must not decide which it is.
     let folder = between(&before, &after, &["layout", "store"]);
     for file in ["layout", "ledger"] {
         fs::write(folder.path().join(file), b"nothing").unwrap();

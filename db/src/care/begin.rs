@@ -12,10 +12,10 @@ use crate::shards::layout::Layout;
 use crate::tables::ledger::Ledger;
 use crate::tables::schema::{self, SCHEMA_VERSION};
 
-/// Makes sure that the database has this program's schema. Where there is no database yet, begins one.
+/// Makes sure that the database has this program's schema. If there is no database yet, begins one.
 ///
 /// # Errors
-/// [`Error::Schema`] for any other schema, older or newer. [`Error::Lost`] where an empty store is all that is left of
+/// [`Error::Schema`] for any other schema, older or newer. [`Error::Lost`] if an empty store is all that is left of
 /// a database.
 pub(crate) fn begin(opened: &Opened, settings: &Settings) -> Result<(), Error> {
     match schema_of(opened)? {

@@ -1,4 +1,4 @@
-//! A database verified, and repaired where that is asked for.
+//! A database checked and, if wanted, repaired.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use crate::encoding::rotate;
 use crate::error::Error;
 use crate::models;
 
-/// Verifies the database in `folder`, which nobody may have open. With `mend`, what can be derived is made anew; what
+/// Checks the database in `folder`, which nobody may have open. With `repairing`, what can be derived is rebuilt; what
 /// cannot is left out and listed.
 ///
 /// # Errors
 /// [`Error::Missing`], [`Error::Locked`], [`Error::Schema`], and what keeps a sound file from being read or written.
-pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
+pub fn check(folder: &Path, repairing: bool) -> Result<CheckReport, Error> {
     if !Opened::is_there(folder) {
         return Err(Error::Missing { path: folder.to_owned() });
     }
     let mut report = CheckReport::default();
-    let Some(opened) = repair::open(folder, mend, &mut report)? else { return Ok(report) };
+    let Some(opened) = repair::open(folder, repairing, &mut report)? else { return Ok(report) };
     match begin::begin(&opened, &Settings::default()) {
         Ok(()) => {}
-        Err(Error::Lost { .. }) => {} // an empty store: what it lost is told below
+        Err(Error::Lost { .. }) => {} // an empty store: what it lost is reported below
         other => {
             report.note(other, Remedy::BringBack)?;
             if !report.damages.is_empty() {
@@ -33,12 +33,12 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
             }
         }
     }
-    report.note(rotate::settle(&opened, mend), Remedy::Rebuild)?;
+    report.note(rotate::settle(&opened, repairing), Remedy::Rebuild)?;
     let store_is_odd = !report.damages.is_empty();
-    let sound = examine(&opened, mend, &mut report)?;
-    let models = examine_models(folder, mend)?;
+    let sound = examine(&opened, repairing, &mut report)?;
+    let models = examine_models(folder, repairing)?;
     match sound {
-        Some(sound) if mend && !report.damages.is_empty() => {
+        Some(sound) if repairing && !report.damages.is_empty() => {
             repair::repair(opened, sound, store_is_odd, &mut report)?;
         }
         _ => {}
@@ -47,10 +47,10 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     Ok(report)
 }
 
-/// With `mend`, what is damaged is deleted: nobody can read it.
-fn examine_models(folder: &Path, mend: bool) -> Result<Vec<Damage>, Error> {
+/// Looks at the models. With `repairing`, damaged ones are deleted: nobody can read them.
+fn examine_models(folder: &Path, repairing: bool) -> Result<Vec<Damage>, Error> {
     let damage = |path: PathBuf| {
-        let repaired = mend && std::fs::remove_file(&path).is_ok();
+        let repaired = repairing && std::fs::remove_file(&path).is_ok();
         Damage { what: format!("a model, {}", path.display()), remedy: Remedy::TrainAgain, repaired }
     };
     let models = models::read_all(folder)?;

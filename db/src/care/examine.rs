@@ -1,4 +1,4 @@
-//! Everything that is stored, looked at; what is damaged, by name.
+//! Looks at everything that is stored, and names what is damaged.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::tables::read_id;
 use crate::tables::records::{Next, StoredTrack};
 use crate::tables::schema;
 
-/// PRF results checked at a time.
+/// Results of the OPRF checked at a time.
 const BATCH: usize = 1 << 14;
 
 /// What a check found to be sound.
@@ -27,16 +27,19 @@ pub(crate) struct Sound {
     pub settings: Vec<u8>,
     pub next: Next,
     pub tracks: Vec<StoredTrack>,
-    /// Whether the store has to be written anew.
+    /// Whether a new store is needed.
     pub store_damaged: bool,
 }
 
-/// Looks at everything. `None` where the OPRF key is lost, under which the shards were made, and no other one may be
-/// drawn.
-pub(crate) fn examine(opened: &Opened, mend: bool, report: &mut CheckReport) -> Result<Option<Sound>, Error> {
+/// Looks at everything. `None` if the OPRF key that the shards were made with is lost, and no other may be drawn.
+pub(crate) fn examine(
+    opened: &Opened,
+    repairing: bool,
+    report: &mut CheckReport,
+) -> Result<Option<Sound>, Error> {
     let ledger = report.note(Ledger::read(&opened.folder), Remedy::Rebuild)?;
     let outside = report.damages.len();
-    let Some(key) = examine_key(opened, ledger.as_ref(), mend, report)? else { return Ok(None) };
+    let Some(key) = examine_key(opened, ledger.as_ref(), repairing, report)? else { return Ok(None) };
     let settings = examine_settings(opened, ledger.as_ref(), report)?;
     let next = report.note(opened.tables.next(), Remedy::Rebuild)?.unwrap_or(Next::FIRST);
     let next = ledger.as_ref().map_or(next, |ledger| next.at_least(ledger.next));
@@ -51,7 +54,7 @@ pub(crate) fn examine(opened: &Opened, mend: bool, report: &mut CheckReport) -> 
 fn examine_key(
     opened: &Opened,
     ledger: Option<&Ledger>,
-    mend: bool,
+    repairing: bool,
     report: &mut CheckReport,
 ) -> Result<Option<OprfKey>, Error> {
     let stored = report.note(opened.tables.meta.get("key"), Remedy::Rebuild)?.flatten();
@@ -64,7 +67,7 @@ fn examine_key(
         Ok(Some(key)) if key.id().0 == *expected => key,
         Ok(_) | Err(Error::Damaged { .. }) => {
             report.add("oprf.key: it is not the key that this database was made with", Remedy::Rebuild);
-            return if mend { rotate::draw_anew(opened).map(Some) } else { Ok(None) };
+            return if repairing { rotate::draw_anew(opened).map(Some) } else { Ok(None) };
         }
         Err(other) => return Err(other),
     };
@@ -94,7 +97,7 @@ fn examine_settings(
     Ok(good)
 }
 
-/// Tracks by their numbers, one by one: a page that cannot be read hides only its own.
+/// Reads the tracks one by one: a page that cannot be read hides only its own tracks.
 fn examine_tracks(
     opened: &Opened,
     ledger: Option<&Ledger>,
@@ -136,7 +139,7 @@ fn examine_track(opened: &Opened, number: u32) -> Result<(StoredTrack, Vec<Landm
     }
 }
 
-/// Where a damaged track's file lay, if its record can still be read.
+/// The path of a damaged track, if its record can still be read.
 fn path_of(opened: &Opened, number: u32) -> String {
     let record = opened.tables.tracks.get(number.to_be_bytes()).ok().flatten();
     let track = record.and_then(|bytes| schema::decode::<StoredTrack>(&bytes, "a track").ok());
@@ -156,7 +159,7 @@ fn examine_contents(opened: &Opened, tracks: &[StoredTrack], report: &mut CheckR
     Ok(())
 }
 
-/// The PRF is computed again for every hash.
+/// Computes the OPRF again for every stored hash.
 fn examine_items(opened: &Opened, key: &OprfKey, report: &mut CheckReport) -> Result<(), Error> {
     let mut entries = opened.tables.items.entries([]);
     let mut wrong = 0;
@@ -177,7 +180,7 @@ fn examine_items(opened: &Opened, key: &OprfKey, report: &mut CheckReport) -> Re
         report.items += right as u64;
     }
     if wrong > 0 {
-        report.add(format!("the PRF cache: {wrong} hashes"), Remedy::Rebuild);
+        report.add(format!("the stored results of the OPRF: {wrong} hashes"), Remedy::Rebuild);
     }
     Ok(())
 }

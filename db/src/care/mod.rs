@@ -1,13 +1,13 @@
-//! A database begun, opened, verified and repaired.
+//! A database begun, opened, checked and repaired.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `begin` | what a new database holds; other schemas refused |
+//! | `begin` | a new database filled; another schema refused |
 //! | `opening` | what is checked at every opening |
 //! | `report` | what a check found |
-//! | `examine` | everything looked at |
-//! | `repair` | what can be derived made anew |
-//! | `check` | all of it in order |
+//! | `examine` | everything that is stored, looked at |
+//! | `repair` | what can be derived, rebuilt |
+//! | `check` | the two after each other: examine, repair |
 
 pub(crate) mod begin;
 pub(crate) mod check;

@@ -1,4 +1,4 @@
-//! Opening a database: what can be checked every time is checked, and what a crash left is cleared away.
+//! Opening a database. What can be checked every time is checked, and what a crash left is finished or deleted.
 
 use std::path::Path;
 
@@ -21,8 +21,8 @@ impl Database {
     /// Opens the database in `folder`.
     ///
     /// # Errors
-    /// [`Error::Missing`] where there is none, [`Error::Locked`], [`Error::Schema`], [`Error::Lost`], and
-    /// whatever reading it brings up.
+    /// [`Error::Missing`] if there is none, [`Error::Locked`], [`Error::Schema`], [`Error::Lost`],
+    /// [`Error::OtherKey`], [`Error::Damaged`], [`Error::File`], [`Error::Storage`].
     pub fn open(folder: &Path) -> Result<Database, Error> {
         if !Opened::is_there(folder) {
             return Err(Error::Missing { path: folder.to_owned() });

@@ -1,7 +1,7 @@
-//! A damaged database made sound again: a new store with what is left, and all that is derived from it.
+//! A damaged database repaired: a new store with what is left, and everything that is derived from it.
 //!
-//! A page that sled cannot read it cannot change either. So a damaged store is not mended: what can be read is
-//! copied into a new one, which takes its place when it is whole.
+//! sled cannot change a page that it cannot read. So a damaged store is not changed. What can be read is copied into a
+//! new one, which takes its place once it is whole.
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +17,17 @@ use crate::tables::Tables;
 use crate::tables::ledger::Ledger;
 use crate::tables::schema::{self, SCHEMA_VERSION};
 
-/// Opens what may be damaged. With `mend`, sled is also tried without those of its own files that it can do without:
-/// its configuration, which is the default one, and the snapshots, which it makes anew from its log.
-pub(crate) fn open(folder: &Path, mend: bool, report: &mut CheckReport) -> Result<Option<Opened>, Error> {
+/// Opens what may be damaged. With `repairing`, sled is also tried without the files that it can do without: its
+/// configuration, which is the default one, and its snapshots, which it rebuilds from its log.
+pub(crate) fn open(
+    folder: &Path,
+    repairing: bool,
+    report: &mut CheckReport,
+) -> Result<Option<Opened>, Error> {
     let first = Opened::in_folder(folder);
     let Err(Error::Damaged { .. }) = first else { return first.map(Some) };
     report.note(first.map(drop), Remedy::BringBack)?;
-    if !mend {
+    if !repairing {
         return Ok(None);
     }
     for (snapshots, configuration) in [(true, false), (false, true), (true, true)] {
@@ -59,7 +63,7 @@ fn bring_back(aside: Vec<(PathBuf, PathBuf)>) -> Result<(), Error> {
     aside.into_iter().try_for_each(|(from, to)| rename(&to, &from))
 }
 
-/// Mends what `report` lists, and notes what was mended.
+/// Repairs what `report` lists, and notes what was repaired.
 pub(crate) fn repair(
     opened: Opened,
     sound: Sound,
@@ -96,14 +100,14 @@ pub(crate) fn repair(
     report.damages.append(&mut after.damages);
     let damages = std::mem::take(&mut report.damages);
     *report = CheckReport { damages, ..after };
-    // Where something was lost, the old store stays for whoever knows more of it.
-    if clean && !lost { remove_folder(&folder::places_of_exchange(&folder).1) } else { Ok(()) }
+    // If tracks were lost, the damaged store stays: somebody may be able to read more of it.
+    if clean && !lost { remove_folder(&folder::exchange_paths(&folder).1) } else { Ok(()) }
 }
 
 /// Copies what is sound into a new store, and puts that in the place of the old one.
 fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
     let folder = opened.folder.clone();
-    let (new, _) = folder::places_of_exchange(&folder);
+    let (new, _) = folder::exchange_paths(&folder);
     remove_folder(&new)?;
     make_private_folder(&new)?;
     {
@@ -111,7 +115,7 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
         for track in &sound.tracks {
             tables.put_track(track, &opened.tables.postings_of(track.id)?, sound.next)?;
         }
-        // A token that cannot be read is revoked by that: the safe side.
+        // A token that cannot be read is lost. That revokes it, which is the safe side.
         for (name, token) in opened.tables.tokens.entries([]).map_while(Result::ok) {
             tables.tokens.insert(name, &token)?;
         }
@@ -123,7 +127,7 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
         Device::new(new).flush()?;
     }
     let Opened { folder, tables, lock, .. } = opened;
-    drop(tables); // sled lets go of the old store
+    drop(tables); // closes sled
     folder::exchange(&folder)?;
     Opened::under(lock, &folder)
 }

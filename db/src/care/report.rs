@@ -4,18 +4,18 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// What is to be done about damage.
+/// What to do about damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Remedy {
-    /// It is derived from what is there: a repair makes it anew.
+    /// It can be derived from the rest: a repair rebuilds it.
     Rebuild,
-    /// A repair goes on without it; the file must be indexed again.
+    /// A repair goes on without it. The file must be indexed again.
     IndexAgain,
-    /// Only a copy helps.
+    /// Only a copy of it helps.
     BringBack,
-    /// A repair goes on without it; the model must be trained again.
+    /// A repair deletes it. The model must be trained again.
     TrainAgain,
 }
 
@@ -24,9 +24,9 @@ pub enum Remedy {
 pub struct Damage {
     /// What it is.
     pub what: String,
-    /// What is to be done.
+    /// What to do.
     pub remedy: Remedy,
-    /// Whether that was done: nothing damaged is left of it.
+    /// Whether a repair did it: nothing damaged is left.
     pub repaired: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct CheckReport {
     pub tracks: u64,
     /// Their postings.
     pub postings: u64,
-    /// Results of the PRF that were computed again and are right.
+    /// Stored results of the OPRF that were computed again and are right.
     pub items: u64,
     /// Shards that are sound with all their files.
     pub shards: u64,
@@ -46,7 +46,7 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether nothing is damaged, or no longer, and nothing must be indexed again.
+    /// Whether nothing is damaged any more, and nothing must be indexed or trained again.
     pub fn is_sound(&self) -> bool {
         self.damages.iter().all(|damage| damage.repaired && damage.remedy == Remedy::Rebuild)
     }
@@ -56,7 +56,7 @@ impl CheckReport {
         self.damages.push(Damage { what: what.into(), remedy, repaired: false });
     }
 
-    /// Notes what an error says, where it speaks of damage.
+    /// Notes an error as damage, if it is damage.
     ///
     /// # Errors
     /// All other errors.

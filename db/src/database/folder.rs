@@ -1,4 +1,4 @@
-//! The folder of a database: its lock, sled, and the places of everything else.
+//! The folder of a database: its lock, sled, and where everything else is.
 
 use std::fs::{self, File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,13 +12,13 @@ use crate::shards::files::ShardFiles;
 use crate::tables::Tables;
 use crate::tables::ledger::Ledger;
 
-/// sled's page cache, which takes several times as much memory. A daemon that is at rest needs none, and with 32 MB a
-/// daemon that was given tracks grew by 110 MB more.
+/// Size of sled's page cache, which takes several times as much memory. An idle daemon needs none. With 32 MB, a daemon
+/// that was given tracks took 110 MB more.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-/// How the name of a snapshot ends that sled had not finished writing.
+/// How sled ends the name of a snapshot while it writes it.
 const UNFINISHED: &str = ".generating";
 
-/// A folder that this process alone has open; nothing in it is checked yet.
+/// A folder that only this process has open. Nothing in it is checked yet.
 pub(crate) struct Opened {
     pub folder: PathBuf,
     pub tables: Tables,
@@ -28,12 +28,12 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Whether there is something to be opened.
+    /// Whether there is a database in `folder`, in whatever state.
     pub fn is_there(folder: &Path) -> bool {
         store(folder).is_dir() || Ledger::is_there(folder)
     }
 
-    /// Opens what is in `folder`, or makes it.
+    /// Opens the database in `folder`, or makes an empty folder.
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::File`], [`Error::Damaged`] where sled cannot read its files.
@@ -44,7 +44,7 @@ impl Opened {
         Opened::under(lock, folder)
     }
 
-    /// Opens it under a lock that is held.
+    /// Opens the folder under its lock.
     pub fn under(lock: File, folder: &Path) -> Result<Opened, Error> {
         let (store, shards) = (store(folder), folder.join("shards"));
         make_private_folder(&store)?;
@@ -54,7 +54,7 @@ impl Opened {
         device::sync(&store.join("conf"))?;
         whole::flush_folder(&store)?;
         whole::flush_folder(folder)?;
-        flush_name(folder)?; // whoever made it may have been killed before
+        flush_name(folder)?; // the process that made it may have been killed before it did
         let (files, device) = (ShardFiles::new(shards), Device::new(store));
         Ok(Opened { folder: folder.to_owned(), tables, files, device, lock })
     }
@@ -65,7 +65,7 @@ pub(crate) fn store(folder: &Path) -> PathBuf {
     folder.join("store")
 }
 
-/// A lock of our own, before sled's: what is done before sled opens needs one, too. It goes with the process.
+/// Locks the folder. sled has a lock too, but some work is done before sled opens. The lock ends with the process.
 pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join("lock");
     let failed = |source| Error::File { path: path.clone(), source };
@@ -94,8 +94,8 @@ pub(crate) fn open_sled(folder: &Path, store: &Path) -> Result<sled::Db, Error> 
     })
 }
 
-/// sled takes a snapshot that it was killed in writing for its newest one, and does not open any more
-/// (spacejam/sled issues 1527, 1533). The one before is still there.
+/// If sled is killed while it writes a snapshot, it takes the unfinished one for its newest, and does not open any more
+/// (spacejam/sled issues 1527, 1533). The snapshot before it is still there.
 fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     for path in entries(store)? {
         let unfinished = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(UNFINISHED));
@@ -106,23 +106,23 @@ fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a repair writes a new store, and where it puts the old one.
-pub(crate) fn places_of_exchange(folder: &Path) -> (PathBuf, PathBuf) {
+/// Where a repair writes a new store, and where it puts the damaged one.
+pub(crate) fn exchange_paths(folder: &Path) -> (PathBuf, PathBuf) {
     (folder.join("store.new"), folder.join("store.damaged"))
 }
 
-/// Puts the repaired store in the place of the damaged one.
+/// Puts the new store in the place of the damaged one.
 pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
-    let (_, damaged) = places_of_exchange(folder);
+    let (_, damaged) = exchange_paths(folder);
     remove_folder(&damaged)?;
     rename(&store(folder), &damaged)?;
     finish_exchange(folder)
 }
 
-/// The second half of [`exchange`], also after a crash between the two: the new store was whole before the old one
-/// moved.
+/// The second half of [`exchange`]. Every opening calls it, because a crash may have come between the two. The new store
+/// was whole before the old one moved.
 fn finish_exchange(folder: &Path) -> Result<(), Error> {
-    let (new, damaged) = places_of_exchange(folder);
+    let (new, damaged) = exchange_paths(folder);
     if new.is_dir() && damaged.is_dir() && !store(folder).exists() {
         rename(&new, &store(folder))?;
         whole::flush_folder(folder)?;

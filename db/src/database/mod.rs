@@ -1,4 +1,5 @@
-//! A database that is open: its parts, its locks, and bringing it to disk. What it can do is in the files of each subject.
+//! A database that is open: its parts, its locks, and flushing it. What else it can do stands in the file of each subject:
+//! `tracks`, `tokens`, `models`, `encoding/` and so on.
 //!
 //! | file | what it owns |
 //! | --- | --- |
@@ -39,16 +40,16 @@ pub struct Database {
     /// Held while the catalogue or the layout changes.
     pub(crate) writer: Mutex<()>,
     pub(crate) loaded: Mutex<Loaded>,
-    /// What sled was given.
+    /// What is in sled, flushed or not.
     pub(crate) ledger: Mutex<Ledger>,
-    /// The ledger as it is on disk. Held while the store is flushed, so that no older one follows a newer one.
+    /// The ledger as it is on disk. Held while the store is flushed, so that no older ledger overwrites a newer one.
     on_disk: Mutex<Ledger>,
-    /// After all others: who gets the lock finds sled closed.
+    /// The last field, so that sled is closed before the lock is free.
     _lock: std::fs::File,
 }
 
 impl Database {
-    /// Of parts that were checked. `on_disk` is the ledger in its file, `ledger` what the store holds.
+    /// Puts parts together that were checked. `on_disk` is the ledger in its file; `ledger` names what the store holds.
     pub(crate) fn assemble(
         opened: Opened,
         settings: Settings,
@@ -87,7 +88,7 @@ impl Database {
         read(&self.oprf).key.clone()
     }
 
-    /// Returns once everything written so far is on the device, and noted in the ledger.
+    /// Returns once everything written so far is on the device and in the ledger.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::File`].

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// Far more than any key takes.
 const KEY_FILE_CAP: u64 = 4096;
 
-/// Reads the key at `path`, or makes it with `generate` if there is none.
+/// Reads the key at `path`. If there is none, makes it with `generate`.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::KeyMode`] if others may read it.
@@ -45,8 +45,8 @@ pub(crate) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     }
 }
 
-/// Puts another key in the place of the one at `path`, and returns where the old one is kept, if there was one. A
-/// crash in between leaves a whole key at `path`, the old or the new.
+/// Puts another key in the place of the one at `path`. Returns where the old one is kept, if there was one. A crash leaves
+/// a whole key at `path`, the old or the new.
 ///
 /// # Errors
 /// As [`load_or_create`].
@@ -75,15 +75,15 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     Err(Error::damaged("every name for an old key is taken"))
 }
 
-/// Writes a key to `path`, whatever was there.
+/// Writes a key to `path`. What was there is lost.
 ///
 /// # Errors
 /// [`Error::File`].
-pub(crate) fn create_anew(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Puts the key at `from` in the place of the one at `to`, which is gone then; on disk when this returns.
+/// Puts the key at `from` in the place of the one at `to`, which is lost. On disk when this returns.
 ///
 /// # Errors
 /// [`Error::File`].

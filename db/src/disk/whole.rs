@@ -1,5 +1,5 @@
-//! Files that are whole or not there: written beside, flushed, renamed. Those that no other record holds a digest
-//! of end in one of their own, the seal.
+//! Files that are whole or not there: written beside their place, flushed, renamed. A file whose digest is in no other
+//! record ends in its own digest, the seal.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use crate::error::Error;
 /// Bytes of the digest that a sealed file ends in.
 const SEAL_BYTES: usize = 32;
 
-/// Writes a file; on disk when this returns, but for its name ([`flush_folder`]).
+/// Writes a file. It is on disk when this returns, except for its name ([`flush_folder`]).
 pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let beside = path.with_extension("new");
@@ -33,7 +33,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Writes a file that ends in the digest of `what` and of itself: bytes of another record are no substitute.
+/// Writes a sealed file. The digest is of `what` and the body, so that another kind of record does not pass for it.
 pub(crate) fn write_sealed(path: &Path, what: &str, body: &[u8]) -> Result<(), Error> {
     write(path, &[body, &seal(what, body)])
 }
@@ -41,7 +41,7 @@ pub(crate) fn write_sealed(path: &Path, what: &str, body: &[u8]) -> Result<(), E
 /// Reads [`write_sealed`].
 ///
 /// # Errors
-/// [`Error::Damaged`], which says `what`; also where there is no such file.
+/// [`Error::Damaged`], which names `what`, also if there is no such file.
 pub(crate) fn read_sealed(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let mut bytes =
         read(path)?.ok_or_else(|| Error::damaged(format!("{what}: {} is missing", path.display())))?;
@@ -57,8 +57,7 @@ fn seal(what: &str, body: &[u8]) -> [u8; SEAL_BYTES] {
     Digest::of(&[what.as_bytes(), &[0], body].concat()).0
 }
 
-/// Brings the names in a folder to disk. Other systems than Unix cannot open a folder; they keep names in order
-/// by themselves.
+/// Flushes the names in a folder. Systems other than Unix cannot open a folder; they keep names in order by themselves.
 pub(crate) fn flush_folder(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }

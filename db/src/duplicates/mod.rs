@@ -1,7 +1,7 @@
-//! Recordings that the catalogue has twice, or that share audio: other encodings, cuts, edits.
+//! Tracks that share audio: the same recording twice, in another encoding, cut or edited.
 //!
-//! [`votes`] finds pairs of tracks with landmarks that agree at a constant offset, and [`compare`] holds every such
-//! pair against each other, landmark by landmark.
+//! [`votes`] finds pairs of tracks with landmarks that agree at a constant offset. [`compare`] compares the two tracks of
+//! every such pair, landmark by landmark.
 
 mod votes;
 
@@ -18,7 +18,7 @@ use crate::tables::records::StoredTrack;
 /// Share of a track from which on it counts as the whole of it.
 const WHOLE: f64 = 0.8;
 
-/// Frames by which stretches that follow each other may overlap in the second track: the ends are good to a cell.
+/// Frames by which two stretches may overlap in the second track: their ends are exact to one cell.
 const OVERLAP_FRAMES: i64 = 64;
 
 /// Two tracks that share audio.
@@ -26,7 +26,7 @@ const OVERLAP_FRAMES: i64 = 64;
 pub struct Duplicate {
     /// Numbers of the tracks, the lower one first.
     pub tracks: [u32; 2],
-    /// Seconds of the first that the second has, too.
+    /// Seconds of the first that the second also has.
     pub seconds: f64,
     /// The part that these are of either track, 0 to 1.
     pub shares: [f64; 2],
@@ -65,10 +65,10 @@ impl Duplicate {
     }
 }
 
-/// Finds tracks that share at least `least_seconds`. `landmarks` gives a track's by its number, by frame, or `None` if it is
-/// gone. With `fresh`, only pairs with one of these tracks are looked for.
+/// Finds tracks that share at least `least_seconds`. `landmarks` gives those of a track, by its number, sorted by frame;
+/// `None` if the track is gone. With `fresh`, only pairs with such a track are looked for.
 ///
-/// Memory: at most 700 MB, however large the catalogue is, and about 30 bytes a posting for smaller ones.
+/// Memory: about 30 bytes a posting, and at most 700 MB.
 ///
 /// # Errors
 /// Those of `landmarks`.
@@ -115,7 +115,7 @@ impl Recent {
     }
 }
 
-/// Takes the stretch with the most landmarks at any of the shifts, then what others add to it in the same order.
+/// Takes the stretch with the most landmarks at any of the shifts, then others that lie in the same order in both tracks.
 fn compare(
     tracks: [&StoredTrack; 2],
     first: &[Landmark],
@@ -157,7 +157,8 @@ fn compare(
     })
 }
 
-/// Whether what comes first in one track comes first in the other: an edit keeps the order, a loop that both play does not.
+/// Whether what comes first in one track also comes first in the other. An edit keeps the order; a loop that both play does
+/// not.
 fn in_order(one: &(Range<u32>, i64), other: &(Range<u32>, i64)) -> bool {
     let (first, second) = if one.0.start <= other.0.start { (one, other) } else { (other, one) };
     i64::from(first.0.end) + first.1 <= i64::from(second.0.start) + second.1 + OVERLAP_FRAMES
@@ -168,7 +169,7 @@ fn without(range: &Range<u32>, other: &Range<u32>) -> [Range<u32>; 2] {
     [range.start..range.end.min(other.start), range.start.max(other.end)..range.end]
 }
 
-/// Tracks that are linked by what they share, each group by number, groups by their first track.
+/// Groups of tracks that are linked by what they share, sorted by their first track. Each group is sorted by number.
 pub fn groups(duplicates: &[Duplicate]) -> Vec<Vec<u32>> {
     let mut of: BTreeMap<u32, u32> = BTreeMap::new(); // every track's way to the first of its group
     let first = |of: &BTreeMap<u32, u32>, mut track: u32| {

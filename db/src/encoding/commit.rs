@@ -26,8 +26,8 @@ impl Database {
         })
     }
 
-    /// After an encoding that failed, on a full disk for one: gives back what its finished shards took. What
-    /// cannot be deleted now goes when the database is opened next.
+    /// Deletes the finished shards of an encoding that failed, for example on a full disk. What cannot be deleted now is
+    /// deleted when the database is next opened.
     pub(crate) fn forget_unnamed(&self, layout: &Layout) {
         let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
         let kept = |uid| named.contains(&uid);
@@ -35,7 +35,7 @@ impl Database {
         self.files.delete_others(kept).ok();
     }
 
-    /// Deletes what a crash left of shards that no layout names.
+    /// Deletes shards that a crash left and no layout names.
     pub(crate) fn drop_orphaned_shards(&self) -> Result<(), Error> {
         let named: BTreeSet<ShardUid> = self.layout()?.shards.iter().map(|shard| shard.uid).collect();
         self.files.delete_others(|uid| named.contains(&uid))

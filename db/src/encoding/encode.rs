@@ -1,4 +1,5 @@
-//! Postings to shards: all of them when the layout is made anew, else only the open ones.
+//! Postings to shards. When the layout is rebuilt, all postings go into new shards; otherwise new postings go into the open
+//! ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,19 +22,19 @@ use crate::shards::plan::Plan;
 use crate::shards::postings::{Postings, Slot};
 use crate::tables::records::StoredTrack;
 
-/// Open shards that an encoding always has at hand, so that a hash that repeats finds places.
+/// Least number of open shards in an encoding, so that a hash that repeats finds places.
 const MIN_OPEN_SHARDS: usize = 4;
 /// Share of its points from which a shard is closed.
 const CLOSED_FILL: f64 = 0.9;
 
-/// A shard that takes postings: what it was encoded as, if ever, and what it holds.
+/// A shard that takes postings: its last encoding, if there is one, and what it holds.
 struct OpenShard {
     before: Option<LayoutShard>,
     slots: Vec<Slot>,
     changed: bool,
 }
 
-/// What goes into the shards that are encoded, and the dimensions of these.
+/// The next layout, and what goes into its shards.
 pub(crate) struct Work {
     next: Layout,
     open: Vec<OpenShard>,
@@ -50,8 +51,8 @@ impl Database {
         self.encode_when(progress, false)
     }
 
-    /// Makes the layout anew, whatever its state: drops what removed tracks left behind, and chooses D
-    /// and S for today's size.
+    /// Rebuilds the layout, whatever its state. Drops the postings of removed tracks, and chooses D and S for the present
+    /// size.
     ///
     /// # Errors
     /// As [`Database::encode`].
@@ -102,7 +103,7 @@ impl Database {
         Ok(Work { next, open: packed.taken.into_iter().map(fresh).collect(), keys })
     }
 
-    /// New postings into the shards that still take some, and as many empty ones as they need.
+    /// New postings into the open shards, and into as many empty ones as they need.
     fn extend(&self, layout: &Layout, pending: &[&StoredTrack], oprf: &Oprf) -> Result<Work, Error> {
         let params = layout.params()?;
         let postings = Postings::gather(&self.tables, pending)?;
@@ -177,7 +178,7 @@ impl Database {
         keys: &[ItemKey],
         slots: &[Slot],
     ) -> Result<LayoutShard, Error> {
-        // A uid at random: never used twice, even if an old copy of the database is brought back.
+        // The uid is random, so it is not used twice even if an old copy of the database is brought back.
         let uid = ShardUid(OsRng.next_u64());
         let labels: Vec<[u16; 2]> = slots.iter().map(|slot| slot.frame.to_elements()).collect();
         let entries = slots.iter().zip(&labels).map(|(slot, label)| Entry {

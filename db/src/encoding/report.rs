@@ -19,7 +19,7 @@ pub struct EncodeReport {
     pub shards_in_all: usize,
     /// D: points per bin and shard.
     pub points: u16,
-    /// Whether the layout was made anew.
+    /// Whether the layout was rebuilt.
     pub rebuilt: bool,
     /// Postings in shards, those of removed tracks included.
     pub placed: u64,
@@ -28,7 +28,7 @@ pub struct EncodeReport {
 }
 
 impl Database {
-    /// What is in force now.
+    /// The shards in force now, as if nothing had been encoded.
     pub(crate) fn report(&self, tracks: &[StoredTrack]) -> Result<EncodeReport, Error> {
         let layout = self.layout()?;
         Ok(EncodeReport {

@@ -16,7 +16,7 @@ use crate::tables::schema;
 
 /// Everything that answers queries, at one moment.
 pub struct Served {
-    /// What clients are told.
+    /// What clients get first.
     pub manifest: Manifest,
     /// The encoded catalogue.
     pub attachment: Vec<u8>,
@@ -27,7 +27,7 @@ pub struct Served {
 }
 
 impl Database {
-    /// From now on shards are brought into memory in this layout; at first it is the fast one.
+    /// From now on shards are loaded in this layout. The default is the fast one.
     pub fn set_matrix_layout(&self, layout: MatrixLayout) {
         hold(&self.loaded).matrix_layout = layout;
     }
@@ -41,7 +41,7 @@ impl Database {
         Ok(in_force.shards.len() as u64 * ShardMatrix::bytes_of(&in_force.params()?, layout) as u64)
     }
 
-    /// The shards in force with their manifest; loads those that are not in memory yet.
+    /// The shards in force and their manifest. Loads the shards that are not in memory yet.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].

@@ -18,7 +18,7 @@ pub const EXPORT_VERSION: u16 = 1;
 /// Cap on a record's body: 8 hours of sound are 6 MB at the usual settings.
 pub(crate) const RECORD_CAP: u32 = 64 * 1024 * 1024;
 
-/// What the fingerprints of a file can be compared with: the first record.
+/// How the fingerprints of a file were made: the first record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     /// [`fingerprint::RECIPE_VERSION`] of the program that made them.
@@ -26,7 +26,7 @@ pub(crate) struct Origin {
     pub settings: Settings,
 }
 
-/// A track without its postings, as it stands at the head of a record.
+/// A track without its postings: the head of its record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub content: [u8; 32],
@@ -43,7 +43,7 @@ pub(crate) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(before).chain_update(body).finalize().into()
 }
 
-/// The track's head, then four columns: what is alike stands together, and zstd finds it.
+/// The track's head, then four columns. Numbers that are alike stand together, which zstd compresses better.
 pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
     let head = Head {
         content: track.content,
@@ -72,7 +72,7 @@ pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
     out
 }
 
-/// Reads [`encode_track`]; `None` if the bytes are no such thing.
+/// Reads [`encode_track`]; `None` if the bytes are something else.
 pub(crate) fn decode_track(body: &[u8]) -> Option<NewTrack> {
     let (head, mut rest): (Head, &[u8]) = postcard::take_from_bytes(body).ok()?;
     let count = head.postings as usize;

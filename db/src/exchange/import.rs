@@ -1,5 +1,5 @@
-//! Reading what [`super::export`] writes. The file may come from anybody: whatever it holds, memory stays bounded
-//! and nothing is believed before its digest was.
+//! Reading what [`super::export`] writes. The file may come from anybody. Whatever it holds, memory stays
+//! bounded, and nothing is used before its digest was compared.
 
 use std::io::{self, BufReader, Read};
 
@@ -22,7 +22,7 @@ pub enum ImportError {
     /// It is something else.
     #[error("this is no export of psi-shazam")]
     NotAnExport,
-    /// A later program wrote it.
+    /// Another version of the program wrote it.
     #[error(
         "this export has version {found}, and this program reads {EXPORT_VERSION}; use the version that wrote it, or a newer one"
     )]
@@ -30,7 +30,7 @@ pub enum ImportError {
         /// Its version.
         found: u16,
     },
-    /// Its fingerprints were made in another way: nothing would be found.
+    /// Its fingerprints were made in another way, so nothing would be found.
     #[error(
         "this export was fingerprinted by recipe {found}, this program's is {}; index the music again",
         fingerprint::RECIPE_VERSION
@@ -39,7 +39,7 @@ pub enum ImportError {
         /// Its recipe.
         found: u16,
     },
-    /// Some bytes are not those that were written.
+    /// Some bytes have changed.
     #[error(
         "the file is damaged after track {after} ({what}); what comes before is whole. Copy it again, or export again"
     )]
@@ -112,8 +112,8 @@ impl<R: Read> Importer<R> {
         &self.settings
     }
 
-    /// The next track; `None` at the end of a file that is whole. After an error there is nothing more. What it
-    /// holds may still make no sense: see [`fault`].
+    /// The next track; `None` at the end of a whole file. Nothing comes after an error. The track may still make no sense:
+    /// see [`fault`].
     ///
     /// # Errors
     /// [`ImportError::Damaged`], [`ImportError::CutShort`], [`ImportError::Io`].
@@ -160,7 +160,7 @@ impl<R: Read> Importer<R> {
         ImportError::Damaged { after: self.tracks, what }
     }
 
-    /// What zstd says of its input has no number of the system's.
+    /// zstd's own errors have no number of the operating system.
     fn failed(&self, error: io::Error) -> ImportError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => ImportError::CutShort { after: self.tracks },
@@ -170,7 +170,7 @@ impl<R: Read> Importer<R> {
     }
 }
 
-/// What keeps a track, whoever made it, out of every database; `None` if nothing does.
+/// Why no database can take this track; `None` if there is no reason.
 pub fn fault(track: &NewTrack) -> Option<&'static str> {
     let longest = MAX_SECONDS as f64 + 1.0;
     let last = track.postings.last().map_or(0, |&(_, frame)| frame);

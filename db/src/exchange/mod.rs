@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `format` | the bytes |
 //! | `export` | writing them |
-//! | `import` | reading them, whoever made them |
+//! | `import` | reading them |
 
 pub(crate) mod export;
 pub(crate) mod format;

@@ -1,4 +1,4 @@
-//! What a layout costs a query, a daemon and a disk, and what a model says that it must cost.
+//! What a layout costs in bytes, and what a model predicts.
 
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ShardMatrix};
@@ -24,7 +24,7 @@ pub struct Cost {
     pub hints: u64,
     /// Shards as queries are evaluated on them, and hints.
     pub memory: u64,
-    /// Shards and hints at rest; neither tracks and postings nor the OPRF's results.
+    /// Shards and hints at rest, without tracks, postings and results of the OPRF.
     pub disk: u64,
 }
 
@@ -43,8 +43,8 @@ impl Cost {
         }
     }
 
-    /// The model of docs/parameters.md: the least that so many postings cost a query if every point of
-    /// every shard is one.
+    /// The model of docs/parameters.md: the least that so many postings cost a query, if every point of every shard is a
+    /// posting.
     pub(crate) fn predicted(postings: u64) -> Result<Cost, Error> {
         let of_points = |points: u16| {
             let params = params(points)?;

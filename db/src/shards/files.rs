@@ -5,7 +5,7 @@
 //! | `<uid, 16 hex digits>.shard` | [`psi::shard::Shard::to_bytes`], then [`psi::shard::Hint`] |
 //! | `<uid>.open` | [`encode_places`], sealed, while the shard takes more postings |
 //!
-//! A file has its name only when it is whole and on disk ([`whole`]). The digests of the first are in the layout.
+//! A file gets its name once it is whole and on disk ([`whole`]). The layout has the digests of the first.
 
 use std::fs;
 use std::io;
@@ -26,7 +26,7 @@ pub(crate) const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
 /// The two parts of a shard's file.
 pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
 
-/// A posting in its place: what an open shard must remember to be encoded again.
+/// A posting in its place. With all of them an open shard can be encoded again.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub bin: u32,
@@ -46,7 +46,7 @@ impl ShardFiles {
         ShardFiles { folder }
     }
 
-    /// A shard's plaintext and hint, of whom the layout knows the digests.
+    /// A shard's plaintext and hint, compared with their digests in the layout.
     ///
     /// # Errors
     /// [`Error::Damaged`], which says which of the two.
@@ -75,7 +75,7 @@ impl ShardFiles {
         self.folder.join(format!("{:016x}.open", uid.0))
     }
 
-    /// Writes a shard; on disk when this returns, but for its name ([`ShardFiles::flush`]).
+    /// Writes a shard. It is on disk when this returns, except for its name ([`ShardFiles::flush`]).
     pub fn write(&self, uid: ShardUid, plaintext: &[u8], hint: &[u8]) -> Result<(), Error> {
         whole::write(&self.shard(uid), &[plaintext, hint])
     }
@@ -112,14 +112,14 @@ impl ShardFiles {
         self.entries()?.iter().map(|path| Ok(fs::metadata(path).map(|m| m.len()).unwrap_or(0))).sum()
     }
 
-    /// Deletes a shard. A file that is not there is gone, too.
+    /// Deletes a shard. It is no error if a file is missing already.
     pub fn delete(&self, uid: ShardUid) -> Result<(), Error> {
         remove(&self.shard(uid))?;
         remove(&self.open(uid))
     }
 
-    /// Deletes the files of every shard but those of `kept`: what a crash left behind. What is named otherwise is
-    /// not ours and stays.
+    /// Deletes the files of every shard that is not `kept`, and unfinished files: what a crash left. Files with other
+    /// names are not ours and stay.
     pub fn delete_others(&self, kept: impl Fn(ShardUid) -> bool) -> Result<(), Error> {
         let ours = |path: &Path| {
             let stem = path.file_stem()?.to_str()?;
@@ -169,7 +169,7 @@ pub(crate) fn encode_places<'a>(
     out
 }
 
-/// Reads [`encode_places`]; `None` if the bytes are no such thing.
+/// Reads [`encode_places`]; `None` if the bytes are something else.
 pub(crate) fn decode_places(bytes: &[u8]) -> Option<Vec<Place>> {
     let (chunks, rest) = bytes.as_chunks::<PLACE_BYTES>();
     let read = |chunk: &[u8; PLACE_BYTES]| {

@@ -1,5 +1,5 @@
-//! The shards in force: one small file, so that a change of all of them is a single renaming. Not a value of sled's:
-//! the record grows with the shards, and values above 128 KiB become blobs that sled does not flush.
+//! The shards in force: one small file, so that one renaming changes all of them at once. It is no value in sled, because
+//! the record grows with the shards, and sled does not flush values above 128 KiB.
 
 use std::path::Path;
 
@@ -23,14 +23,14 @@ const WHAT: &str = "the layout of the shards";
 pub(crate) struct Layout {
     /// D.
     pub points: u16,
-    /// Seed of the public masks: a new one whenever the layout is made anew, since hints change anyway
-    /// and fewer queries then share the masks.
+    /// Seed of the public masks. It is new whenever the layout is rebuilt: hints change then anyway, and fewer queries
+    /// share the masks.
     pub seed: [u8; SEED_BYTES],
     /// Which hashes share a bin.
     pub bins: Bins,
     /// The shards, in the order in which they were filled.
     pub shards: Vec<LayoutShard>,
-    /// Tracks numbered below this are in the shards, or were dropped.
+    /// Tracks with a lower number are in the shards, or were removed.
     pub encoded_below: u32,
     /// Postings for which D was chosen.
     pub planned_for: u64,
@@ -74,13 +74,13 @@ impl Layout {
         Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
     }
 
-    /// Puts it in force; on disk when this returns.
+    /// Puts it in force. It is on disk when this returns.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         whole::write_sealed(&folder.join("layout"), WHAT, &schema::encode(self))?;
         whole::flush_folder(folder)
     }
 
-    /// Reads a record whose table of bins must fit its parameters: others would panic when a bin is looked up.
+    /// Reads a record. Its table of bins must fit its parameters: otherwise looking up a bin would panic.
     pub fn decode(bytes: &[u8]) -> Result<Layout, Error> {
         let layout: Layout = schema::decode(bytes, WHAT)?;
         let params = layout.params().map_err(|_| Error::damaged(WHAT))?;
@@ -109,6 +109,25 @@ mod tests {
         fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = Layout::decode(&bytes);
         }
+    }
+
+    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    #[test]
+    fn its_bytes_are_those_of_bare_numbers() {
+        let mut layout =
+            Layout { encoded_below: 300, planned_for: 1 << 40, dropped: 5, ..Layout::empty(KeyId([7; 16])) };
+        let (hint, plaintext) = (Digest([2; 32]), Digest([3; 32]));
+        layout.shards.push(LayoutShard {
+            uid: ShardUid(1 << 60),
+            closed: true,
+            postings: 900,
+            hint,
+            plaintext,
+        });
+        let shard = (1u64 << 60, true, 900u32, [2u8; 32], [3u8; 32]);
+        let (head, tail) =
+            ((FEWEST_POINTS, [0u8; SEED_BYTES], Bins::default()), (300u32, 1u64 << 40, 5u64, [7u8; 16]));
+        assert_eq!(schema::encode(&layout), schema::encode(&(head, vec![shard], tail)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | `parameters` | the parameters of every database |
 //! | `layout` | the file that says which shards are in force |
 //! | `files` | the shards' own files |
-//! | `loaded` | shards in memory |
+//! | `loaded` | shards in memory, kept between two snapshots |
 //! | `plan` | how many points a bin holds, how many shards there are, which hashes share a bin |
 //! | `cost` | what a layout costs |
 //! | `postings` | postings gathered, sorted by hash, and packed bin by bin |

@@ -4,13 +4,13 @@ use psi::{LatticeSet, Params, ParamsSpec};
 
 use crate::error::Error;
 
-/// Hashes asked in every query, padding included: one of every bin. Half of them would halve the OPRF and
-/// find as much in ordinary recordings, but 4 to 10 points less in heavy noise, mixed music and 3 s from a
-/// phone (docs/measurements/recognition.md).
+/// Hashes asked in every query, padding included: one for every bin. Half as many would halve the cost of the OPRF and
+/// find as much in ordinary recordings. In heavy noise, mixed music and 3 s from a phone they would find 4 to 10 points
+/// less (docs/measurements/recognition.md).
 pub const ASKED: u32 = 2048;
 /// The lattice of every database.
 const SET: LatticeSet = LatticeSet::N2048Q47;
-/// Label elements: a global frame number in 32 bits.
+/// Elements of a label: a global frame has 32 bits.
 const LABEL_ELEMENTS: u8 = 2;
 /// Points of a database without tracks.
 pub(crate) const FEWEST_POINTS: u16 = 3;

@@ -9,8 +9,8 @@ use psi::params::{MAX_POINTS, MAX_SHARDS};
 use crate::error::Error;
 use crate::shards::parameters::{FEWEST_POINTS, params};
 
-/// Largest share of the postings that a plan leaves out: those of the most common hashes, which tell
-/// least. A tenth below 1%, because hashes that share a residue by chance drop some more.
+/// Largest share of the postings that a plan leaves out: those of the most common hashes, which say least. It is a tenth
+/// below 1%, because hashes that share a residue by chance drop some more.
 const DROPPED_SHARE: f64 = 0.009;
 
 /// One hash as a plan sees it.
@@ -43,7 +43,7 @@ impl Plan {
     pub fn choose(hashes: &[HashLoad]) -> Result<Plan, Error> {
         let beyond = beyond(hashes);
         let total = beyond[0];
-        // What no plan can place, as of a loop that goes on for an hour, must not keep the rest out.
+        // Some postings no plan can place, such as those of a loop that lasts an hour. They must not keep the rest out.
         let hopeless = beyond[MAX_SHARDS];
         let allowed = hopeless + ((total - hopeless) as f64 * DROPPED_SHARE) as u64;
         let mut best: Option<(u64, u16, usize)> = None;

@@ -103,7 +103,7 @@ impl Postings {
 
     /// Spreads the postings over shards that hold `held` already. Returns for each shard what it takes, and
     /// how many postings found no place. `keys` begin with those of [`Postings::hashes`], in
-    /// their order; `held` point into them, too.
+    /// their order. `held` point into them as well.
     pub fn pack(self, params: &Params, bins: &Bins, keys: &[ItemKey], held: &[Vec<Slot>]) -> Packed {
         let binned = |(run, key): (&HashRun, u32)| {
             let residue = keys[key as usize].residue();

@@ -1,9 +1,9 @@
 //! What the store must hold: a small file outside of sled.
 //!
-//! sled takes a log that was cut short for one that a crash cut short, and opens without what was in the rest. So
-//! every `Database::flush` that reports tracks as being on disk writes their numbers here as well; an
-//! opening that misses one of them fails aloud. The ledger holds a lower bound: a track may be in the store before
-//! it is in the ledger, and leaves the ledger before it leaves the store.
+//! If a log was cut short, sled takes that for the end of a crash, and opens without the rest. So every
+//! `Database::flush` also writes the numbers of the tracks that are on disk here, and an opening that misses one of them
+//! is an error. The ledger is a lower bound: a track may be in the store before it is in the ledger, and it leaves the
+//! ledger before it leaves the store.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(crate) struct Ledger {
     pub key_id: KeyId,
     /// The settings, as in the store.
     pub settings: Vec<u8>,
-    /// Numbers and frames below these were used: they must not be used again, whatever the store forgot.
+    /// Numbers and frames below these were used. They must not be used again, even if the store has lost them.
     pub next: Next,
     /// Numbers of the tracks, ascending; there is a gap between two runs.
     runs: Vec<Run>,
@@ -54,7 +54,7 @@ impl Ledger {
         folder.join("ledger")
     }
 
-    /// Whether there is one, of whatever state.
+    /// Whether there is one, in whatever state.
     pub fn is_there(folder: &Path) -> bool {
         Ledger::path(folder).exists()
     }
@@ -110,6 +110,7 @@ impl Ledger {
 mod tests {
     use std::collections::BTreeSet;
 
+    use fingerprint::GlobalFrame;
     use proptest::prelude::*;
 
     use super::*;
@@ -125,6 +126,16 @@ mod tests {
                 prop_assert!(ledger.runs.windows(2).all(|pair| pair[0].end() < u64::from(pair[1].first)));
             }
         }
+    }
+
+    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    #[test]
+    fn its_bytes_are_those_of_bare_numbers() {
+        let mut ledger = Ledger::new(KeyId([7; 16]), vec![1, 2]);
+        ledger.next = Next { track: 300, frame: GlobalFrame(70_000) };
+        [4, 5, 6, 200].into_iter().for_each(|track| ledger.insert(track));
+        let bare = ([7u8; 16], vec![1u8, 2], (300u32, 70_000u32), vec![(4u32, 3u32), (200, 1)]);
+        assert_eq!(schema::encode(&ledger), schema::encode(&bare));
     }
 
     #[test]

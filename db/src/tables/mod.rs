@@ -1,4 +1,4 @@
-//! What sled holds: the trees of the store, and reading them. Every record is held against its digest.
+//! What sled holds: the trees of the store. Every record that is read is compared with its digest.
 //!
 //! | file | what it owns |
 //! | --- | --- |
@@ -51,7 +51,7 @@ impl Tables {
         })
     }
 
-    /// Asks sled to write everything; that the device did is up to [`crate::disk::device`].
+    /// Asks sled to write everything. [`crate::disk::device`] brings it down to the device.
     pub fn flush(&self) -> Result<(), Error> {
         guarded("all", || self.db.flush()).map(drop)
     }
@@ -134,7 +134,7 @@ impl Tables {
         })
     }
 
-    /// Writes a track's record anew; its postings stay.
+    /// Replaces a track's record. Its postings stay.
     pub fn put_record(&self, stored: &StoredTrack) -> Result<(), Error> {
         let record = schema::encode(stored);
         let digests = Sums { record: Digest::of(&record), ..self.sums_of(stored.id)? };

@@ -4,16 +4,19 @@ use fingerprint::{Frame, GlobalFrame};
 use protocol::wire::Digest;
 use serde::{Deserialize, Serialize};
 
+/// Frames left free between two tracks.
+const GAP_FRAMES: u32 = 1;
+
 /// A track to be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewTrack {
-    /// Title; the file's name where it has no tag.
+    /// Title; the file's name if it has no tag.
     pub title: String,
-    /// Artist; empty where unknown.
+    /// Artist; empty if unknown.
     pub artist: String,
-    /// Where the file lies, as the catalogue tells it to clients: relative to what was indexed.
+    /// Path of the file as clients see it in the catalogue: relative to what was indexed.
     pub path: String,
-    /// SHA-256 of the file: what makes a track the same track.
+    /// SHA-256 of the file: two files with the same are one track.
     pub content: [u8; 32],
     /// Length in seconds.
     pub seconds: f64,
@@ -26,7 +29,7 @@ pub struct NewTrack {
 /// A track as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredTrack {
-    /// Number, never used again.
+    /// Number. It is never used again.
     pub id: u32,
     /// Title.
     pub title: String,
@@ -47,6 +50,21 @@ pub struct StoredTrack {
 }
 
 impl StoredTrack {
+    /// The record of a new track, under the number and at the frame that `next` gives it.
+    pub(crate) fn new(track: &NewTrack, next: Next) -> StoredTrack {
+        StoredTrack {
+            id: next.track,
+            title: track.title.clone(),
+            artist: track.artist.clone(),
+            path: track.path.clone(),
+            content: track.content,
+            start: next.frame,
+            frames: track.frames.max(1),
+            seconds: track.seconds,
+            postings: track.postings.len() as u32,
+        }
+    }
+
     /// Where a frame of this track lies on the global time line.
     pub(crate) fn at(&self, frame: Frame) -> GlobalFrame {
         GlobalFrame(self.start.0.saturating_add(frame.0))
@@ -58,7 +76,7 @@ impl StoredTrack {
 pub enum Added {
     /// It is new and has this number.
     New(u32),
-    /// Its content was there under this number.
+    /// Its content was already there under this number.
     Known(u32),
 }
 
@@ -73,7 +91,13 @@ impl Next {
     /// What the first track gets.
     pub const FIRST: Next = Next { track: 1, frame: GlobalFrame(0) };
 
-    /// What neither of two gave away.
+    /// What the track after this one gets, if this one has so many frames. `None` if the time line is full.
+    pub fn after(self, frames: u32) -> Option<Next> {
+        let end = self.frame.0.checked_add(frames)?.checked_add(GAP_FRAMES)?;
+        Some(Next { track: self.track.checked_add(1)?, frame: GlobalFrame(end) })
+    }
+
+    /// What is free in both.
     pub fn at_least(self, other: Next) -> Next {
         Next { track: self.track.max(other.track), frame: self.frame.max(other.frame) }
     }
@@ -103,7 +127,7 @@ impl Sums {
     }
 }
 
-/// What is kept of an access token; it cannot be made again from this.
+/// What is kept of an access token. The token cannot be recovered from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredToken {
     /// What its owner calls it.

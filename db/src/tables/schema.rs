@@ -65,7 +65,7 @@ pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
     out
 }
 
-/// Reads [`encode_postings`]; `None` if the bytes are no such thing.
+/// Reads [`encode_postings`]; `None` if the bytes are something else.
 pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
     let mut postings = Vec::with_capacity(bytes.len() / 5);
     let mut frame = 0u32;
@@ -80,6 +80,8 @@ pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
 
 #[cfg(test)]
 mod tests {
+    use fingerprint::GlobalFrame;
+
     use super::*;
     use crate::tables::records::{Next, StoredToken, StoredTrack};
     use proptest::prelude::*;
@@ -100,6 +102,24 @@ mod tests {
             let _ = decode::<StoredToken>(&bytes, "token");
             let _ = decode::<Next>(&bytes, "next");
         }
+    }
+
+    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    #[test]
+    fn the_bytes_of_a_track_are_those_of_bare_numbers() {
+        let track = StoredTrack {
+            id: 300,
+            title: "T".into(),
+            artist: String::new(),
+            path: "p".into(),
+            content: [9; 32],
+            start: GlobalFrame(70_000),
+            frames: 500,
+            seconds: 16.0,
+            postings: 1_000,
+        };
+        let bare = (300u32, "T", "", "p", [9u8; 32], 70_000u32, 500u32, 16.0f64, 1_000u32);
+        assert_eq!(encode(&track), encode(&bare));
     }
 
     #[test]
