@@ -84,10 +84,17 @@ impl Asking<'_> {
                 self.asked.extend(failed);
                 continue;
             }
+            if let [(_, Ok(heard))] = &heard[..] {
+                self.stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.seconds));
+            }
             let synced = tokio::select! {
-                synced = self.synced() => synced?,
+                synced = self.synced() => synced,
                 // Nothing was asked yet that could be lost.
                 () = interrupt.wait(), if self.session.is_none() => return Ok(()),
+            };
+            let synced = match synced {
+                Ok(synced) => synced,
+                Err(error) => return self.give_up(heard, error),
             };
             for (file, ready) in prepare(synced, heard).await? {
                 if interrupt.came() {
@@ -98,6 +105,25 @@ impl Asking<'_> {
                 ensure!(goes_on || left == 0, "{left} more recordings were not asked about");
             }
         }
+        Ok(())
+    }
+
+    /// The server does not let itself be asked: that is told for the first file, and the rest is left.
+    ///
+    /// # Errors
+    /// The server could not be reached at all, or files are left.
+    fn give_up(&mut self, heard: Vec<(PathBuf, Result<Heard>)>, error: anyhow::Error) -> Result<()> {
+        if self.session.is_none() {
+            return Err(error);
+        }
+        let mut error = Some(error);
+        for (file, heard) in heard {
+            if let Some(error) = heard.err().or_else(|| error.take()) {
+                self.asked.push((file, Err(error)));
+            }
+        }
+        let left = self.args.files.len() - self.asked.len();
+        ensure!(left == 0, "{left} more recordings were not asked about");
         Ok(())
     }
 
@@ -128,7 +154,6 @@ impl Asking<'_> {
     async fn exchange(&mut self, ready: ReadyFile) -> Result<Asked> {
         let ReadyFile { heard, prepared, fingerprint } = ready;
         let session = self.session.as_mut().context("there is no session")?;
-        self.stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.seconds));
         let found = prepared.hashes().unwrap_or_default();
         self.stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
         if self.args.files.len() > 1 {

@@ -40,7 +40,7 @@ fn in_a_terminal_the_stages_pass() {
     let known = audio("recordings/clean.mp3");
     let shown = in_terminal(&user, known.to_str().unwrap(), &[]);
     shown.assert_code(0);
-    let stages = ["listen", "fingerprint", "catalogue", "OPRF", "encrypt", "server", "decrypt", "vote"];
+    let stages = ["listen", "catalogue", "fingerprint", "OPRF", "encrypt", "server", "decrypt", "vote"];
     let places: Vec<usize> = stages
         .iter()
         .map(|stage| {
