@@ -12,7 +12,7 @@ use crate::error::Error;
 pub const IDENTITY: &str = "identity.key";
 
 impl Database {
-    /// The daemon's private key as `generate` made it at the first start; a file of mode 0600.
+    /// The daemon's private key. `generate` makes it at the first start. It is kept in a file of mode 0600.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::KeyMode`].
@@ -23,16 +23,16 @@ impl Database {
         keys::load_or_create(&self.identity_file(), generate)
     }
 
-    /// Where [`Database::identity`] keeps it.
+    /// The file of [`Database::identity`].
     pub fn identity_file(&self) -> PathBuf {
         self.folder().join(IDENTITY)
     }
 
-    /// Puts another private key in the place of the daemon's; returns where the old one is kept, if there was one.
-    /// A daemon that runs goes on with the old one.
+    /// Replaces the daemon's private key. Returns where the old one is kept, if there was one. A running daemon keeps
+    /// using the old one.
     ///
     /// # Errors
-    /// As [`Database::identity`].
+    /// Those of [`Database::identity`].
     pub fn replace_identity(&self, key: &[u8]) -> Result<Option<PathBuf>, Error> {
         keys::replace(&self.folder().join(IDENTITY), key)
     }

@@ -1,4 +1,4 @@
-//! Results of the OPRF for hashes: computed once, and kept in the store's tree `items`.
+//! Results of the OPRF for hashes. They are computed once and kept in the store's tree `items`.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,7 @@ use crate::database::oprf::Oprf;
 use crate::error::Error;
 
 impl Database {
-    /// Evaluates the OPRF on hashes that were never met before, and keeps the results; returns how many
-    /// these were.
+    /// Evaluates the OPRF on new hashes and keeps the results. Returns the number of new hashes.
     pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
         let key = match &*read(&self.oprf) {
             Oprf { key, cached: true } => key.clone(),
@@ -29,7 +28,7 @@ impl Database {
         for (hash, key) in unknown.iter().zip(key.item_keys(&items)?) {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
-        // Held while it is written: no result of an old key comes behind the new one.
+        // Held during the write, so that no result of an old key is written after the key changed.
         let oprf = read(&self.oprf);
         if oprf.cached && oprf.key.id() == key.id() {
             self.tables.items.apply(batch)?;
@@ -37,7 +36,7 @@ impl Database {
         Ok(unknown.len())
     }
 
-    /// The results of the PRF for these hashes: what is not in the cache is computed, and not put there.
+    /// The PRF results for these hashes. Missing results are computed, but not added to the cache.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`], [`Error::Psi`].

@@ -1,4 +1,4 @@
-//! Linear models at rest: a sealed file each, whole or not there.
+//! Linear models at rest, each in a sealed file that is complete or absent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,30 +17,30 @@ use crate::disk::whole;
 use crate::error::Error;
 use crate::tables::schema;
 
-/// How the seal and errors call it.
+/// The name of a model's file in the seal and in errors.
 const WHAT: &str = "a model";
 const EXTENSION: &str = "model";
 /// The lattice of every model.
 const MODEL_SET: LatticeSet = LatticeSet::N2048Q47;
 
-/// A model to be kept.
+/// A model to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewModel {
-    /// Its name, as clients ask for it.
+    /// The name by which clients ask for it.
     pub name: String,
-    /// What features and classes mean; clients get it.
+    /// Says what features and classes mean. Clients get it.
     pub public: Vec<u8>,
     /// Features, F.
     pub features: u16,
     /// Classes, C.
     pub classes: u32,
-    /// `[class][feature]`, each -127 to 127; never leaves the server.
+    /// Weights `[class][feature]`, each -127 to 127. They never leave the server.
     pub weights: Vec<i8>,
-    /// What training needs to add a class; never leaves the server.
+    /// What training needs to add a class. It never leaves the server.
     pub training: Vec<u8>,
 }
 
-/// What a list tells of a model.
+/// A model as shown in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSummary {
     /// Its name.
@@ -51,34 +51,34 @@ pub struct ModelSummary {
     pub classes: u32,
 }
 
-/// A model as it is kept.
+/// A stored model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredModel {
     /// The model.
     pub model: NewModel,
     /// Seed of the public masks.
     pub seed: [u8; SEED_BYTES],
-    /// Secret seed of what hides the weights in the hints; another one whenever the model is kept anew.
+    /// Secret seed of the values that hide the weights in the hints. It is new whenever the model is stored.
     pub blind: [u8; BLIND_SEED_BYTES],
 }
 
-/// What is in the folder.
+/// The models in the folder.
 #[derive(Debug, Default)]
 pub struct StoredModels {
-    /// By name.
+    /// Undamaged models, by name.
     pub sound: Vec<StoredModel>,
-    /// Files that hold no model; theirs have to be trained again.
+    /// Damaged files. Their models must be trained again.
     pub damaged: Vec<PathBuf>,
     /// Why other files cannot be read.
     pub unreadable: Vec<Error>,
 }
 
 impl Database {
-    /// Keeps a model in the place of the one of its name, if there is one; on disk when this returns.
+    /// Stores a model, and replaces an older one of the same name. It is on disk when this returns.
     ///
     /// # Errors
-    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for one that could not be served, [`Error::File`],
-    /// and where there is no room.
+    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for a model that could not be served,
+    /// [`Error::File`], and the error for a full disk.
     pub fn put_model(&self, model: NewModel) -> Result<(), Error> {
         if !ModelOffer::is_name(&model.name) {
             return Err(Error::ModelName);
@@ -103,13 +103,13 @@ impl Database {
     /// All models.
     ///
     /// # Errors
-    /// [`Error::File`] for the folder. What is wrong with a file is no error here: one model must not keep the others from
+    /// [`Error::File`] for the folder. A bad file is no error here, because one model must not keep the others from
     /// being served.
     pub fn models(&self) -> Result<StoredModels, Error> {
         read_all(self.folder())
     }
 
-    /// Forgets a model; whether there was one of this name.
+    /// Deletes a model. Returns whether there was one of this name.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -129,7 +129,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<StoredModels, Error> {
     let mut models = StoredModels::default();
     for path in entries(&folder_of(folder))? {
         if path.extension().is_none_or(|extension| extension != EXTENSION) {
-            continue; // half of a writing
+            continue; // an unfinished write
         }
         match read(&path) {
             Ok(model) if path == path_of(folder, &model.model.name) => models.sound.push(model),
@@ -146,14 +146,14 @@ fn read(path: &Path) -> Result<StoredModel, Error> {
     decode(&whole::read_sealed(path, WHAT)?)
 }
 
-/// Reads what a sealed file holds.
+/// Decodes the content of a sealed file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<StoredModel, Error> {
     let stored: StoredModel = schema::decode(bytes, WHAT)?;
     stored.model.check()?;
     Ok(stored)
 }
 
-/// Deletes what a crash left of writings.
+/// Deletes unfinished writes that a crash left.
 pub(crate) fn drop_unfinished(folder: &Path) -> Result<(), Error> {
     let unfinished = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "new");
     entries(&folder_of(folder))?
@@ -163,15 +163,15 @@ pub(crate) fn drop_unfinished(folder: &Path) -> Result<(), Error> {
 }
 
 impl NewModel {
-    /// What a list tells of it.
+    /// The model as shown in a list.
     pub fn summary(&self) -> ModelSummary {
         ModelSummary { name: self.name.clone(), features: self.features, classes: self.classes }
     }
 
-    /// Its shape, where it has one that can be served.
+    /// The model's shape.
     ///
     /// # Errors
-    /// [`Error::Psi`].
+    /// [`Error::Psi`] if a model of this shape cannot be served.
     pub fn spec(&self) -> Result<LinearSpec, Error> {
         Ok(LinearSpec::choose(MODEL_SET, self.features, self.classes)?)
     }
@@ -196,7 +196,7 @@ fn folder_of(folder: &Path) -> PathBuf {
     folder.join("models")
 }
 
-/// Names hold what file names may not: a digest stands for each.
+/// The file of a model. It is named by a digest, because model names may contain characters that file names may not.
 fn path_of(folder: &Path, name: &str) -> PathBuf {
     let digest = Digest::of(name.as_bytes()).to_string();
     folder_of(folder).join(&digest[..32]).with_extension(EXTENSION)
@@ -235,7 +235,7 @@ mod tests {
         for name in ["", "a\nb", &"x".repeat(65)] {
             assert!(matches!(database.put_model(model(name, 1)), Err(Error::ModelName)), "{name:?}");
         }
-        // What no daemon could serve must not take the place of what it serves.
+        // A model that no daemon could serve must not replace one that is served.
         database.put_model(model("moods", 5)).unwrap();
         for bad in [
             NewModel { features: 0, weights: Vec::new(), ..model("moods", 1) },
@@ -260,7 +260,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[10] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        // A sound file under another's name is damage, too.
+        // An intact file under the name of another model counts as damage, too.
         fs::copy(path_of(folder.path(), "voices"), path_of(folder.path(), "other")).unwrap();
         let models = database.models().unwrap();
         assert_eq!(
@@ -268,7 +268,7 @@ mod tests {
             ["voices"]
         );
         assert!(models.damaged.len() == 2 && models.damaged.contains(&path));
-        // One that cannot be read now may be read tomorrow: it is told, and stays.
+        // A file that cannot be read now may be readable later. It is reported and kept.
         let odd = path_of(folder.path(), "odd");
         fs::create_dir(&odd).unwrap();
         assert_eq!(database.models().unwrap().unreadable.len(), 1);

@@ -1,4 +1,4 @@
-//! Access tokens at rest: a name that people know them by, and a digest.
+//! Access tokens at rest: a name for people, and a digest.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use crate::tables::schema;
 const NAME_BYTES: usize = 64;
 
 impl Database {
-    /// Keeps a token; on disk when this returns.
+    /// Stores a token. It is on disk when this returns.
     ///
     /// # Errors
     /// [`Error::TokenName`], [`Error::TokenExists`], [`Error::Storage`].
@@ -40,7 +40,7 @@ impl Database {
         self.tables.tokens.entries([]).map(read).collect()
     }
 
-    /// Forgets a token, on disk when this returns; whether there was one of this name.
+    /// Deletes a token. The change is on disk when this returns. Returns whether there was one of this name.
     ///
     /// # Errors
     /// [`Error::Storage`].

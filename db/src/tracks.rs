@@ -1,4 +1,4 @@
-//! Tracks: added, removed, listed.
+//! Adds, removes and lists tracks.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use crate::database::locks::hold;
 use crate::error::Error;
 use crate::tables::records::{Added, NewTrack, Next, StoredTrack};
 
-/// Frames left free between two tracks.
+/// Number of free frames between two tracks.
 const GAP_FRAMES: u32 = 1;
-/// What a posting may take on disk, its place in the PRF cache included: 100 bytes are twice what is usual.
+/// Most bytes of a posting on disk, with its entry in the PRF cache: twice the usual size.
 const POSTING_BYTES: u64 = 100;
 
 impl Database {
@@ -23,8 +23,8 @@ impl Database {
         self.tables.find_content(content)
     }
 
-    /// Adds a track, all or nothing. It is safe on disk after the next [`Database::flush`], and can be
-    /// found after the next [`Database::encode`]. A known content only has its path brought up to date.
+    /// Adds a track atomically. It is safe on disk after the next [`Database::flush`], and can be found after the next
+    /// [`Database::encode`]. If its content is already known, only updates the path.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Storage`], [`Error::Damaged`].
@@ -41,7 +41,7 @@ impl Database {
             .map(|&(hash, frame)| Landmark { hash: fingerprint::Hash(hash), frame: Frame(frame) })
             .collect();
         let _writing = hold(&self.writer);
-        // Two files of one content may have been fingerprinted side by side.
+        // Two files with the same content may have been fingerprinted at the same time.
         if let Some(id) = self.find_content(&track.content)? {
             return Ok(Added::Known(id));
         }
@@ -66,7 +66,7 @@ impl Database {
         Ok(Added::New(stored.id))
     }
 
-    /// Notes where a track's file lies now. An unknown number changes nothing.
+    /// Updates the path of a track's file. An unknown number changes nothing.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -81,8 +81,8 @@ impl Database {
         self.tables.put_record(&stored)
     }
 
-    /// Removes tracks from the catalogue; returns how many there were. Nobody finds them any more; what
-    /// their postings take in the shards is freed when the layout is next made anew.
+    /// Removes tracks from the catalogue. Returns how many of them there were. They can no longer be found. The room of
+    /// their postings in the shards is freed at the next rebuild of the layout.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -95,7 +95,7 @@ impl Database {
                 present.insert(id);
             }
         }
-        // Out of the ledger first: it never names what is not there.
+        // The ledger comes first, so that it never names a missing track.
         present.iter().for_each(|&id| hold(&self.ledger).remove(id));
         let removed = self.flush().and_then(|()| present.iter().try_for_each(|&id| self.remove_one(id)));
         if removed.is_err() {
@@ -122,7 +122,7 @@ impl Database {
         self.tables.list()
     }
 
-    /// The catalogue that clients hold: the tracks that the shards in force hold.
+    /// The catalogue for clients: the tracks in the shards in force.
     pub(crate) fn catalogue(&self, encoded_below: u32) -> Result<Catalogue, Error> {
         let encoded = self.list()?.into_iter().filter(|track| track.id < encoded_below);
         let public = |track: StoredTrack| Track {

@@ -1,4 +1,4 @@
-//! A database from tracks to answers, through the real protocol in memory.
+//! A database from tracks to answers, with the real protocol in memory.
 
 mod support;
 
@@ -20,7 +20,7 @@ fn tracks_are_found_however_they_came() {
     assert!(report.rebuilt && report.tracks == 6);
     check(&database, &tracks);
 
-    // One at a time, first into open shards, then past the point where the layout is made anew.
+    // Adds one at a time, first into open shards, then past the point where the layout is rebuilt.
     let before: BTreeSet<_> = database.served().unwrap().manifest.shards.iter().map(|s| s.uid).collect();
     let mut seen = before.clone();
     let mut rebuilt = 0;
@@ -204,13 +204,13 @@ fn damage_is_named() {
     assert!(matches!(open(folder.path()).served(), Err(Error::Damaged { .. })));
     std::fs::remove_file(&shard).unwrap();
     assert!(matches!(open(folder.path()).served(), Err(Error::Damaged { .. })));
-    // What the open shards hold is needed to add to them.
+    // Adding to the open shards needs their places.
     let database = open(folder.path());
     database.add(&track(2, 50)).unwrap();
     std::fs::write(of("open"), b"no places").unwrap();
     let error = database.encode(QUIET).err().unwrap();
     assert!(error.to_string().contains("places of shard"), "{error}");
-    // The postings are the truth: all of it can be made anew.
+    // Everything can be rebuilt from the postings.
     database.compact(QUIET).unwrap();
     check(&database, &[track(1, 500), track(2, 50)]);
 }

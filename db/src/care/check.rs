@@ -1,4 +1,4 @@
-//! A database verified, and repaired where that is asked for.
+//! Verifies a database, and repairs it on request.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use crate::encoding::rotate;
 use crate::error::Error;
 use crate::models;
 
-/// Verifies the database in `folder`, which nobody may have open. With `mend`, what can be derived is made anew; what
-/// cannot is left out and listed.
+/// Verifies the database in `folder`, which no other process may have open. With `mend`, rebuilds what can be derived,
+/// and drops and lists the rest.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Locked`], [`Error::Schema`], and what keeps a sound file from being read or written.
+/// [`Error::Missing`], [`Error::Locked`], [`Error::Schema`], and errors of reading or writing undamaged files.
 pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     if !Opened::is_there(folder) {
         return Err(Error::Missing { path: folder.to_owned() });
@@ -25,7 +25,7 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     let Some(opened) = repair::open(folder, mend, &mut report)? else { return Ok(report) };
     match begin::begin(&opened, &Settings::default()) {
         Ok(()) => {}
-        Err(Error::Lost { .. }) => {} // an empty store: what it lost is told below
+        Err(Error::Lost { .. }) => {} // an empty store: what it lost is reported below
         other => {
             report.note(other, Remedy::BringBack)?;
             if !report.damages.is_empty() {
@@ -47,7 +47,7 @@ pub fn check(folder: &Path, mend: bool) -> Result<CheckReport, Error> {
     Ok(report)
 }
 
-/// With `mend`, what is damaged is deleted: nobody can read it.
+/// With `mend`, deletes damaged models, because nothing can read them.
 fn examine_models(folder: &Path, mend: bool) -> Result<Vec<Damage>, Error> {
     let damage = |path: PathBuf| {
         let repaired = mend && std::fs::remove_file(&path).is_ok();

@@ -1,4 +1,4 @@
-//! Everything that is stored, looked at; what is damaged, by name.
+//! Examines everything that is stored, and names what is damaged.
 
 use std::collections::BTreeSet;
 
@@ -18,20 +18,20 @@ use crate::tables::read_id;
 use crate::tables::records::{Next, StoredTrack};
 use crate::tables::schema;
 
-/// PRF results checked at a time.
+/// Number of PRF results checked at a time.
 const BATCH: usize = 1 << 14;
 
-/// What a check found to be sound.
+/// What a check found undamaged.
 pub(crate) struct Sound {
     pub key: OprfKey,
     pub settings: Vec<u8>,
     pub next: Next,
     pub tracks: Vec<StoredTrack>,
-    /// Whether the store has to be written anew.
+    /// Whether the store must be rewritten.
     pub store_damaged: bool,
 }
 
-/// Looks at everything. `None` where the OPRF key is lost, under which the shards were made, and no other one may be
+/// Examines everything. Returns `None` if the OPRF key of the shards is lost and, without `mend`, no new one may be
 /// drawn.
 pub(crate) fn examine(opened: &Opened, mend: bool, report: &mut CheckReport) -> Result<Option<Sound>, Error> {
     let ledger = report.note(Ledger::read(&opened.folder), Remedy::Rebuild)?;
@@ -94,7 +94,7 @@ fn examine_settings(
     Ok(good)
 }
 
-/// Tracks by their numbers, one by one: a page that cannot be read hides only its own.
+/// Reads tracks one by one, by number, so that an unreadable page hides only its own tracks.
 fn examine_tracks(
     opened: &Opened,
     ledger: Option<&Ledger>,
@@ -136,7 +136,7 @@ fn examine_track(opened: &Opened, number: u32) -> Result<(StoredTrack, Vec<Landm
     }
 }
 
-/// Where a damaged track's file lay, if its record can still be read.
+/// The path of a damaged track's file, if its record can still be read.
 fn path_of(opened: &Opened, number: u32) -> String {
     let record = opened.tables.tracks.get(number.to_be_bytes()).ok().flatten();
     let track = record.and_then(|bytes| schema::decode::<StoredTrack>(&bytes, "a track").ok());
@@ -156,7 +156,7 @@ fn examine_contents(opened: &Opened, tracks: &[StoredTrack], report: &mut CheckR
     Ok(())
 }
 
-/// The PRF is computed again for every hash.
+/// Computes the PRF again for every hash, and compares.
 fn examine_items(opened: &Opened, key: &OprfKey, report: &mut CheckReport) -> Result<(), Error> {
     let mut entries = opened.tables.items.entries([]);
     let mut wrong = 0;

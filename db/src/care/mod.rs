@@ -1,13 +1,13 @@
-//! A database begun, opened, verified and repaired.
+//! Creating, opening, verifying and repairing a database.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `begin` | what a new database holds; other schemas refused |
-//! | `opening` | what is checked at every opening |
+//! | `begin` | what a new database holds; refuses other schemas |
+//! | `opening` | the checks at every opening |
 //! | `report` | what a check found |
-//! | `examine` | everything looked at |
-//! | `repair` | what can be derived made anew |
-//! | `check` | all of it in order |
+//! | `examine` | the examination of everything stored |
+//! | `repair` | rebuilding what can be derived |
+//! | `check` | the steps of a check, in order |
 
 pub(crate) mod begin;
 pub(crate) mod check;

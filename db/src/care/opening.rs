@@ -1,4 +1,4 @@
-//! Opening a database: what can be checked every time is checked, and what a crash left is cleared away.
+//! Opens a database: runs the checks that are cheap enough for every opening, and deletes what a crash left behind.
 
 use std::path::Path;
 
@@ -21,8 +21,8 @@ impl Database {
     /// Opens the database in `folder`.
     ///
     /// # Errors
-    /// [`Error::Missing`] where there is none, [`Error::Locked`], [`Error::Schema`], [`Error::Lost`], and
-    /// whatever reading it brings up.
+    /// [`Error::Missing`] if there is none, [`Error::Locked`], [`Error::Schema`], [`Error::Lost`], and all errors of
+    /// reading it.
     pub fn open(folder: &Path) -> Result<Database, Error> {
         if !Opened::is_there(folder) {
             return Err(Error::Missing { path: folder.to_owned() });
@@ -30,11 +30,11 @@ impl Database {
         Database::open_or_create(folder, Settings::default())
     }
 
-    /// Opens the database in `folder`, or makes one whose tracks are fingerprinted by `settings`. An
-    /// existing database keeps its own settings.
+    /// Opens the database in `folder`, or creates one whose tracks are fingerprinted with `settings`. An existing
+    /// database keeps its own settings.
     ///
     /// # Errors
-    /// As [`Database::open`].
+    /// Those of [`Database::open`], except [`Error::Missing`].
     pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
         let opened = Opened::in_folder(folder)?;
         begin::begin(&opened, &settings)?;
@@ -46,7 +46,7 @@ impl Database {
     }
 }
 
-/// Checks what can be checked at every opening.
+/// Runs the checks of every opening.
 fn assemble(opened: Opened) -> Result<Database, Error> {
     let on_disk = Ledger::read(&opened.folder)?;
     let settings = read_settings(&opened.tables, &on_disk)?;
@@ -69,7 +69,7 @@ fn read_settings(tables: &Tables, ledger: &Ledger) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// The OPRF key that the shards were made with: under another one every query finds nothing.
+/// The OPRF key that the shards were made with. With any other key, no query would find anything.
 fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, Error> {
     let key = load_key(&folder.join(OPRF_KEY))?.ok_or(Error::OtherKey)?;
     if key.id() != ledger.key_id {
@@ -81,8 +81,8 @@ fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, 
     }
 }
 
-/// Compares the store with the ledger. Returns a ledger of what the store holds, and makes sure that no number is used
-/// twice.
+/// Compares the store with the ledger, and makes sure that no number is used twice. Returns a ledger of what the store
+/// holds.
 fn compare(tables: &Tables, on_disk: &Ledger) -> Result<Ledger, Error> {
     let mut ledger = on_disk.clone();
     let there = tables.numbers()?;

@@ -1,7 +1,7 @@
-//! A damaged database made sound again: a new store with what is left, and all that is derived from it.
+//! Repairs a damaged database: a new store with what is left, and everything that is derived from it.
 //!
-//! A page that sled cannot read it cannot change either. So a damaged store is not mended: what can be read is
-//! copied into a new one, which takes its place when it is whole.
+//! sled cannot change a page that it cannot read. So a damaged store is not mended in place: what can be read is copied
+//! into a new one, which replaces it when it is complete.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ use crate::tables::Tables;
 use crate::tables::ledger::Ledger;
 use crate::tables::schema::{self, SCHEMA_VERSION};
 
-/// Opens what may be damaged. With `mend`, sled is also tried without those of its own files that it can do without:
-/// its configuration, which is the default one, and the snapshots, which it makes anew from its log.
+/// Opens a store that may be damaged. With `mend`, also tries to open sled without two kinds of its files: its
+/// configuration, which is the default one, and its snapshots, which it rebuilds from its log.
 pub(crate) fn open(folder: &Path, mend: bool, report: &mut CheckReport) -> Result<Option<Opened>, Error> {
     let first = Opened::in_folder(folder);
     let Err(Error::Damaged { .. }) = first else { return first.map(Some) };
@@ -41,7 +41,7 @@ pub(crate) fn open(folder: &Path, mend: bool, report: &mut CheckReport) -> Resul
     Ok(None)
 }
 
-/// Renames some of sled's files; returns the old and the new names.
+/// Renames some of sled's files. Returns the old and the new names.
 fn put_aside(folder: &Path, snapshots: bool, configuration: bool) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
     let mut aside = Vec::new();
     for path in entries(&folder::store(folder))? {
@@ -59,7 +59,7 @@ fn bring_back(aside: Vec<(PathBuf, PathBuf)>) -> Result<(), Error> {
     aside.into_iter().try_for_each(|(from, to)| rename(&to, &from))
 }
 
-/// Mends what `report` lists, and notes what was mended.
+/// Repairs what `report` lists, and notes there what was repaired.
 pub(crate) fn repair(
     opened: Opened,
     sound: Sound,
@@ -96,11 +96,11 @@ pub(crate) fn repair(
     report.damages.append(&mut after.damages);
     let damages = std::mem::take(&mut report.damages);
     *report = CheckReport { damages, ..after };
-    // Where something was lost, the old store stays for whoever knows more of it.
+    // If anything was lost, the old store is kept for manual recovery.
     if clean && !lost { remove_folder(&folder::places_of_exchange(&folder).1) } else { Ok(()) }
 }
 
-/// Copies what is sound into a new store, and puts that in the place of the old one.
+/// Copies what is undamaged into a new store, and replaces the old store with it.
 fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
     let folder = opened.folder.clone();
     let (new, _) = folder::places_of_exchange(&folder);
@@ -111,7 +111,7 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
         for track in &sound.tracks {
             tables.put_track(track, &opened.tables.postings_of(track.id)?, sound.next)?;
         }
-        // A token that cannot be read is revoked by that: the safe side.
+        // A token that cannot be read is thereby revoked, which is the safe choice.
         for (name, token) in opened.tables.tokens.entries([]).map_while(Result::ok) {
             tables.tokens.insert(name, &token)?;
         }
@@ -123,7 +123,7 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
         Device::new(new).flush()?;
     }
     let Opened { folder, tables, lock, .. } = opened;
-    drop(tables); // sled lets go of the old store
+    drop(tables); // closes the old store
     folder::exchange(&folder)?;
     Opened::under(lock, &folder)
 }

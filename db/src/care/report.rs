@@ -4,49 +4,49 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// What is to be done about damage.
+/// What to do about damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Remedy {
-    /// It is derived from what is there: a repair makes it anew.
+    /// A repair rebuilds it from what is there.
     Rebuild,
-    /// A repair goes on without it; the file must be indexed again.
+    /// A repair drops it. The file must be indexed again.
     IndexAgain,
-    /// Only a copy helps.
+    /// Only a backup can restore it.
     BringBack,
-    /// A repair goes on without it; the model must be trained again.
+    /// A repair drops it. The model must be trained again.
     TrainAgain,
 }
 
 /// One thing that is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// What it is.
+    /// The damaged part.
     pub what: String,
-    /// What is to be done.
+    /// What to do about it.
     pub remedy: Remedy,
-    /// Whether that was done: nothing damaged is left of it.
+    /// Whether a repair has done that, so that the damage is gone.
     pub repaired: bool,
 }
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
-    /// Tracks whose record and postings are sound.
+    /// Number of tracks whose record and postings are undamaged.
     pub tracks: u64,
-    /// Their postings.
+    /// Number of postings of these tracks.
     pub postings: u64,
-    /// Results of the PRF that were computed again and are right.
+    /// Number of PRF results that were computed again and are right.
     pub items: u64,
-    /// Shards that are sound with all their files.
+    /// Number of shards whose files are all undamaged.
     pub shards: u64,
     /// What is damaged.
     pub damages: Vec<Damage>,
 }
 
 impl CheckReport {
-    /// Whether nothing is damaged, or no longer, and nothing must be indexed again.
+    /// Whether all damage, if any, was repaired and nothing must be indexed again.
     pub fn is_sound(&self) -> bool {
         self.damages.iter().all(|damage| damage.repaired && damage.remedy == Remedy::Rebuild)
     }
@@ -56,10 +56,10 @@ impl CheckReport {
         self.damages.push(Damage { what: what.into(), remedy, repaired: false });
     }
 
-    /// Notes what an error says, where it speaks of damage.
+    /// Notes an error as damage if it reports damage.
     ///
     /// # Errors
-    /// All other errors.
+    /// Returns all other errors.
     pub(crate) fn note<T>(&mut self, result: Result<T, Error>, remedy: Remedy) -> Result<Option<T>, Error> {
         match result {
             Ok(value) => Ok(Some(value)),

@@ -12,13 +12,13 @@ use crate::shards::files::ShardFiles;
 use crate::tables::Tables;
 use crate::tables::ledger::Ledger;
 
-/// sled's page cache, which takes several times as much memory. A daemon that is at rest needs none, and with 32 MB a
-/// daemon that was given tracks grew by 110 MB more.
+/// Size of sled's page cache, which uses several times as much memory. An idle daemon needs no cache, and with 32 MB a
+/// daemon grew by 110 MB more while tracks were added.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-/// How the name of a snapshot ends that sled had not finished writing.
+/// Ending of the name of a snapshot that sled has not finished writing.
 const UNFINISHED: &str = ".generating";
 
-/// A folder that this process alone has open; nothing in it is checked yet.
+/// A folder that only this process has open. Nothing in it is checked yet.
 pub(crate) struct Opened {
     pub folder: PathBuf,
     pub tables: Tables,
@@ -28,15 +28,15 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Whether there is something to be opened.
+    /// Whether there is anything to open.
     pub fn is_there(folder: &Path) -> bool {
         store(folder).is_dir() || Ledger::is_there(folder)
     }
 
-    /// Opens what is in `folder`, or makes it.
+    /// Opens what is in `folder`, or creates it.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::File`], [`Error::Damaged`] where sled cannot read its files.
+    /// [`Error::Locked`], [`Error::File`], [`Error::Damaged`] if sled cannot read its files.
     pub fn in_folder(folder: &Path) -> Result<Opened, Error> {
         make_private_folder(folder)?;
         let lock = lock(folder)?;
@@ -44,7 +44,7 @@ impl Opened {
         Opened::under(lock, folder)
     }
 
-    /// Opens it under a lock that is held.
+    /// Opens the folder under a lock that the caller holds.
     pub fn under(lock: File, folder: &Path) -> Result<Opened, Error> {
         let (store, shards) = (store(folder), folder.join("shards"));
         make_private_folder(&store)?;
@@ -54,7 +54,7 @@ impl Opened {
         device::sync(&store.join("conf"))?;
         whole::flush_folder(&store)?;
         whole::flush_folder(folder)?;
-        flush_name(folder)?; // whoever made it may have been killed before
+        flush_name(folder)?; // the process that made it may have been killed before it did this
         let (files, device) = (ShardFiles::new(shards), Device::new(store));
         Ok(Opened { folder: folder.to_owned(), tables, files, device, lock })
     }
@@ -65,7 +65,7 @@ pub(crate) fn store(folder: &Path) -> PathBuf {
     folder.join("store")
 }
 
-/// A lock of our own, before sled's: what is done before sled opens needs one, too. It goes with the process.
+/// Takes our own lock, because work before sled opens needs one, too. The lock ends with the process.
 pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join("lock");
     let failed = |source| Error::File { path: path.clone(), source };
@@ -77,7 +77,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// Opens sled, which panics where its log is damaged.
+/// Opens sled. Catches its panics, which mean a damaged log.
 pub(crate) fn open_sled(folder: &Path, store: &Path) -> Result<sled::Db, Error> {
     drop_unfinished_snapshots(store)?;
     let config = sled::Config::new().path(store).cache_capacity(CACHE_BYTES);
@@ -94,8 +94,8 @@ pub(crate) fn open_sled(folder: &Path, store: &Path) -> Result<sled::Db, Error> 
     })
 }
 
-/// sled takes a snapshot that it was killed in writing for its newest one, and does not open any more
-/// (spacejam/sled issues 1527, 1533). The one before is still there.
+/// Deletes snapshots that sled was killed in writing. sled would take one for its newest snapshot and fail to open
+/// (spacejam/sled issues 1527, 1533). The previous snapshot is still there.
 fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     for path in entries(store)? {
         let unfinished = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(UNFINISHED));
@@ -106,12 +106,12 @@ fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a repair writes a new store, and where it puts the old one.
+/// The paths of a repair's new store and of the old one that it puts aside.
 pub(crate) fn places_of_exchange(folder: &Path) -> (PathBuf, PathBuf) {
     (folder.join("store.new"), folder.join("store.damaged"))
 }
 
-/// Puts the repaired store in the place of the damaged one.
+/// Replaces the damaged store with the repaired one.
 pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
     let (_, damaged) = places_of_exchange(folder);
     remove_folder(&damaged)?;
@@ -119,8 +119,8 @@ pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
     finish_exchange(folder)
 }
 
-/// The second half of [`exchange`], also after a crash between the two: the new store was whole before the old one
-/// moved.
+/// Does the second half of [`exchange`], also after a crash between the halves. The new store was complete before the
+/// old one moved.
 fn finish_exchange(folder: &Path) -> Result<(), Error> {
     let (new, damaged) = places_of_exchange(folder);
     if new.is_dir() && damaged.is_dir() && !store(folder).exists() {

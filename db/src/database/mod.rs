@@ -1,10 +1,10 @@
-//! A database that is open: its parts, its locks, and bringing it to disk. What it can do is in the files of each subject.
+//! An open database: its parts, its locks, and flushing it to disk. Its operations are in the files of each subject.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `folder` | the folder that one process has open: its lock, sled, the places of everything else |
+//! | `folder` | the open folder: its lock, sled, the places of everything else |
 //! | `oprf` | the OPRF key in force |
-//! | `locks` | locks that a panic does not spoil |
+//! | `locks` | locks that ignore poisoning |
 
 pub(crate) mod folder;
 pub(crate) mod locks;
@@ -39,16 +39,16 @@ pub struct Database {
     /// Held while the catalogue or the layout changes.
     pub(crate) writer: Mutex<()>,
     pub(crate) loaded: Mutex<Loaded>,
-    /// What sled was given.
+    /// What was written to sled.
     pub(crate) ledger: Mutex<Ledger>,
-    /// The ledger as it is on disk. Held while the store is flushed, so that no older one follows a newer one.
+    /// The ledger on disk. Held while the store is flushed, so that an older ledger never replaces a newer one.
     on_disk: Mutex<Ledger>,
-    /// After all others: who gets the lock finds sled closed.
+    /// Last field, so that sled is closed before the lock is released.
     _lock: std::fs::File,
 }
 
 impl Database {
-    /// Of parts that were checked. `on_disk` is the ledger in its file, `ledger` what the store holds.
+    /// Builds a database from checked parts. `on_disk` is the ledger in its file, `ledger` what the store holds.
     pub(crate) fn assemble(
         opened: Opened,
         settings: Settings,
@@ -72,12 +72,12 @@ impl Database {
         }
     }
 
-    /// The folder.
+    /// The database's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// How the tracks are fingerprinted.
+    /// The settings with which the tracks are fingerprinted.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -87,13 +87,13 @@ impl Database {
         read(&self.oprf).key.clone()
     }
 
-    /// Returns once everything written so far is on the device, and noted in the ledger.
+    /// Returns once everything written so far is on the device and noted in the ledger.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::File`].
     pub fn flush(&self) -> Result<(), Error> {
         let mut on_disk = hold(&self.on_disk);
-        // Taken before the flush: what it names is in sled, so it will be on the device.
+        // Copied before the flush: what it names is already in sled, so the flush brings it to the device.
         let ledger = hold(&self.ledger).clone();
         self.tables.flush()?;
         self.device.flush()?;

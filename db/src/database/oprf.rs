@@ -11,16 +11,16 @@ use crate::error::Error;
 
 /// The file of the OPRF key.
 pub(crate) const OPRF_KEY: &str = "oprf.key";
-/// The file of the one that takes its place when all shards are made with it.
+/// The file of the next OPRF key, which replaces the key in force when all shards are made with it.
 pub(crate) const NEXT_KEY: &str = "oprf.next.key";
-/// Hashes evaluated at a time.
+/// Number of hashes evaluated at a time.
 const BATCH: usize = 1 << 12;
 
 /// The OPRF key in force.
 pub(crate) struct Oprf {
     pub key: Arc<OprfKey>,
-    /// Whether the store's tree `items` is of this key: not where a rotation could not be finished. Then it is
-    /// left alone until the next opening, which finishes it.
+    /// Whether the store's tree `items` belongs to this key. False after an unfinished rotation; the tree is then not
+    /// used until the next opening finishes the rotation.
     pub cached: bool,
 }
 
@@ -29,7 +29,7 @@ impl Oprf {
         Oprf { key: Arc::new(key), cached: true }
     }
 
-    /// The keys of many hashes, on all cores.
+    /// Computes the item keys of many hashes, on all cores.
     pub fn item_keys(&self, hashes: &[u32]) -> Result<Vec<ItemKey>, Error> {
         let batch = |hashes: &[u32]| -> Result<Vec<ItemKey>, Error> {
             let items: Vec<[u8; 4]> = hashes.iter().map(|hash| hash.to_le_bytes()).collect();

@@ -1,8 +1,8 @@
-//! Bytes down to the device, and room on it.
+//! Flushing sled's bytes to the device, and free space on it.
 //!
-//! sled flushes by `sync_file_range`, which leaves bytes in the device's cache and says nothing of the file's
-//! length (spacejam/sled issues 1351, 1452), and does not flush its blobs at all. And a write that fails ends
-//! sled: it answers with that error until it is opened again.
+//! sled flushes with `sync_file_range`, which leaves bytes in the device's cache and does not flush the file's length
+//! (spacejam/sled issues 1351, 1452). It does not flush its blobs at all. After one failed write, sled returns that
+//! error for everything until it is opened again.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,13 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::disk::whole;
 use crate::error::Error;
 
-/// Room that must be left: sled moves old records while it writes new ones, in segments of half a megabyte.
+/// Bytes that must stay free: sled moves old records while it writes new ones, in segments of half a megabyte.
 const RESERVE: u64 = 16 * 1024 * 1024;
 
-/// The files of sled in one folder.
+/// sled's files in one folder.
 pub(crate) struct Device {
     store: PathBuf,
-    /// Blobs are written once; these are on disk.
+    /// The blobs that are already flushed. Blobs are written only once.
     flushed_blobs: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -45,8 +45,8 @@ impl Device {
         Ok(())
     }
 
-    /// Refuses to begin what needs so many bytes, where these are not there with some to spare: a full disk
-    /// met in the middle would stop sled.
+    /// Checks that this many bytes are free, besides [`RESERVE`], before work begins. If the disk became full in the
+    /// middle, sled would stop.
     pub fn need_room(&self, bytes: u64) -> Result<(), Error> {
         let needed = bytes.saturating_add(RESERVE);
         match free(&self.store) {
@@ -66,9 +66,10 @@ fn blobs(store: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     }
 }
 
-/// Brings a file to disk. A blob may go while this looks at it: then nothing points to it any more.
+/// Flushes a file to the device. A missing file is no error: sled may delete a blob at any time, when nothing points to
+/// it any more.
 pub(crate) fn sync(path: &Path) -> Result<(), Error> {
-    // Windows flushes only what was opened for writing.
+    // Windows flushes only files that were opened for writing.
     let open = || File::options().read(true).write(cfg!(windows)).open(path);
     match open().and_then(|file| file.sync_all()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

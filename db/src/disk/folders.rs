@@ -1,4 +1,4 @@
-//! Folders: made, listed, renamed, deleted.
+//! Creates, lists, renames and deletes folders.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::whole;
 use crate::error::Error;
 
-/// The entries of a folder; none where there is no such folder.
+/// The entries of a folder. Empty if there is no such folder.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     match fs::read_dir(folder) {
@@ -31,8 +31,8 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).map_err(|source| Error::File { path: from.to_owned(), source })
 }
 
-/// Makes a folder that only its owner may enter, where there is none; on disk when this returns, with those above it
-/// that it made.
+/// Creates a folder that only its owner may enter, and its missing parents, unless it exists. They are on disk when
+/// this returns.
 pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     if folder.is_dir() {
@@ -48,7 +48,7 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Error> {
     made.into_iter().try_for_each(flush_name)
 }
 
-/// Brings a folder's name to disk. One may make a folder in one that one may not open; then it is left to the system.
+/// Flushes a folder's name to disk. If permissions forbid opening its parent, the flush is left to the system.
 pub(crate) fn flush_name(folder: &Path) -> Result<(), Error> {
     let above = match folder.parent() {
         None => return Ok(()),

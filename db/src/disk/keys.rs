@@ -1,4 +1,4 @@
-//! Private keys: files of their own, mode 0600.
+//! Private keys, each in its own file of mode 0600.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// Far more than any key takes.
+/// Cap on a key file, in bytes. Every key is far smaller.
 const KEY_FILE_CAP: u64 = 4096;
 
-/// Reads the key at `path`, or makes it with `generate` if there is none.
+/// Reads the key at `path`, or creates it with `generate` if there is none.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::KeyMode`] if others may read it.
@@ -45,11 +45,11 @@ pub(crate) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     }
 }
 
-/// Puts another key in the place of the one at `path`, and returns where the old one is kept, if there was one. A
-/// crash in between leaves a whole key at `path`, the old or the new.
+/// Replaces the key at `path`, and returns where the old one is kept, if there was one. After a crash in between,
+/// `path` has a complete key, the old or the new one.
 ///
 /// # Errors
-/// As [`load_or_create`].
+/// Those of [`load_or_create`].
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
     let kept = match path.try_exists().map_err(failed)? {
@@ -60,7 +60,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, Erro
     Ok(kept)
 }
 
-/// Copies a key to the first name beside it that is free: `identity.old1.key` and so on.
+/// Copies a key to the first free name beside it: `identity.old1.key` and so on.
 fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     let old = load_or_create(path, || Zeroizing::new(Vec::new()))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -75,7 +75,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     Err(Error::damaged("every name for an old key is taken"))
 }
 
-/// Writes a key to `path`, whatever was there.
+/// Writes a key to `path`, and replaces any file there.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -83,7 +83,7 @@ pub(crate) fn create_anew(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Puts the key at `from` in the place of the one at `to`, which is gone then; on disk when this returns.
+/// Moves the key at `from` to `to`, and replaces any key there. The change is on disk when this returns.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -106,7 +106,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes beside the place and renames, so that a crash leaves a whole key or none.
+/// Writes a temporary file and renames it, so that a crash leaves a complete key or none.
 fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {

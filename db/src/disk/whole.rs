@@ -1,5 +1,5 @@
-//! Files that are whole or not there: written beside, flushed, renamed. Those that no other record holds a digest
-//! of end in one of their own, the seal.
+//! Files that are complete or absent: written to a temporary name, flushed, renamed. A file whose digest is in no other
+//! record ends in its own digest, the seal.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -9,10 +9,10 @@ use protocol::wire::Digest;
 
 use crate::error::Error;
 
-/// Bytes of the digest that a sealed file ends in.
+/// Bytes of the digest at the end of a sealed file.
 const SEAL_BYTES: usize = 32;
 
-/// Writes a file; on disk when this returns, but for its name ([`flush_folder`]).
+/// Writes a file. Its content is on disk when this returns; for its name, call [`flush_folder`].
 pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let beside = path.with_extension("new");
@@ -24,7 +24,7 @@ pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
     write().map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Reads a file; `None` if there is none.
+/// Reads a file. Returns `None` if there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -33,15 +33,16 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Writes a file that ends in the digest of `what` and of itself: bytes of another record are no substitute.
+/// Writes a file that ends in a digest of `what` and of its content, so that the file of another record is not
+/// accepted.
 pub(crate) fn write_sealed(path: &Path, what: &str, body: &[u8]) -> Result<(), Error> {
     write(path, &[body, &seal(what, body)])
 }
 
-/// Reads [`write_sealed`].
+/// Reads a file of [`write_sealed`].
 ///
 /// # Errors
-/// [`Error::Damaged`], which says `what`; also where there is no such file.
+/// [`Error::Damaged`], which names `what`, also if there is no such file.
 pub(crate) fn read_sealed(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let mut bytes =
         read(path)?.ok_or_else(|| Error::damaged(format!("{what}: {} is missing", path.display())))?;
@@ -57,8 +58,8 @@ fn seal(what: &str, body: &[u8]) -> [u8; SEAL_BYTES] {
     Digest::of(&[what.as_bytes(), &[0], body].concat()).0
 }
 
-/// Brings the names in a folder to disk. Other systems than Unix cannot open a folder; they keep names in order
-/// by themselves.
+/// Flushes the names in a folder to disk. Systems other than Unix cannot open a folder, and keep names in order
+/// themselves.
 pub(crate) fn flush_folder(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }

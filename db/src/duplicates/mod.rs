@@ -1,7 +1,7 @@
-//! Recordings that the catalogue has twice, or that share audio: other encodings, cuts, edits.
+//! Tracks that are in the catalogue twice, or that share audio: other encodings, cuts, edits.
 //!
-//! [`votes`] finds pairs of tracks with landmarks that agree at a constant offset, and [`compare`] holds every such
-//! pair against each other, landmark by landmark.
+//! [`votes`] finds pairs of tracks with landmarks that agree at a constant offset. [`compare`] compares each such pair
+//! landmark by landmark.
 
 mod votes;
 
@@ -15,10 +15,10 @@ use votes::Hint;
 
 use crate::tables::records::StoredTrack;
 
-/// Share of a track from which on it counts as the whole of it.
+/// Least share of a track, 0 to 1, that counts as the whole track.
 const WHOLE: f64 = 0.8;
 
-/// Frames by which stretches that follow each other may overlap in the second track: the ends are good to a cell.
+/// Frames by which consecutive stretches may overlap in the second track, because their ends are exact only to a cell.
 const OVERLAP_FRAMES: i64 = 64;
 
 /// Two tracks that share audio.
@@ -26,18 +26,18 @@ const OVERLAP_FRAMES: i64 = 64;
 pub struct Duplicate {
     /// Numbers of the tracks, the lower one first.
     pub tracks: [u32; 2],
-    /// Seconds of the first that the second has, too.
+    /// Seconds of the first track that are also in the second.
     pub seconds: f64,
-    /// The part that these are of either track, 0 to 1.
+    /// The share of each track that these seconds are, 0 to 1.
     pub shares: [f64; 2],
-    /// Where, the longest first.
+    /// The shared stretches, longest first.
     pub stretches: Vec<Shared>,
 }
 
-/// A stretch that two tracks have.
+/// A stretch that two tracks share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shared {
-    /// Where it begins in either track, in seconds.
+    /// Where it begins in each track, in seconds.
     pub from: [f64; 2],
     /// Its length in seconds.
     pub seconds: f64,
@@ -50,7 +50,7 @@ pub enum Relation {
     Same,
     /// At least 80% of one is in the other.
     Part,
-    /// Less.
+    /// They share less.
     Shares,
 }
 
@@ -65,10 +65,10 @@ impl Duplicate {
     }
 }
 
-/// Finds tracks that share at least `least_seconds`. `landmarks` gives a track's by its number, by frame, or `None` if it is
-/// gone. With `fresh`, only pairs with one of these tracks are looked for.
+/// Finds tracks that share at least `least_seconds`. `landmarks` returns the landmarks of the track with a number,
+/// sorted by frame, or `None` if the track is gone. With `fresh`, only finds pairs that contain one of these tracks.
 ///
-/// Memory: at most 700 MB, however large the catalogue is, and about 30 bytes a posting for smaller ones.
+/// Memory: about 30 bytes per posting, and at most 700 MB for catalogues of any size.
 ///
 /// # Errors
 /// Those of `landmarks`.
@@ -90,7 +90,7 @@ pub fn duplicates<E>(
     Ok(found)
 }
 
-/// The landmarks of the tracks that were last asked for.
+/// A cache of the landmarks of recently requested tracks.
 #[derive(Default)]
 struct Recent(HashMap<u32, Rc<Vec<Landmark>>>);
 
@@ -115,7 +115,7 @@ impl Recent {
     }
 }
 
-/// Takes the stretch with the most landmarks at any of the shifts, then what others add to it in the same order.
+/// Takes the stretch with the most landmarks at any of the shifts, then whatever the others add in the same order.
 fn compare(
     tracks: [&StoredTrack; 2],
     first: &[Landmark],
@@ -157,20 +157,20 @@ fn compare(
     })
 }
 
-/// Whether what comes first in one track comes first in the other: an edit keeps the order, a loop that both play does not.
+/// Whether two stretches have the same order in both tracks. An edit keeps the order; a loop in both tracks does not.
 fn in_order(one: &(Range<u32>, i64), other: &(Range<u32>, i64)) -> bool {
     let (first, second) = if one.0.start <= other.0.start { (one, other) } else { (other, one) };
     i64::from(first.0.end) + first.1 <= i64::from(second.0.start) + second.1 + OVERLAP_FRAMES
 }
 
-/// What is left of a range before and after another.
+/// The parts of a range before and after another one.
 fn without(range: &Range<u32>, other: &Range<u32>) -> [Range<u32>; 2] {
     [range.start..range.end.min(other.start), range.start.max(other.end)..range.end]
 }
 
-/// Tracks that are linked by what they share, each group by number, groups by their first track.
+/// Groups of tracks that are linked by shared audio. Each group is sorted by number, and groups by their first track.
 pub fn groups(duplicates: &[Duplicate]) -> Vec<Vec<u32>> {
-    let mut of: BTreeMap<u32, u32> = BTreeMap::new(); // every track's way to the first of its group
+    let mut of: BTreeMap<u32, u32> = BTreeMap::new(); // links every track towards the first of its group
     let first = |of: &BTreeMap<u32, u32>, mut track: u32| {
         while let Some(&before) = of.get(&track).filter(|&&before| before != track) {
             track = before;

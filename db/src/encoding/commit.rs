@@ -1,7 +1,7 @@
-//! Encoded shards put in force, and those deleted that no layout names.
+//! Puts encoded shards in force, and deletes shards that no layout names.
 //!
-//! Order of writing: the files of the new shards, flush, then the one file that puts them in force, then the old
-//! shards are deleted. A crash in between leaves shards that no layout names. Opening the database deletes them.
+//! Order of writing: the files of the new shards, a flush, then the one file that puts them in force. Then the old
+//! shards are deleted. A crash in between leaves shards that no layout names. The next opening deletes them.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ impl Database {
         })
     }
 
-    /// After an encoding that failed, on a full disk for one: gives back what its finished shards took. What
-    /// cannot be deleted now goes when the database is opened next.
+    /// Deletes the finished shards of a failed encoding, for example after a full disk. What cannot be deleted now is
+    /// deleted at the next opening.
     pub(crate) fn forget_unnamed(&self, layout: &Layout) {
         let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
         let kept = |uid| named.contains(&uid);
@@ -35,7 +35,7 @@ impl Database {
         self.files.delete_others(kept).ok();
     }
 
-    /// Deletes what a crash left of shards that no layout names.
+    /// Deletes shards that a crash left and no layout names.
     pub(crate) fn drop_orphaned_shards(&self) -> Result<(), Error> {
         let named: BTreeSet<ShardUid> = self.layout()?.shards.iter().map(|shard| shard.uid).collect();
         self.files.delete_others(|uid| named.contains(&uid))

@@ -1,4 +1,4 @@
-//! Postings to shards: all of them when the layout is made anew, else only the open ones.
+//! Encodes postings into shards: all shards when the layout is rebuilt, otherwise only the open ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,23 +21,23 @@ use crate::shards::plan::Plan;
 use crate::shards::postings::{Postings, Slot};
 use crate::tables::records::StoredTrack;
 
-/// Open shards that an encoding always has at hand, so that a hash that repeats finds places.
+/// Fewest open shards of an encoding, so that there is a place for each posting of a repeated hash.
 const MIN_OPEN_SHARDS: usize = 4;
-/// Share of its points from which a shard is closed.
+/// A shard is closed when this share of its points is used.
 const CLOSED_FILL: f64 = 0.9;
 
-/// A shard that takes postings: what it was encoded as, if ever, and what it holds.
+/// A shard that takes postings: its last encoding, if any, and its postings.
 struct OpenShard {
     before: Option<LayoutShard>,
     slots: Vec<Slot>,
     changed: bool,
 }
 
-/// What goes into the shards that are encoded, and the dimensions of these.
+/// The contents and dimensions of the shards to encode.
 pub(crate) struct Work {
     next: Layout,
     open: Vec<OpenShard>,
-    /// What the slots' keys point to.
+    /// The keys that the slots point to.
     keys: Vec<ItemKey>,
 }
 
@@ -50,11 +50,10 @@ impl Database {
         self.encode_when(progress, false)
     }
 
-    /// Makes the layout anew, whatever its state: drops what removed tracks left behind, and chooses D
-    /// and S for today's size.
+    /// Rebuilds the layout in any case: drops the postings of removed tracks, and chooses D and S for the current size.
     ///
     /// # Errors
-    /// As [`Database::encode`].
+    /// Those of [`Database::encode`].
     pub fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, Error> {
         self.encode_when(progress, true)
     }
@@ -88,7 +87,7 @@ impl Database {
         Ok(EncodeReport { tracks: taken, rebuilt, shards: encoded, ..self.report(&tracks)? })
     }
 
-    /// All postings into new shards.
+    /// Packs all postings into new shards.
     pub(crate) fn rebuild(&self, tracks: &[&StoredTrack], live: u64, oprf: &Oprf) -> Result<Work, Error> {
         let postings = Postings::gather(&self.tables, tracks)?;
         let Plan { points, shards, bins, .. } = Plan::choose(&postings.loads())?;
@@ -102,7 +101,7 @@ impl Database {
         Ok(Work { next, open: packed.taken.into_iter().map(fresh).collect(), keys })
     }
 
-    /// New postings into the shards that still take some, and as many empty ones as they need.
+    /// Packs new postings into the open shards, and into as many empty ones as they need.
     fn extend(&self, layout: &Layout, pending: &[&StoredTrack], oprf: &Oprf) -> Result<Work, Error> {
         let params = layout.params()?;
         let postings = Postings::gather(&self.tables, pending)?;
@@ -129,7 +128,7 @@ impl Database {
         Ok(Work { next: Layout { shards: closed, dropped, ..layout.clone() }, open, keys })
     }
 
-    /// What an open shard holds; its keys are added to `keys`.
+    /// The slots of an open shard. Appends their keys to `keys`.
     fn slots_of(&self, uid: ShardUid, keys: &mut Vec<ItemKey>) -> Result<Vec<Slot>, Error> {
         let damaged = || Error::damaged(format!("places of shard {:016x}", uid.0));
         let places = decode_places(&self.files.read_open(uid)?).ok_or_else(damaged)?;
@@ -140,7 +139,7 @@ impl Database {
         Ok(slots)
     }
 
-    /// Encodes the shards that changed, writes them, and lists all in the next layout; returns it with the
+    /// Encodes and writes the shards that changed, and lists all shards in the next layout. Returns that layout and the
     /// number of shards encoded.
     pub(crate) fn encode_shards(
         &self,
@@ -177,7 +176,7 @@ impl Database {
         keys: &[ItemKey],
         slots: &[Slot],
     ) -> Result<LayoutShard, Error> {
-        // A uid at random: never used twice, even if an old copy of the database is brought back.
+        // A random uid is never used twice, even if an old backup of the database is restored.
         let uid = ShardUid(OsRng.next_u64());
         let labels: Vec<[u16; 2]> = slots.iter().map(|slot| slot.frame.to_elements()).collect();
         let entries = slots.iter().zip(&labels).map(|(slot, label)| Entry {

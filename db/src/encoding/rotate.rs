@@ -1,8 +1,8 @@
-//! Another OPRF key in the place of the one in force: everything is encoded under it before anybody hears of it.
+//! Replaces the OPRF key. Everything is encoded under the new key before it is published.
 //!
-//! The layout names the key that its shards were made with, so the renaming that puts a layout in force puts its
-//! key in force. The new key waits in a file of its own until then; [`settle`] finishes at the next opening what a
-//! crash left.
+//! The layout names the key that its shards were made with. So the rename that puts a layout in force also puts its key
+//! in force. Until then the new key waits in its own file. After a crash, [`settle`] finishes the work at the next
+//! opening.
 
 use std::sync::Arc;
 
@@ -18,23 +18,23 @@ use crate::error::Error;
 use crate::shards::layout::Layout;
 use crate::tables::ledger::Ledger;
 
-/// What a hash may take in the cache, on disk: twice what is usual.
+/// Most bytes of a hash in the cache on disk: twice the usual size.
 const ITEM_BYTES: u64 = 50;
 
 impl Database {
-    /// Draws another OPRF key, makes all shards anew under it, and puts both in force at once. What clients learnt
-    /// of hashes under the old key is worth nothing any more; the old key is gone from the disk.
+    /// Draws a new OPRF key, rebuilds all shards under it, and puts both in force at once. What clients learnt about
+    /// hashes under the old key becomes useless. The old key is deleted from the disk.
     ///
     /// `progress` gets (shards encoded, shards to encode).
     ///
     /// # Errors
-    /// [`Error::Storage`], [`Error::Damaged`], [`Error::Full`]: the old key stays in force, unless the very last
-    /// steps failed; then the next opening does those.
+    /// [`Error::Storage`], [`Error::Damaged`], [`Error::Full`]. The old key then stays in force, unless only the very
+    /// last steps failed. In that case the next opening finishes them.
     pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, Error> {
         let _writing = hold(&self.writer);
         let before = self.layout()?;
         if !read(&self.oprf).cached {
-            // The last rotation was not finished: the only copy of the key in force may be the one that waits.
+            // The last rotation was not finished: the waiting file may hold the only copy of the key in force.
             self.finish_rotation(before.key_id)?;
             write(&self.oprf).cached = true;
         }
@@ -66,13 +66,13 @@ impl Database {
         let (mut next, encoded) = self.encode_shards(work, progress)?;
         next.encoded_below = tracks.iter().map(|track| track.id + 1).max().unwrap_or(before.encoded_below);
         {
-            // From here nobody asks the cache, or adds to it, before it is of the new key.
+            // From here on, nothing reads or extends the cache until it belongs to the new key.
             let mut oprf = write(&self.oprf);
             let committed = self.commit(before, &next);
             if !self.layout().is_ok_and(|layout| layout.key_id == next.key_id) {
                 return committed.and(Err(Error::OtherKey));
             }
-            // It is in force, also where the old shards could not be deleted: the next opening does that.
+            // The key is in force even if the old shards could not be deleted. The next opening deletes them.
             *oprf = fresh;
             self.finish_rotation(next.key_id)?;
             oprf.cached = true;
@@ -80,7 +80,7 @@ impl Database {
         Ok(EncodeReport { tracks: pending, rebuilt: true, shards: encoded, ..self.report(&tracks)? })
     }
 
-    /// What follows once the layout names the key; may be done again.
+    /// The steps after the layout names the key. They may be repeated.
     fn finish_rotation(&self, id: KeyId) -> Result<(), Error> {
         self.tables.items.clear()?;
         self.flush()?;
@@ -89,15 +89,15 @@ impl Database {
         self.flush()?;
         let (waiting, in_force) = (self.folder().join(NEXT_KEY), self.folder().join(OPRF_KEY));
         if load_key(&in_force)?.is_some_and(|key| key.id() == id) {
-            return Ok(()); // it got there before something else failed
+            return Ok(()); // an earlier attempt already moved it
         }
         keys::rename(&waiting, &in_force)
     }
 }
 
-/// Finishes a rotation that was cut off after its key was put in force, and forgets one that was cut off before.
-/// Where the layout is damaged nobody knows which it was: then nothing is touched, unless all is to be mended. As the
-/// shards are made anew then whatever their key was, that ends the rotation as it was meant.
+/// Finishes a rotation that was interrupted after its key was put in force, and drops one that was interrupted before.
+/// If the layout is damaged, the two cases cannot be told apart, and nothing is touched. With `mend`, the rotation is
+/// finished even then, because the repair rebuilds all shards under the new key.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Storage`], [`Error::Damaged`].
@@ -136,14 +136,14 @@ fn finish(opened: &Opened, id: KeyId) -> Result<(), Error> {
             ledger.key_id = id;
             ledger.write(folder)?;
         }
-        Err(Error::Damaged { .. }) => {} // the opening tells it, a repair makes it anew
+        Err(Error::Damaged { .. }) => {} // opening reports it, and a repair rebuilds it
         Err(other) => return Err(other),
     }
     keys::rename(&folder.join(NEXT_KEY), &folder.join(OPRF_KEY))
 }
 
-/// Draws a key in the place of one that is lost, for a repair, which makes all shards anew under it. What stands in its
-/// place is kept beside it.
+/// Draws a new key in place of a lost one, for a repair, which rebuilds all shards under it. Any file in its place is
+/// kept beside it.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Storage`].
@@ -152,7 +152,7 @@ pub(crate) fn draw_anew(opened: &Opened) -> Result<OprfKey, Error> {
     keys::replace(&place, OprfKey::generate_seed().as_slice())?;
     keys::remove(&opened.folder.join(NEXT_KEY))?;
     let key = load_key(&place)?.ok_or(Error::OtherKey)?;
-    // Where the store cannot be written, the repair writes it anew.
+    // If the store cannot be written, the repair rewrites it.
     let _ = opened.tables.items.clear();
     let _ = opened.tables.meta.insert("key", &key.id().0);
     Ok(key)

@@ -1,4 +1,4 @@
-//! Encoded shards as a daemon wants them: in memory, in the form that queries are evaluated on.
+//! Encoded shards in the form that a daemon needs: in memory, ready for the evaluation of queries.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::error::Error;
 use crate::shards::layout::LayoutShard;
 use crate::tables::schema;
 
-/// Everything that answers queries, at one moment.
+/// Everything needed to answer queries, at one moment.
 pub struct Served {
-    /// What clients are told.
+    /// The manifest that clients get.
     pub manifest: Manifest,
     /// The encoded catalogue.
     pub attachment: Vec<u8>,
@@ -27,12 +27,12 @@ pub struct Served {
 }
 
 impl Database {
-    /// From now on shards are brought into memory in this layout; at first it is the fast one.
+    /// Sets the layout in which shards are loaded from now on. The initial one is the fast layout.
     pub fn set_matrix_layout(&self, layout: MatrixLayout) {
         hold(&self.loaded).matrix_layout = layout;
     }
 
-    /// Bytes of memory that the shards in force take in a layout.
+    /// Bytes of memory that the shards in force take in `layout`.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -41,7 +41,7 @@ impl Database {
         Ok(in_force.shards.len() as u64 * ShardMatrix::bytes_of(&in_force.params()?, layout) as u64)
     }
 
-    /// The shards in force with their manifest; loads those that are not in memory yet.
+    /// The shards in force with their manifest. Loads shards that are not in memory yet.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].

@@ -1,10 +1,10 @@
-//! Tracks on their way from one database to another.
+//! Moving tracks from one database to another.
 //!
 //! | file | what it owns |
 //! | --- | --- |
 //! | `format` | the bytes |
 //! | `export` | writing them |
-//! | `import` | reading them, whoever made them |
+//! | `import` | reading them from untrusted files |
 
 pub(crate) mod export;
 pub(crate) mod format;

@@ -1,4 +1,4 @@
-//! What a layout costs a query, a daemon and a disk, and what a model says that it must cost.
+//! What a layout costs in queries, memory and disk space, and the lower bound that the cost model predicts.
 
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ShardMatrix};
@@ -16,20 +16,20 @@ pub struct Cost {
     pub points: u64,
     /// S: shards.
     pub shards: u64,
-    /// The encrypted powers of a query.
+    /// A query's encrypted powers.
     pub upload: u64,
-    /// The answer to it.
+    /// The answer to a query.
     pub answer: u64,
     /// All hints, which a client fetches once.
     pub hints: u64,
-    /// Shards as queries are evaluated on them, and hints.
+    /// Shards in the form for evaluating queries, and hints.
     pub memory: u64,
-    /// Shards and hints at rest; neither tracks and postings nor the OPRF's results.
+    /// Shards and hints at rest, without tracks, postings and OPRF results.
     pub disk: u64,
 }
 
 impl Cost {
-    /// Of S shards with D points.
+    /// The cost of `shards` shards under `params`.
     pub(crate) fn of(params: &Params, shards: usize) -> Cost {
         let hints = shards * params.hint_bytes();
         Cost {
@@ -43,8 +43,7 @@ impl Cost {
         }
     }
 
-    /// The model of docs/parameters.md: the least that so many postings cost a query if every point of
-    /// every shard is one.
+    /// The model of docs/parameters.md: the lowest cost of this many postings, if every point of every shard is used.
     pub(crate) fn predicted(postings: u64) -> Result<Cost, Error> {
         let of_points = |points: u16| {
             let params = params(points)?;

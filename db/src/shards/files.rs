@@ -1,11 +1,12 @@
-//! Encoded shards at rest: two files each, written once, never changed.
+//! Encoded shards at rest. Each has up to two files, which are written once and never changed.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | `<uid, 16 hex digits>.shard` | [`psi::shard::Shard::to_bytes`], then [`psi::shard::Hint`] |
 //! | `<uid>.open` | [`encode_places`], sealed, while the shard takes more postings |
 //!
-//! A file has its name only when it is whole and on disk ([`whole`]). The digests of the first are in the layout.
+//! A file gets its name only when it is complete and on disk ([`whole`]). The layout holds the digests of the first
+//! file.
 
 use std::fs;
 use std::io;
@@ -26,11 +27,11 @@ pub(crate) const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
 /// The two parts of a shard's file.
 pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
 
-/// A posting in its place: what an open shard must remember to be encoded again.
+/// A posting in its place. An open shard keeps these to be encoded again.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub bin: u32,
-    /// What the shard answers, as a label.
+    /// The label that the shard returns.
     pub frame: GlobalFrame,
     pub key: ItemKey,
 }
@@ -41,15 +42,15 @@ pub(crate) struct ShardFiles {
 }
 
 impl ShardFiles {
-    /// In a folder that exists.
+    /// Opens a folder that exists.
     pub fn new(folder: PathBuf) -> ShardFiles {
         ShardFiles { folder }
     }
 
-    /// A shard's plaintext and hint, of whom the layout knows the digests.
+    /// A shard's plaintext and hint, checked against the digests in the layout.
     ///
     /// # Errors
-    /// [`Error::Damaged`], which says which of the two.
+    /// [`Error::Damaged`], which names the damaged part.
     pub fn read_checked(
         &self,
         shard: &LayoutShard,
@@ -75,17 +76,17 @@ impl ShardFiles {
         self.folder.join(format!("{:016x}.open", uid.0))
     }
 
-    /// Writes a shard; on disk when this returns, but for its name ([`ShardFiles::flush`]).
+    /// Writes a shard. Its content is on disk when this returns; for its name, call [`ShardFiles::flush`].
     pub fn write(&self, uid: ShardUid, plaintext: &[u8], hint: &[u8]) -> Result<(), Error> {
         whole::write(&self.shard(uid), &[plaintext, hint])
     }
 
-    /// Writes what an open shard holds.
+    /// Writes the places of an open shard.
     pub fn write_open(&self, uid: ShardUid, places: &[u8]) -> Result<(), Error> {
         whole::write_sealed(&self.open(uid), &of_places(uid), places)
     }
 
-    /// A shard's plaintext, of this many bytes, and its hint; `None` where the file is shorter.
+    /// A shard's plaintext, of `plaintext_bytes` bytes, and its hint, or `None` if the file is shorter.
     pub fn read(&self, uid: ShardUid, plaintext_bytes: usize) -> Result<Option<PlaintextAndHint>, Error> {
         let path = self.shard(uid);
         let missing = || Error::damaged(format!("{} is missing", path.display()));
@@ -97,29 +98,29 @@ impl ShardFiles {
         Ok(Some((plaintext, hint)))
     }
 
-    /// What an open shard holds.
+    /// The encoded places of an open shard.
     pub fn read_open(&self, uid: ShardUid) -> Result<Vec<u8>, Error> {
         whole::read_sealed(&self.open(uid), &of_places(uid))
     }
 
-    /// Returns once all names are on disk.
+    /// Flushes all file names to disk.
     pub fn flush(&self) -> Result<(), Error> {
         whole::flush_folder(&self.folder)
     }
 
-    /// Bytes of all files.
+    /// Total bytes of all files.
     pub fn bytes(&self) -> Result<u64, Error> {
         self.entries()?.iter().map(|path| Ok(fs::metadata(path).map(|m| m.len()).unwrap_or(0))).sum()
     }
 
-    /// Deletes a shard. A file that is not there is gone, too.
+    /// Deletes a shard's files. A missing file is no error.
     pub fn delete(&self, uid: ShardUid) -> Result<(), Error> {
         remove(&self.shard(uid))?;
         remove(&self.open(uid))
     }
 
-    /// Deletes the files of every shard but those of `kept`: what a crash left behind. What is named otherwise is
-    /// not ours and stays.
+    /// Deletes the files of every shard that `kept` rejects, which a crash left behind. Files with other names are not
+    /// ours and stay.
     pub fn delete_others(&self, kept: impl Fn(ShardUid) -> bool) -> Result<(), Error> {
         let ours = |path: &Path| {
             let stem = path.file_stem()?.to_str()?;
@@ -142,7 +143,7 @@ impl ShardFiles {
     }
 }
 
-/// How errors call the places of a shard.
+/// The name of a shard's places in errors.
 fn of_places(uid: ShardUid) -> String {
     format!("places of shard {:016x}", uid.0)
 }
@@ -156,7 +157,7 @@ fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Places, 28 bytes each: bin and global frame, u32 LE, then the item's key.
+/// Encodes places in 28 bytes each: bin and global frame as u32 LE, then the item's key.
 pub(crate) fn encode_places<'a>(
     places: impl ExactSizeIterator<Item = (u32, GlobalFrame, &'a ItemKey)>,
 ) -> Vec<u8> {
@@ -169,7 +170,7 @@ pub(crate) fn encode_places<'a>(
     out
 }
 
-/// Reads [`encode_places`]; `None` if the bytes are no such thing.
+/// Reads the output of [`encode_places`]. Returns `None` for any other bytes.
 pub(crate) fn decode_places(bytes: &[u8]) -> Option<Vec<Place>> {
     let (chunks, rest) = bytes.as_chunks::<PLACE_BYTES>();
     let read = |chunk: &[u8; PLACE_BYTES]| {

@@ -1,5 +1,5 @@
-//! The shards in force: one small file, so that a change of all of them is a single renaming. Not a value of sled's:
-//! the record grows with the shards, and values above 128 KiB become blobs that sled does not flush.
+//! The shards in force: one small file, so that a single rename changes them all. It is not kept in sled, because the
+//! record grows with the shards, and sled does not flush values above 128 KiB, which become blobs.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::shards::parameters::{FEWEST_POINTS, params};
 use crate::tables::schema;
 
-/// How errors call it.
+/// The name of this file in the seal and in errors.
 const WHAT: &str = "the layout of the shards";
 
 /// The shards in force.
@@ -23,24 +23,24 @@ const WHAT: &str = "the layout of the shards";
 pub(crate) struct Layout {
     /// D.
     pub points: u16,
-    /// Seed of the public masks: a new one whenever the layout is made anew, since hints change anyway
-    /// and fewer queries then share the masks.
+    /// Seed of the public masks. It changes whenever the layout is rebuilt: the hints change then anyway, and fewer
+    /// queries share the masks.
     pub seed: [u8; SEED_BYTES],
     /// Which hashes share a bin.
     pub bins: Bins,
     /// The shards, in the order in which they were filled.
     pub shards: Vec<LayoutShard>,
-    /// Tracks numbered below this are in the shards, or were dropped.
+    /// Tracks numbered below this are in the shards or were dropped.
     pub encoded_below: u32,
-    /// Postings for which D was chosen.
+    /// Number of postings for which D was chosen.
     pub planned_for: u64,
-    /// Postings left out.
+    /// Number of postings left out.
     pub dropped: u64,
-    /// Name of the OPRF key that the shards were made with.
+    /// Identifies the OPRF key that the shards were made with.
     pub key_id: KeyId,
 }
 
-/// One shard.
+/// One shard of a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LayoutShard {
     pub uid: ShardUid,
@@ -54,7 +54,7 @@ pub(crate) struct LayoutShard {
 }
 
 impl Layout {
-    /// Of a database without tracks.
+    /// The layout of a database without tracks.
     pub fn empty(key_id: KeyId) -> Layout {
         Layout {
             points: FEWEST_POINTS,
@@ -68,19 +68,21 @@ impl Layout {
         }
     }
 
+    /// Reads the layout in force.
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::File`].
     pub fn read(folder: &Path) -> Result<Layout, Error> {
         Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
     }
 
-    /// Puts it in force; on disk when this returns.
+    /// Puts the layout in force. It is on disk when this returns.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         whole::write_sealed(&folder.join("layout"), WHAT, &schema::encode(self))?;
         whole::flush_folder(folder)
     }
 
-    /// Reads a record whose table of bins must fit its parameters: others would panic when a bin is looked up.
+    /// Decodes a record. Refuses a bin table that does not fit the parameters, because looking up a bin would panic.
     pub fn decode(bytes: &[u8]) -> Result<Layout, Error> {
         let layout: Layout = schema::decode(bytes, WHAT)?;
         let params = layout.params().map_err(|_| Error::damaged(WHAT))?;
@@ -92,7 +94,7 @@ impl Layout {
         params(self.points)
     }
 
-    /// Whether the catalogue has outgrown, or shrunk away from, what D was chosen for.
+    /// Whether the catalogue has grown or shrunk too far from the size for which D was chosen.
     pub fn is_outgrown(&self, live_postings: u64) -> bool {
         live_postings > 2 * self.planned_for || live_postings < self.planned_for / 2
     }
@@ -115,7 +117,7 @@ mod tests {
     fn a_table_of_bins_that_does_not_fit_is_damage() {
         let mut record = schema::encode(&Layout::empty(KeyId([1; 16])));
         assert_eq!(Layout::decode(&record).unwrap(), Layout::empty(KeyId([1; 16])));
-        // points, seed, then the length of the table: a table of two bytes is none for 2,048 bins.
+        // points, seed, then the length of the table: two bytes are too short a table for 2,048 bins.
         let table = 1 + SEED_BYTES;
         assert_eq!(record[table], 0);
         record.splice(table..=table, [2, 0xff, 0xff]);

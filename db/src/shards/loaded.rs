@@ -9,15 +9,15 @@ use psi::shard::{Hint, ShardUid};
 /// Shards in memory, kept from one `Database::served` to the next.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    /// Nothing is kept before somebody serves.
+    /// Whether shards are kept. False until the first `Database::served`.
     pub serving: bool,
-    /// In which form shards are brought into memory.
+    /// The form in which shards are loaded.
     pub matrix_layout: MatrixLayout,
     pub shards: HashMap<ShardUid, (Arc<ShardMatrix>, Hint)>,
 }
 
 impl Loaded {
-    /// Lets go of every shard but those of `kept`.
+    /// Drops every shard that `kept` rejects.
     pub fn keep(&mut self, kept: impl Fn(ShardUid) -> bool) {
         self.shards.retain(|&uid, _| kept(uid));
     }

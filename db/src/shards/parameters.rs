@@ -1,18 +1,18 @@
-//! The parameters of every database: what they have in common, and what D changes.
+//! The parameters of every database: what all have in common, and what depends on D.
 
 use psi::{LatticeSet, Params, ParamsSpec};
 
 use crate::error::Error;
 
-/// Hashes asked in every query, padding included: one of every bin. Half of them would halve the OPRF and
-/// find as much in ordinary recordings, but 4 to 10 points less in heavy noise, mixed music and 3 s from a
-/// phone (docs/measurements/recognition.md).
+/// Number of hashes asked in every query, padding included: one per bin. Half as many would halve the OPRF and find as
+/// much in ordinary recordings, but 4 to 10 percentage points less in heavy noise, mixed music and 3 s from a phone
+/// (docs/measurements/recognition.md).
 pub const ASKED: u32 = 2048;
 /// The lattice of every database.
 const SET: LatticeSet = LatticeSet::N2048Q47;
-/// Label elements: a global frame number in 32 bits.
+/// Number of 16-bit elements of a label, which is a 32-bit global frame number.
 const LABEL_ELEMENTS: u8 = 2;
-/// Points of a database without tracks.
+/// Points per bin of a database without tracks.
 pub(crate) const FEWEST_POINTS: u16 = 3;
 
 /// The parameters of a database with D points per bin.

@@ -1,4 +1,4 @@
-//! The records of the store, as types. How their bytes look is in [`super::schema`].
+//! The records of the store, as types. [`super::schema`] describes their bytes.
 
 use fingerprint::{Frame, GlobalFrame};
 use protocol::wire::Digest;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 /// A track to be added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewTrack {
-    /// Title; the file's name where it has no tag.
+    /// Title, or the file's name if it has no tag.
     pub title: String,
-    /// Artist; empty where unknown.
+    /// Artist. Empty if unknown.
     pub artist: String,
-    /// Where the file lies, as the catalogue tells it to clients: relative to what was indexed.
+    /// Path of the file, relative to what was indexed. Clients see it in the catalogue.
     pub path: String,
-    /// SHA-256 of the file: what makes a track the same track.
+    /// SHA-256 of the file. Files with equal digests are the same track.
     pub content: [u8; 32],
     /// Length in seconds.
     pub seconds: f64,
@@ -23,10 +23,10 @@ pub struct NewTrack {
     pub postings: Vec<(u32, u32)>,
 }
 
-/// A track as it is kept.
+/// A stored track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredTrack {
-    /// Number, never used again.
+    /// Number of the track. It is never used again.
     pub id: u32,
     /// Title.
     pub title: String,
@@ -47,22 +47,22 @@ pub struct StoredTrack {
 }
 
 impl StoredTrack {
-    /// Where a frame of this track lies on the global time line.
+    /// The position of a frame of this track on the global time line.
     pub(crate) fn at(&self, frame: Frame) -> GlobalFrame {
         GlobalFrame(self.start.0.saturating_add(frame.0))
     }
 }
 
-/// What became of a track that was to be added.
+/// The result of adding a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Added {
-    /// It is new and has this number.
+    /// The track is new and has this number.
     New(u32),
-    /// Its content was there under this number.
+    /// Its content was already there under this number.
     Known(u32),
 }
 
-/// What the next track gets.
+/// The number and first frame of the next track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Next {
     pub track: u32,
@@ -70,17 +70,17 @@ pub(crate) struct Next {
 }
 
 impl Next {
-    /// What the first track gets.
+    /// The number and first frame of the first track.
     pub const FIRST: Next = Next { track: 1, frame: GlobalFrame(0) };
 
-    /// What neither of two gave away.
+    /// The larger number and the larger frame of both.
     pub fn at_least(self, other: Next) -> Next {
         Next { track: self.track.max(other.track), frame: self.frame.max(other.frame) }
     }
 }
 
-/// Digests of a track's record and of its postings. sled's checksums notice flipped bits; these also notice a page that
-/// is missing, or another one in its place.
+/// Digests of a track's record and of its postings. sled's checksums detect flipped bits. These also detect a missing
+/// or exchanged page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub record: Digest,
@@ -88,7 +88,7 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// `postings`: all chunks, one after the other.
+    /// Computes the digests. `postings` is the concatenation of all chunks.
     pub fn of(record: &[u8], postings: &[u8]) -> Sums {
         Sums { record: Digest::of(record), postings: Digest::of(postings) }
     }
@@ -103,10 +103,10 @@ impl Sums {
     }
 }
 
-/// What is kept of an access token; it cannot be made again from this.
+/// What is stored of an access token. The token cannot be recovered from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredToken {
-    /// What its owner calls it.
+    /// The name that the server's owner gave it.
     pub name: String,
     /// `protocol::token::AccessToken::digest`.
     pub digest: [u8; 32],

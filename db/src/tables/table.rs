@@ -1,5 +1,5 @@
-//! sled's trees, with errors that say which one is damaged. sled panics in places where its pages are not what it
-//! expects (spacejam/sled issues 1039, 1211): what comes from a disk must not end a daemon.
+//! sled's trees, with errors that name the damaged tree. sled panics in some places if its pages are not what it
+//! expects (spacejam/sled issues 1039, 1211). Bytes from a disk must not end a daemon, so panics are caught.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::error::Error;
 /// One tree.
 pub(crate) struct Table {
     name: &'static str,
-    /// For transactions over several trees, in [`transact`].
+    /// The tree, for transactions over several trees in [`transact`].
     pub tree: sled::Tree,
 }
 
@@ -69,7 +69,7 @@ impl Iterator for Entries {
     }
 }
 
-/// Runs something on sled; what shows damage becomes [`Error::Damaged`] with the tree's name.
+/// Runs `work` on sled. Errors and panics that show damage become [`Error::Damaged`] with the tree's name.
 pub(crate) fn guarded<T>(tree: &str, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
     let damaged = |why: String| Error::damaged(format!("the store's tree `{tree}` cannot be read ({why})"));
     match catch_unwind(AssertUnwindSafe(work)) {
@@ -77,7 +77,7 @@ pub(crate) fn guarded<T>(tree: &str, work: impl FnOnce() -> sled::Result<T>) -> 
         Ok(Err(error)) => Err(match &error {
             sled::Error::Corruption { .. } => damaged("a checksum of sled's does not fit".to_owned()),
             sled::Error::ReportableBug(reason) => damaged(reason.clone()),
-            // A file of sled's that is gone or too short.
+            // One of sled's files is missing or too short.
             sled::Error::Io(io) if matches!(io.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
                 damaged(io.to_string())
             }
