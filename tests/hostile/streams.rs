@@ -1,4 +1,4 @@
-//! The attack on programs that keep a timetable: what they send next, and when, must depend on the clock alone.
+//! The attack on programs with a timetable: what they send next, and when, must depend only on the clock.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -13,10 +13,10 @@ use crate::songs::{SECONDS, floats, order, wav_header, write_wav};
 use crate::statistics::Comparison;
 use crate::support::wait;
 
-/// Windows at the beginning that belong to neither side.
+/// Number of windows at the beginning that are not compared.
 const WARM_UP: usize = 2;
 
-/// Passages in a random order, each as long as a window.
+/// Passages in random order, each as long as a window.
 fn windows(amplifier: &Amplifier, count: usize) -> (Vec<bool>, Vec<Vec<f32>>) {
     let mut songs = vec![false; WARM_UP];
     songs.extend(order(count, 3));
@@ -25,13 +25,13 @@ fn windows(amplifier: &Amplifier, count: usize) -> (Vec<bool>, Vec<Vec<f32>>) {
     (songs, passages)
 }
 
-/// Asks about windows that follow each other without overlap.
+/// A command that asks about consecutive windows without overlap.
 fn monitor(bed: &Bed, source: &str) -> Command {
     let seconds = SECONDS.to_string();
     bed.command(&["monitor", source, "--json", "--window", &seconds, "--every", &seconds], &[])
 }
 
-/// A file has no clock: the next window is asked about as soon as an answer is there.
+/// A file has no clock: the next window is asked about as soon as an answer has arrived.
 #[test]
 #[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::monitor_file"]
 fn monitor_file() {
@@ -57,7 +57,7 @@ fn monitor_file() {
     amplifier.stop();
 }
 
-/// A stream has one: a window of sound every `PSI_SHAZAM_HOSTILE_INTERVAL` milliseconds.
+/// A stream has a clock: a window of audio every `PSI_SHAZAM_HOSTILE_INTERVAL` milliseconds.
 #[test]
 #[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::monitor_stream"]
 fn monitor_stream() {
@@ -83,7 +83,8 @@ fn monitor_stream() {
     let begun = requests(&bed.connection());
     assert_eq!(begun.len(), 2 * songs.len(), "two requests for every window");
     let mut next = Comparison::default();
-    // How late the request for a window is, by what the window before it was. The last comes with the end of the sound.
+    // How late each request is, grouped by the previous window's song. The last request comes with the end of the
+    // audio.
     for number in WARM_UP + 1..songs.len() - 1 {
         let due = start + interval * number as u32;
         let late = milliseconds(begun[2 * number].saturating_duration_since(due));
@@ -94,7 +95,7 @@ fn monitor_stream() {
     amplifier.stop();
 }
 
-/// Three questions at fixed times after the first sample, then the goodbye.
+/// Three queries at fixed times after the first sample, then the goodbye.
 #[test]
 #[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::page"]
 fn page() {
@@ -110,7 +111,7 @@ fn page() {
         let (start, told) = page.record(&amplifier.songs.passage(of_song, 11, number));
         let answers = told.iter().filter(|event| event["type"] == "answer").count();
         assert_eq!(answers, 3, "{told:?}");
-        std::thread::sleep(Duration::from_millis(200)); // what belongs to this recording is over
+        std::thread::sleep(Duration::from_millis(200)); // wait for the end of this recording's traffic
         let connection = bed.connection();
         let begun = requests(&connection);
         assert_eq!(begun.len(), 6, "two requests for every question");
