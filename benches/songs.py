@@ -32,14 +32,14 @@ SOUNDS = '.ogg .oga .opus .mp3 .flac .wav'.split() + MODULES
 ARCHIVES = '.pk3 .zip .love'.split()
 LEAST, CLIP = 40, 30  # seconds
 # Effects, voices and ambience; single instruments of a song; faster or slower copies of a song; silence
-# (of the last three the middle is silent, or half of it).
+# (the last three are silent in the middle, or for half of it).
 SKIP = re.compile(
     r'/(soundfx|voices?|ambient|ambience|tilesets|library|dayscape|weather|environment)/|wav/misc/|audio/sounds/'
     r'|data/sfx/(sara|static)|/(atmo|Wind|silence|guitar|27-wga|steamLocomotive)\.|AMB_'
     r'|Ambient\.|_ambient|engine_start|dynamictest|\.video\.|_(fast|f|Slow|UltraSlow|raw)\.\w+$'
     r'|pingus-2\.|/rough_journey\.|colobot/music/music01[01]\.'
 )
-# One of two songs that share 5 s or more, as `psi-shazam duplicates` says of the whole songs, or a title.
+# One of two songs that share a title, or at least 5 s of audio according to `psi-shazam duplicates` on the whole songs.
 AGAIN = """
 ardentryst-Sempridge2 ardentryst-World-Map2 ardentryst-battle2 ardentryst-castle2
 colobot-common-sounds-Hv2 colobot-common-sounds-music008 colobot-common-sounds-music009 drascula-music-track30
@@ -90,7 +90,7 @@ def files(folder, endings):
 
 
 def seconds(path):
-    # Nothing is encoded at less than 16 kbit/s; tracker modules are scores, not sound.
+    # Audio files have at least 16 kbit/s. Tracker modules are scores, not audio, and may be smaller.
     if os.path.getsize(path) < LEAST * 2_000 and not path.lower().endswith(tuple(MODULES)):
         return 0.0
     probe = ['ffprobe', '-v', 'error', '-show_entries', 'format=duration', '-of', 'csv=p=0', path]

@@ -1,4 +1,4 @@
-//! Lossy codecs, by ffmpeg where this machine has it.
+//! Lossy codecs, with ffmpeg if this machine has it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ pub fn available() -> bool {
     run.is_ok_and(|status| status.success())
 }
 
-/// A stretch of a file, cut and encoded by ffmpeg at the file's own rate, and decoded by this project.
+/// A stretch of a file, cut and encoded by ffmpeg at the file's own rate, then decoded by this project.
 pub fn pass(codec: Codec, file: &Path, from: usize, length: usize) -> Option<Vec<f32>> {
     let (encoder, rate, extension) = match codec {
         Codec::Mp3 => ("libmp3lame", "32k", ".mp3"),

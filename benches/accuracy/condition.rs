@@ -1,35 +1,35 @@
-//! What is done to an excerpt before it is asked about.
+//! How excerpts are degraded before they are asked about.
 
 use std::fmt;
 
 use crate::sound::{self, Random};
 
-/// White noise up to 22.05 kHz loses this much when it is cut at 4 kHz (10 log10(22.05 / 4)).
+/// The level, in dB, that white noise up to 22.05 kHz loses when it is cut at 4 kHz: 10 log10(22.05 / 4).
 const WHITE_ABOVE_THE_BAND_DB: f32 = 7.4;
-/// Pink noise from 20 Hz to 22.05 kHz, likewise.
+/// The level, in dB, that pink noise from 20 Hz to 22.05 kHz loses when it is cut at 4 kHz.
 const PINK_ABOVE_THE_BAND_DB: f32 = 1.2;
 
-/// The wear of a recording.
+/// How a recording is degraded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wear {
-    /// None.
+    /// Not at all.
     Clean,
-    /// White noise at this signal-to-noise ratio in dB over the band of 44.1 kHz sound, of which the part
-    /// below 4 kHz is added.
+    /// White noise at this signal-to-noise ratio in dB over the band of 44.1 kHz audio. Only the part below 4 kHz is
+    /// added.
     White(f32),
-    /// Pink noise, likewise.
+    /// Pink noise, with the ratio defined as for `White`.
     Pink(f32),
-    /// Noise with the spectrum of speech, at this ratio in dB.
+    /// Noise with the spectrum of speech, at this signal-to-noise ratio in dB.
     Speech(f32),
-    /// Another song, never an indexed one, at this ratio in dB.
+    /// Another song, never an indexed one, at this signal-to-noise ratio in dB.
     Music(f32),
     /// A telephone in a room.
     Phone,
-    /// Through ffmpeg's encoder of this name and back.
+    /// Encoded with this codec and decoded.
     Codec(Codec),
-    /// Played at so many percent more than the right speed.
+    /// Played this many percent too fast.
     Speed(f32),
-    /// Gaussian noise of this standard deviation on samples of -1 to 1.
+    /// Gaussian noise of this standard deviation, on samples of -1 to 1.
     Gaussian(f32),
 }
 
@@ -44,7 +44,7 @@ pub enum Codec {
     Opus,
 }
 
-/// Wear and length.
+/// A degradation and a length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Condition {
     pub wear: Wear,
@@ -56,7 +56,7 @@ impl Condition {
         Condition { wear, seconds }
     }
 
-    /// All that are reported, in the order of the table.
+    /// All reported conditions, in the order of the table.
     pub fn all() -> Vec<Condition> {
         use Wear::{Clean, Gaussian, Music, Phone, Pink, Speech, Speed, White};
         let ten = [Clean, White(15.), White(10.), White(5.), White(0.), White(-5.), White(-10.), Pink(0.)];
@@ -72,7 +72,7 @@ impl Condition {
             .collect()
     }
 
-    /// What unknown recordings go through, in turns.
+    /// The conditions for unknown recordings, used in turn.
     pub fn of_unknown() -> Vec<Condition> {
         use Wear::{Clean, Music, Phone, Pink, Speech, Speed, White};
         let ten = [Clean, White(5.), White(0.), White(-5.), Pink(0.), Speech(0.), Music(0.), Phone];
@@ -82,12 +82,12 @@ impl Condition {
         tens.chain(short.map(|(wear, seconds)| Condition::new(wear, seconds))).collect()
     }
 
-    /// Samples of the result.
+    /// Number of samples of the result.
     pub fn samples(&self) -> usize {
         (self.seconds * fingerprint::SAMPLE_RATE as f32) as usize
     }
 
-    /// Samples of the track that it takes.
+    /// Number of samples of the track that it needs.
     pub fn source_samples(&self) -> usize {
         match self.wear {
             Wear::Speed(percent) => (self.samples() as f32 * (1.0 + percent / 100.0)).ceil() as usize + 1,
@@ -95,7 +95,7 @@ impl Condition {
         }
     }
 
-    /// Wears `samples` out. `other` is an excerpt of another song. Codecs are not done here.
+    /// Degrades `samples`. `other` is an excerpt of another song. Does not apply codecs.
     pub fn apply(&self, samples: &[f32], other: &[f32], random: &mut Random) -> Vec<f32> {
         let length = samples.len();
         match self.wear {

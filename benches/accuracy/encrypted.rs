@@ -1,4 +1,4 @@
-//! The same questions through the real protocol: a daemon on the loopback interface, and a client.
+//! The same questions through the real protocol, with a daemon on the loopback interface and a client.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::index::Print;
 
-/// A database in a folder that goes away, the daemon that serves it, and a client of it.
+/// A database in a temporary folder, a daemon that serves it, and a client.
 pub struct Encrypted {
     runtime: Runtime,
     client: Mutex<Asking>,
@@ -24,7 +24,7 @@ pub struct Encrypted {
 }
 
 impl Encrypted {
-    /// Indexes the prints, and starts both sides.
+    /// Indexes the prints and starts both sides.
     pub fn new(prints: &[Print], settings: &Settings) -> Result<Encrypted> {
         let folder = tempfile::tempdir()?;
         let database = Database::open_or_create(folder.path(), settings.clone())?;
@@ -55,13 +55,13 @@ impl Encrypted {
         Ok(Encrypted { runtime, client: Mutex::new(client), _daemon: daemon, _folder: folder, clips })
     }
 
-    /// Asks one question; each waits for the one before.
+    /// Asks one question. Questions are asked one after the other.
     pub fn ask(&self, question: Question) -> Result<Answer> {
         let mut client = self.client.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         Ok(self.runtime.block_on(client.identify(question, 3))?)
     }
 
-    /// The clip that the candidate of this rank is.
+    /// The clip of the candidate with this rank.
     pub fn clip(&self, answer: &Answer, rank: usize) -> Option<usize> {
         self.clips
             .iter()

@@ -14,14 +14,14 @@ use crate::condition::{Condition, Wear};
 use crate::music::Clip;
 use crate::sound::Random;
 
-/// Pixels.
+/// Width and height in pixels.
 const SIZE: (u32, u32) = (900, 420);
-/// Top of both histograms of offsets, so that they can be compared.
+/// The same top for both histograms of offsets, so that they can be compared.
 const MOST_VOTES: u32 = 250;
-/// The stretch of the constellation's picture, in seconds.
+/// The stretch that the constellation's picture shows, in seconds.
 const SHOWN: std::ops::Range<f64> = 5.0..11.0;
 
-/// Everything that needs one clip of the catalogue and one that is not in it.
+/// Draws all pictures that need one clip of the catalogue and one that is not in it.
 pub fn draw(folder: &Path, clips: &[Clip], settings: &Settings) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let long = |unknown| {
@@ -45,7 +45,7 @@ pub fn draw(folder: &Path, clips: &[Clip], settings: &Settings) -> Result<()> {
     offsets(&folder.join("offsets-miss.svg"), "white noise at 0 dB, another track", &ask(other)?, &postings)
 }
 
-/// Peaks, and the pairs that are the reference's postings.
+/// Draws the peaks, and the pairs that are the reference's postings.
 fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
     let peaks = constellation(&clip.samples)?;
     let seconds = |frame: u32| f64::from(frame) * FRAME_SECONDS;
@@ -73,7 +73,7 @@ fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
         let from = posting.frame.seconds();
         let to = from + f64::from(dt) * f64::from(settings.time_step_ms) / 1e3;
         if SHOWN.contains(&from) {
-            // What leaves the picture is cut at its edge.
+            // Lines are cut at the edge of the picture.
             let part = ((SHOWN.end - from) / (to - from)).min(1.0);
             let end = (from + part * (to - from), hz(f1) + part * (hz(f2) - hz(f1)));
             chart.draw_series(LineSeries::new([(from, hz(f1)), end], RED.mix(0.25)))?;
@@ -85,7 +85,7 @@ fn landmarks(file: &Path, clip: &Clip, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// The loud cells of the spectrogram, two bins and two frames to one.
+/// Draws the loud cells of the spectrogram. Each cell is two bins by two frames.
 fn cells<DB: DrawingBackend>(
     chart: &mut ChartContext<
         DB,
@@ -116,7 +116,7 @@ where
     Ok(())
 }
 
-/// Labels by the offset that they speak for.
+/// Draws the number of labels for each offset.
 fn offsets(file: &Path, title: &str, asked: &[Candidate], postings: &[Landmark]) -> Result<()> {
     let mut by_hash: BTreeMap<Hash, Vec<Frame>> = BTreeMap::new();
     postings.iter().for_each(|l| by_hash.entry(l.hash).or_default().push(l.frame));
@@ -158,7 +158,7 @@ fn whole(value: &f64) -> String {
     format!("{value:.0}")
 }
 
-/// Recall over what it costs: one line for every condition, points as (cost, percent).
+/// Draws recall over cost: one line for each condition, with points (cost, percent).
 pub fn curves(file: &Path, title: &str, cost: &str, lines: &[(String, Vec<(f64, f64)>)]) -> Result<()> {
     let most = lines.iter().flat_map(|line| &line.1).map(|point| point.0).fold(1.0, f64::max);
     let root = svg(file, SIZE).into_drawing_area();
@@ -194,9 +194,9 @@ pub fn curves(file: &Path, title: &str, cost: &str, lines: &[(String, Vec<(f64, 
     Ok(())
 }
 
-/// A sheet. plotters measures text by a font that it was given, though SVG holds none.
+/// A new drawing. plotters needs a font to measure text, although SVG contains none.
 fn svg(file: &Path, size: (u32, u32)) -> SVGBackend<'_> {
     let font = include_bytes!("../../assets/Roboto-Regular.ttf");
-    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error shows when text is set
+    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error appears later, when text is drawn
     SVGBackend::new(file, size)
 }

@@ -1,4 +1,4 @@
-//! The catalogue as a table in the clear: what the encrypted look-up computes, without its cost.
+//! The catalogue as a table in the clear. It returns what the encrypted look-up returns, without the cost.
 
 use anyhow::Result;
 use fingerprint::{
@@ -14,11 +14,11 @@ use rayon::prelude::*;
 use crate::music::Clip;
 use crate::sound::Random;
 
-/// Most labels of one hash: about the number of shards of a catalogue of this size, as a shard holds a hash
-/// at most once.
+/// Most labels of one hash: about the number of shards of a catalogue of this size, because a shard holds a hash at
+/// most once.
 const MAX_LABELS: usize = 80;
 
-/// Samples of a frame.
+/// Number of samples of a frame.
 const FRAME_SAMPLES: usize = (FRAME_SECONDS * SAMPLE_RATE as f64) as usize;
 
 /// A track's place among the clips, and its postings.
@@ -28,7 +28,7 @@ pub struct Print {
     pub postings: Vec<Landmark>,
 }
 
-/// Fingerprints of all clips that are in the catalogue.
+/// Fingerprints all clips that are in the catalogue.
 pub fn prints(clips: &[Clip], settings: &Settings) -> Vec<Print> {
     let print = |(clip, c): (usize, &Clip)| {
         let postings = reference_landmarks(&c.samples, settings).ok()?;
@@ -37,24 +37,24 @@ pub fn prints(clips: &[Clip], settings: &Settings) -> Vec<Print> {
     clips.par_iter().enumerate().filter(|(_, c)| !c.unknown).filter_map(print).collect()
 }
 
-/// Postings of all tracks on one time line.
+/// The postings of all tracks on one time line.
 pub struct Index {
     /// (hash, frame), sorted.
     postings: Vec<(u32, u32)>,
-    /// First posting of every value of a hash's top 16 bits.
+    /// Index of the first posting for every value of a hash's top 16 bits.
     starts: Vec<u32>,
     catalogue: Catalogue,
-    /// Of even load, as the database makes them.
+    /// Bins of even load, as in the database.
     bins: Bins,
-    /// The clip of every track; none for bulk.
+    /// The clip of every track, or `None` for bulk.
     clips: Vec<Option<usize>>,
     own: usize,
     seconds: f64,
 }
 
 impl Index {
-    /// Of the clips' prints, and of `copies` more of each, with frequencies and times scaled by 0.75 to 1.33:
-    /// bulk that has the statistics of music but is none.
+    /// An index of the clips' prints and of bulk: `copies` copies of each print with frequencies and times scaled by
+    /// 0.75 to 1.33, which have the statistics of music.
     pub fn new(prints: &[Print], copies: usize, settings: &Settings) -> Result<Index> {
         let (mut postings, mut tracks, mut clips, mut end) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for copy in 0..=copies {
@@ -92,7 +92,7 @@ impl Index {
         Ok(Index { bins, postings, starts, catalogue: Catalogue::new(tracks)?, clips, own, seconds })
     }
 
-    /// Postings per second of recorded reference.
+    /// Postings per second of reference audio.
     pub fn density(&self) -> f64 {
         self.own as f64 / self.seconds
     }
@@ -105,12 +105,13 @@ impl Index {
         self.clips.len()
     }
 
-    /// The clip that a track is; none for bulk.
+    /// The clip of a track, or `None` for bulk.
     pub fn clip(&self, track: TrackId) -> Option<usize> {
         self.clips.get(track.0 as usize).copied().flatten()
     }
 
-    /// The verdict, hashes asked and labels returned, when the strongest candidate of every bin is asked.
+    /// Asks the strongest candidate of every bin. Returns the verdict, the number of hashes asked, and the number of
+    /// labels returned.
     pub fn ask(&self, candidates: &[Candidate], asked: u32, seconds: f64) -> Result<(Verdict, usize, usize)> {
         let params = params(asked)?;
         let items = candidates.iter().map(|candidate| candidate.hash.0.to_le_bytes());
@@ -120,7 +121,7 @@ impl Index {
         let sources: Vec<usize> = chosen.into_iter().filter_map(|asked| asked.source).collect();
         for &source in &sources {
             let found = self.look_up(candidates[source].hash);
-            // A fixed choice spread over the whole catalogue where there are too many.
+            // If there are too many, makes a fixed choice that is spread over the whole catalogue.
             let step = found.len().div_ceil(MAX_LABELS).max(1);
             let label = |&(_, frame): &_| Label { candidate: source as u32, frame: GlobalFrame(frame) };
             labels.extend(found.iter().step_by(step).map(label));
@@ -147,7 +148,8 @@ fn balanced(postings: &[(u32, u32)]) -> Result<Bins> {
     Ok(Bins::balanced(&params, &loads)?)
 }
 
-/// One group of 2,048 bins, as the database has it; what else there is does not bear on the choice.
+/// Parameters with one group of 2,048 bins, as in the database. The other parameters do not affect the choice of
+/// hashes.
 fn params(asked: u32) -> Result<Params> {
     let spec = ParamsSpec {
         set: LatticeSet::N2048Q47,
@@ -160,7 +162,7 @@ fn params(asked: u32) -> Result<Params> {
     Ok(Params::new(spec)?)
 }
 
-/// The hash with its frequencies times `factor` and its time over it; none where it leaves the band.
+/// The hash with its frequencies multiplied by `factor` and its time divided by it, or `None` if it leaves the band.
 fn scaled(hash: Hash, factor: f32, settings: &Settings, random: &mut Random) -> Option<u32> {
     let mut inside = |cell: u32| cell as f32 + 0.5 + 0.499 * random.signed();
     let (f1, f2, dt) = hash.unpack();

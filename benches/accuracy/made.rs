@@ -1,4 +1,4 @@
-//! Sounds that are no music: what a microphone hears when nothing plays.
+//! Sounds that are not music: what a microphone hears when nothing plays.
 
 use std::f32::consts::TAU;
 
@@ -6,7 +6,7 @@ use fingerprint::SAMPLE_RATE;
 
 use crate::sound::{self, Biquad, Random};
 
-/// The sound of this number: speech, tones, white noise, pink noise, near-silence and chirps take turns.
+/// The sound with this number. The kinds take turns: speech, tones, white noise, pink noise, near-silence and chirps.
 pub fn sound(number: usize, length: usize, random: &mut Random) -> Vec<f32> {
     match number % 6 {
         0 => speech(length, random),
@@ -18,7 +18,7 @@ pub fn sound(number: usize, length: usize, random: &mut Random) -> Vec<f32> {
     }
 }
 
-/// Syllables of a buzz or a hiss of 80 to 300 ms through two moving formants, with pauses.
+/// Syllables of 80 to 300 ms with pauses. Each is a buzz or a hiss through two moving formants.
 fn speech(length: usize, random: &mut Random) -> Vec<f32> {
     let mut samples = vec![0.0; length];
     let mut at = 0;

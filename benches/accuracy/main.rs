@@ -1,4 +1,5 @@
-//! How often recordings are recognised, at every condition. See ../README.md and docs/measurements/recognition.md.
+//! Measures how often recordings are recognised under each condition. See ../README.md and
+//! docs/measurements/recognition.md.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +29,7 @@ use report::{Asked, Row};
 use run::Run;
 use serde_json::json;
 
-/// Draw excerpts of a folder of music, wear them out, ask about them, and count.
+/// Draw excerpts from a folder of music, degrade them, ask about them, and count
 #[derive(Parser)]
 struct Args {
     /// Folder of reference music
@@ -37,17 +38,17 @@ struct Args {
     /// Print a report in JSON instead of tables
     #[arg(long)]
     json: bool,
-    /// Ask in the clear, by the same choice of hashes and the same vote, instead of through the real protocol
-    /// with daemon and client in this process
+    /// Ask in the clear, with the same choice of hashes and the same vote, instead of through the real protocol with
+    /// daemon and client in this process
     #[arg(long)]
     clear: bool,
-    /// Excerpts for every condition
+    /// Number of excerpts for each condition
     #[arg(long, default_value_t = 100)]
     queries: usize,
-    /// Recordings that are not in the catalogue
+    /// Number of recordings that are not in the catalogue
     #[arg(long, default_value_t = 1000)]
     unknown: usize,
-    /// Songs to draw from: alternate ones in name order
+    /// Songs to draw from: each half has every other song in name order
     #[arg(long, value_enum, default_value_t = Half::Report)]
     half: Half,
     /// Which third of the songs is left out of the catalogue, 0 to 2
@@ -56,16 +57,16 @@ struct Args {
     /// Only conditions that begin with one of these words
     #[arg(long, value_delimiter = ',')]
     conditions: Vec<String>,
-    /// Hashes asked at most; several are compared on the same excerpts, in the clear only
+    /// Most hashes asked; several values are compared on the same excerpts, in the clear only
     #[arg(long, value_delimiter = ',', default_values_t = [db::ASKED], requires = "clear")]
     asked: Vec<u32>,
-    /// Scaled copies of every track beside it in the catalogue, in the clear only
+    /// Number of scaled copies of every track to add to the catalogue, in the clear only
     #[arg(long, default_value_t = 0, requires = "clear")]
     copies: usize,
-    /// Peaks a second of the reference
+    /// Peaks per second of the reference
     #[arg(long)]
     peaks: Option<f32>,
-    /// Targets of every anchor of the reference
+    /// Targets per anchor of the reference
     #[arg(long)]
     fan_out: Option<u8>,
     /// Width of a frequency cell in Hz: 5 or 10
@@ -74,13 +75,13 @@ struct Args {
     /// Width of a time cell in milliseconds: 32 or 64
     #[arg(long)]
     ms: Option<u16>,
-    /// Another draw
+    /// Seed of the random draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Keep decoded samples in this folder, and use those that are there
+    /// Keep decoded samples in this folder, and reuse them
     #[arg(long)]
     cache: Option<PathBuf>,
-    /// Draw the pictures of docs/recognition.md into this folder instead
+    /// Draw the pictures of docs/recognition.md into this folder, and measure nothing
     #[arg(long)]
     figures: Option<PathBuf>,
     /// Write every query as a line of JSON to this file
@@ -92,7 +93,7 @@ struct Args {
 enum Half {
     /// For choosing constants
     Tuning,
-    /// For figures to be stated
+    /// For published figures
     Report,
     /// Everything
     Both,
@@ -167,16 +168,16 @@ fn main() -> Result<()> {
     print(&args, &index, &settings, &run.asked, &all)
 }
 
-/// Hashes asked of which the price list has a point.
+/// Numbers of asked hashes for which the price list has a point.
 const ASKED_POINTS: [u32; 6] = [128, 256, 512, 1024, 1536, 2048];
-/// Targets per anchor of which it has one.
+/// Targets per anchor for which the price list has a point.
 const FAN_OUT_POINTS: [u8; 5] = [1, 2, 3, 4, 6];
 
 /// A name and its points.
 type Curve = (String, Vec<(f64, f64)>);
 
-/// Draws recall over postings per second (all bins asked) and over hashes asked (default postings), for the
-/// hard conditions.
+/// Draws recall under the hard conditions, over postings per second (all bins asked) and over hashes asked (default
+/// postings).
 fn price_list(args: &Args, folder: &std::path::Path, clips: &[music::Clip]) -> Result<()> {
     let hard = ["white-10/10s", "pink-5/10s", "music-5/10s", "phone/3s", "white+5/3s", "white+5/2s"];
     let conditions: Vec<Condition> =

@@ -13,20 +13,19 @@ use crate::sound::Random;
 /// A file of the reference folder.
 pub struct Clip {
     pub path: PathBuf,
-    /// What its name has in common with other clips of the song.
+    /// The part of its name that is common to all clips of the song.
     pub song: String,
     pub samples: Vec<f32>,
-    /// Tuning (0) or report (1).
+    /// Half of the songs: tuning (0) or report (1).
     pub half: usize,
     /// Whether its song is left out of the catalogue.
     pub unknown: bool,
 }
 
-/// Songs in name order alternate between the two halves; in each half every third one is left out of the
-/// catalogue.
+/// Songs in name order alternate between the two halves. In each half, one of this many is left out of the catalogue.
 const FOLDS: usize = 3;
 
-/// All clips of a folder. `fold` (0 to 2) says which third is left out; `cache` keeps decoded samples.
+/// All clips of a folder. `fold` (0 to 2) says which third is left out. `cache` is a folder for decoded samples.
 pub fn load(folder: &Path, fold: usize, cache: Option<&Path>) -> Result<Vec<Clip>> {
     let mut paths: Vec<PathBuf> = walkdir::WalkDir::new(folder)
         .sort_by_file_name()
@@ -54,8 +53,7 @@ pub fn load(folder: &Path, fold: usize, cache: Option<&Path>) -> Result<Vec<Clip
     Ok(clips)
 }
 
-/// The file's name without its last `_` and what follows, and without `_enhanced`: both versions of a song
-/// are one song.
+/// The file's name up to its last `_`, and without `_enhanced`, so that both versions of a song count as one.
 fn song(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     stem.rsplit_once('_').map_or(stem.as_ref(), |(song, _)| song).trim_end_matches("_enhanced").to_owned()
@@ -79,13 +77,13 @@ pub struct Excerpt<'a> {
     pub clip: &'a Clip,
     /// First sample.
     pub from: usize,
-    /// As it was, or worn.
+    /// The samples, degraded or not.
     pub samples: Vec<f32>,
-    /// The music in it before it was worn: the excerpt, and what was mixed in.
+    /// The music in it before it was degraded: the excerpt, and the music mixed in.
     pub sources: [&'a [f32]; 2],
 }
 
-/// Draws excerpts of `clips` and wears them out; music that is mixed in comes from `others`.
+/// Draws excerpts of `clips` and degrades them. Mixed-in music comes from `others`.
 pub struct Draw<'a> {
     pub clips: Vec<&'a Clip>,
     pub others: Vec<&'a Clip>,
@@ -93,8 +91,8 @@ pub struct Draw<'a> {
 }
 
 impl<'a> Draw<'a> {
-    /// The excerpt of this number: the same stretch for every condition of equal length. `None` where no
-    /// clip is long enough, or the codec fails.
+    /// The excerpt with this number. It is the same stretch for all conditions of equal length. `None` if no clip is
+    /// long enough or the codec fails.
     pub fn excerpt(&self, condition: &Condition, number: usize) -> Option<Excerpt<'a>> {
         let length = condition.source_samples();
         let (clip, from) = draw(&self.clips, length, &mut Random::new(self.seed, "place", number))?;

@@ -1,4 +1,4 @@
-//! Verdicts to a table.
+//! From verdicts to a table.
 
 use serde::Serialize;
 
@@ -8,11 +8,11 @@ use serde::Serialize;
 pub enum Outcome {
     /// The best candidate is the right track at the right offset.
     Right,
-    /// It is another clip, or another place, of the right song.
+    /// It is another clip or another place of the right song.
     Song,
-    /// It is another song, whose audio is in the recording sample for sample.
+    /// It is another song, but its audio is in the recording sample for sample.
     Shared,
-    /// It is another song, or there should be none.
+    /// It is another song, or the recording is unknown.
     Wrong,
     /// There is no candidate.
     None,
@@ -22,7 +22,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct Asked {
     pub condition: String,
-    /// The song it was taken from.
+    /// The song that the excerpt was taken from.
     pub song: String,
     /// The song of the best candidate, accepted or not.
     pub found: String,
@@ -41,7 +41,7 @@ pub struct Row {
     pub queries: usize,
     /// Accepted: right track, offset within 0.1 s.
     pub right: usize,
-    /// Accepted: right song; `right` is part of it.
+    /// Accepted: right song, including `right`.
     pub right_song: usize,
     /// Accepted: another song that shares this audio.
     pub shared: usize,
@@ -49,11 +49,13 @@ pub struct Row {
     pub wrong: usize,
     /// Not accepted.
     pub no_match: usize,
-    /// Means over the queries.
+    /// Mean number of hashes asked per query.
     pub asked: f64,
+    /// Mean number of labels per query.
     pub labels: f64,
+    /// Mean milliseconds per query.
     pub milliseconds: f64,
-    /// Greatest score of an answer that is wrong, accepted or not.
+    /// Greatest score of a wrong answer, accepted or not.
     pub worst: f64,
 }
 

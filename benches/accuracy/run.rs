@@ -1,4 +1,4 @@
-//! Excerpts to verdicts, on all cores; the order of the results does not depend on how many there are.
+//! From excerpts to verdicts, on all cores. The order of the results does not depend on the number of cores.
 
 use std::time::Instant;
 
@@ -16,22 +16,22 @@ use crate::report::{Asked, Outcome};
 use crate::shared;
 use crate::sound::Random;
 
-/// Greatest error of the offset of a right answer.
+/// Greatest offset error of a right answer, in seconds.
 const OFFSET_SECONDS: f64 = 0.1;
-/// Share of the threshold from which on an answer is looked into.
+/// Share of the threshold above which an answer that names another song is checked for shared audio.
 const PROVE_FROM: f64 = 0.5;
-/// One in so many unknown recordings is no music.
+/// One in this many unknown recordings is not music.
 const MADE_EVERY: usize = 5;
 
-/// What is asked, and of whom.
+/// What to ask, and which server.
 pub struct Run<'a> {
     pub clips: &'a [Clip],
     pub index: &'a Index,
-    /// The real protocol, where it is to be used.
+    /// The real protocol, if it is used.
     pub encrypted: Option<&'a Encrypted>,
     pub settings: &'a Settings,
     pub asked: Vec<u32>,
-    /// The half of the songs to draw from; both where there is none.
+    /// The half of the songs to draw from, or `None` for both.
     pub half: Option<usize>,
     pub seed: u64,
 }
@@ -40,9 +40,9 @@ pub struct Run<'a> {
 struct Truth<'a> {
     condition: &'a str,
     song: &'a str,
-    /// Clip and first second; none where it is not in the catalogue.
+    /// Clip and first second, or `None` if the clip is not in the catalogue.
     place: Option<(&'a Clip, f64)>,
-    /// The music in it.
+    /// The music in the excerpt.
     sources: [&'a [f32]; 2],
 }
 
@@ -55,7 +55,8 @@ struct Reply {
 }
 
 impl Run<'_> {
-    /// Excerpts of catalogue tracks at one condition, each with the number of hashes that were allowed.
+    /// Asks about excerpts of catalogue tracks under one condition. Each result has the number of hashes that was
+    /// allowed.
     pub fn known(&self, condition: &Condition, count: usize) -> Result<Vec<(u32, Asked)>> {
         let draw = self.draw(false);
         let name = condition.to_string();
@@ -72,8 +73,8 @@ impl Run<'_> {
         })
     }
 
-    /// Recordings that are not in the catalogue: excerpts of songs left out, and sounds that are no music,
-    /// each at the next of the conditions for unknown recordings.
+    /// Asks about recordings that are not in the catalogue: excerpts of songs left out, and sounds that are not music.
+    /// The conditions for unknown recordings take turns.
     pub fn unknown(&self, count: usize) -> Result<Vec<(u32, Asked)>> {
         let draw = self.draw(true);
         let conditions = Condition::of_unknown();
@@ -109,7 +110,7 @@ impl Run<'_> {
     ) -> Result<Vec<(u32, Asked)>> {
         let each: Vec<_> = match self.encrypted {
             None => (0..count).into_par_iter().map(one).collect::<Result<_>>()?,
-            // Client and daemon need the cores themselves: to wait for them on all would be for ever.
+            // Client and daemon need the cores. If all of them waited here, it would be a deadlock.
             Some(_) => (0..count).map(one).collect::<Result<_>>()?,
         };
         Ok(each.into_iter().flatten().collect())
@@ -117,7 +118,7 @@ impl Run<'_> {
 
     fn ask(&self, samples: &[f32], truth: &Truth) -> Result<Vec<(u32, Asked)>> {
         let start = Instant::now();
-        // What cannot be fingerprinted is not recognised.
+        // A recording without a fingerprint is not recognised.
         let candidates = query_candidates(samples, self.settings).unwrap_or_default();
         let fingerprint = start.elapsed();
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
@@ -176,9 +177,9 @@ impl Run<'_> {
     }
 }
 
-/// An answer that names another song: wrong, unless audio of that clip is in the recording.
+/// The outcome of an answer that names another song: wrong, unless that clip's audio is in the recording.
 fn another(best: &Match, found: Option<&Clip>, truth: &Truth) -> Outcome {
-    // Low scores are nobody's answer, and the proof takes a while.
+    // Answers with low scores are never accepted, and the proof takes a while.
     let Some(found) = found.filter(|_| best.score > PROVE_FROM * THRESHOLD) else { return Outcome::Wrong };
     let proven = |source: &&[f32]| shared::peak(source, &found.samples) >= shared::PROOF;
     if truth.sources.iter().any(proven) { Outcome::Shared } else { Outcome::Wrong }

@@ -1,18 +1,17 @@
-//! Whether two recordings hold the same audio, sample for sample: the judge over answers that name another
-//! song. Songs of one soundtrack often hold the same loops, and a fingerprint that finds those is not mistaken.
+//! Decides whether two recordings contain the same audio, sample for sample. It judges answers that name another song:
+//! songs of one soundtrack often share loops, and a fingerprint that finds those is not wrong.
 
 use rustfft::{FftPlanner, num_complex::Complex};
 
-/// Power of the cross-spectrum's magnitude that is taken out.
+/// Exponent of the whitening: the cross-spectrum is divided by its magnitude to this power.
 const WHITENING: f32 = 0.8;
-/// Least peak of the correlation, in its standard deviations, that proves shared audio. Measured: between
-/// excerpts of 10 s and clips of unrelated songs 7 in the median and up to 11, in pairs of songs that share
-/// loops 35 to 125.
+/// Least peak of the correlation, in its standard deviations, that proves shared audio. Measured between excerpts of 10
+/// s and clips: for unrelated songs 7 in the median and at most 11, for songs that share loops 35 to 125.
 pub const PROOF: f32 = 20.0;
 
-/// The height of the whitened cross-correlation's peak (C. Knapp and G. Carter, "The Generalized Correlation
-/// Method for Estimation of Time Delay", IEEE TASSP 24(4), 1976), in standard deviations of the whole
-/// correlation. At any place: a loop repeats, and none of its repeats is the right one.
+/// The height of the whitened cross-correlation's peak (C. Knapp and G. Carter, "The Generalized Correlation Method for
+/// Estimation of Time Delay", IEEE TASSP 24(4), 1976), in standard deviations of the whole correlation. The peak may be
+/// anywhere, because a loop repeats.
 pub fn peak(recording: &[f32], track: &[f32]) -> f32 {
     let length = (recording.len() + track.len()).next_power_of_two();
     let mut planner = FftPlanner::new();
@@ -38,7 +37,8 @@ mod tests {
     use super::*;
     use crate::sound::{self, Random};
 
-    /// Ten seconds of one noise, and thirty of another that holds it from 5 s on under twice its power.
+    /// Ten seconds of noise, and thirty seconds of other noise. If `shared`, the second contains the first from 5 s on,
+    /// under other noise of twice its power.
     fn pair(shared: bool) -> (Vec<f32>, Vec<f32>) {
         let loop_ = sound::white(80_000, &mut Random::new(1, "loop", 0));
         let mut track = sound::white(240_000, &mut Random::new(1, "track", 0));

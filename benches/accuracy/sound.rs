@@ -1,15 +1,15 @@
-//! Samples in, worse samples out. Everything at 8 kHz, mono, and repeatable.
+//! Degrades samples. Everything is mono at 8 kHz and reproducible.
 
 use std::f32::consts::TAU;
 
 use fingerprint::SAMPLE_RATE;
 
-/// Repeatable numbers (SplitMix64), the same on every machine and with every version of any crate.
+/// Reproducible random numbers (SplitMix64), the same on every machine and with all versions of other crates.
 #[derive(Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// From a seed, a name and a number, so that every query has its own draw on any number of threads.
+    /// A generator from a seed, a name and a number, so that every query has its own draw on any number of threads.
     pub fn new(seed: u64, name: &str, number: usize) -> Random {
         let start = seed ^ (number as u64).wrapping_mul(0x9e37_79b9);
         Random(name.bytes().fold(start, |state, byte| {
@@ -24,17 +24,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform below a bound above 0.
+    /// A uniform number below `bound`, which must be above 0.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound as u64) as usize
     }
 
-    /// Uniform in -1 to 1.
+    /// A uniform number from -1 to 1.
     pub fn signed(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 
-    /// Normal, of standard deviation 1 (sum of twelve uniform numbers).
+    /// A normal number of standard deviation 1 (sum of twelve uniform numbers).
     pub fn normal(&mut self) -> f32 {
         (0..12).map(|_| 0.5 * self.signed()).sum()
     }
@@ -45,7 +45,7 @@ pub fn white(length: usize, random: &mut Random) -> Vec<f32> {
     (0..length).map(|_| random.normal()).collect()
 }
 
-/// Noise that falls by 3 dB an octave (P. Kellet's filter of three poles).
+/// Noise that falls by 3 dB per octave (P. Kellet's filter with three poles).
 pub fn pink(length: usize, random: &mut Random) -> Vec<f32> {
     let mut state = [0.0f32; 3];
     let step = |white: f32| {
@@ -57,17 +57,17 @@ pub fn pink(length: usize, random: &mut Random) -> Vec<f32> {
     white(length, random).into_iter().map(step).collect()
 }
 
-/// Noise of the long-term spectrum of speech: 100 to 500 Hz level, 12 dB an octave less above.
+/// Noise with the long-term spectrum of speech: flat from 100 to 500 Hz, and falling by 12 dB per octave above.
 pub fn speech_shaped(length: usize, random: &mut Random) -> Vec<f32> {
     Biquad::low_pass(500.0).run(&Biquad::high_pass(100.0).run(&white(length, random)))
 }
 
-/// Root of the mean square.
+/// Root mean square.
 pub fn level(samples: &[f32]) -> f32 {
     (samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32).sqrt()
 }
 
-/// Adds `noise` so that the samples stand `decibels` above it.
+/// Adds `noise` so that the samples are `decibels` above it.
 pub fn mix(samples: &[f32], noise: &[f32], decibels: f32) -> Vec<f32> {
     let gain = level(samples) / level(noise).max(1e-12) * 10f32.powf(-decibels / 20.0);
     samples.iter().zip(noise).map(|(s, n)| s + gain * n).collect()
@@ -114,12 +114,12 @@ impl Biquad {
 
 /// Seconds until the room's echo has fallen by 60 dB.
 const REVERBERATION: f32 = 0.3;
-/// Energy of the echo against the direct sound, in dB.
+/// Energy of the echo relative to the direct sound, in dB.
 const ECHO_DB: f32 = -3.0;
-/// Clipping level over the root mean square.
+/// Clipping level as a multiple of the root mean square.
 const CLIPPED_AT: f32 = 1.5;
 
-/// A telephone in a room: echo, 300 to 3,400 Hz (24 dB an octave), hard clipping, white noise at 10 dB.
+/// A telephone in a room: echo, 300 to 3,400 Hz (24 dB per octave), hard clipping, white noise at 10 dB.
 pub fn phone(samples: &[f32], random: &mut Random) -> Vec<f32> {
     let (low, high) = (Biquad::high_pass(300.0), Biquad::low_pass(3_400.0));
     let mut narrow = low.run(&low.run(&high.run(&high.run(&room(samples, random)))));
@@ -148,7 +148,8 @@ fn room(samples: &[f32], random: &mut Random) -> Vec<f32> {
 /// Half the taps of the interpolator.
 const HALF_TAPS: i64 = 24;
 
-/// Plays `samples` at `speed` times the speed, pitch and all: a windowed sinc, cut off below both rates.
+/// Plays `samples` at `speed` times the speed, which also changes the pitch. Uses a windowed sinc, cut off below both
+/// rates.
 pub fn play_at(samples: &[f32], speed: f64, length: usize) -> Vec<f32> {
     let cut = 0.95 / speed.max(1.0);
     let tap = |distance: f64| {

@@ -1,4 +1,4 @@
-//! The quick way and the real way give the same answers.
+//! The look-up in the clear and the real protocol give the same answers.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::music::Clip;
 use crate::run::Run;
 use crate::sound::{self, Random};
 
-/// Notes at random over faint noise.
+/// Random notes over faint noise.
 fn melody(seed: usize, seconds: usize) -> Vec<f32> {
     let mut random = Random::new(1, "melody", seed);
     let mut samples: Vec<f32> =
@@ -54,8 +54,8 @@ fn both_ways_give_the_same_answer() {
         let (clear, asked, labels) = index.ask(&candidates, db::ASKED, 5.0).unwrap();
         let answer =
             encrypted.ask(Question { settings: settings.clone(), candidates, seconds: 5.0 }).unwrap();
-        // Bins differ a little by what is dropped. The real way drops the commonest hashes, and an empty bin
-        // may return noise.
+        // Bins differ a little, because the real protocol drops the most common hashes, and an empty bin may return
+        // noise.
         assert!(
             asked.abs_diff(answer.named.hashes_asked) <= 5 + asked / 50,
             "{asked} and {}",

@@ -1,4 +1,4 @@
-//! The program as a user runs it, from a folder of music to answers over QUIC. See ../README.md.
+//! Measures the program as a user runs it, from a folder of music to answers over QUIC. See ../README.md.
 
 #![forbid(unsafe_code)]
 
@@ -20,21 +20,21 @@ use serde_json::Value;
 use support::sound::Wav;
 use support::{Daemon, Home, program_beside};
 
-/// Index a folder, serve it, query excerpts of it, and print a report in JSON.
+/// Index a folder, serve it, query excerpts of it, and print a report in JSON
 #[derive(Parser)]
 struct Args {
     /// Music to index
     folder: PathBuf,
-    /// Excerpts to ask about
+    /// Number of excerpts to ask about
     #[arg(long, default_value_t = 100)]
     queries: usize,
-    /// Their length in seconds
+    /// Length of an excerpt in seconds
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// White noise at this many decibels below the excerpt, inside 4 kHz
+    /// White noise at this many decibels below the excerpt, up to 4 kHz
     #[arg(long, value_name = "DB", allow_negative_numbers = true)]
     noise: Option<f64>,
-    /// Another draw
+    /// Seed of the random draw
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -46,7 +46,7 @@ struct Excerpt {
     offset: f64,
 }
 
-/// Processes timed one by one, connection and start included.
+/// Number of processes timed one by one, with their start and connection.
 const PROCESS_RUNS: usize = 9;
 
 fn main() -> Result<()> {
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let resident = daemon.resident_bytes();
     let start_ms = daemon.start.as_secs_f64() * 1e3;
     drop(daemon);
-    let daemon = home.serve(); // its rate limit has forgotten the queries so far
+    let daemon = home.serve(); // a new daemon, so that its rate limit does not count the queries so far
     let process: Vec<f64> = excerpts
         .iter()
         .take(PROCESS_RUNS)
@@ -97,10 +97,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs a command of the program, however long it takes; its output, one JSON value a line.
+/// Runs a command of the program without a time limit. Returns its output, one JSON value per line.
 fn json(home: &Home, arguments: &[&str]) -> Result<Vec<Value>> {
     let output = home.command(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    // `query` says by its code that something has no match.
+    // `query` exits with code 1 if a recording has no match.
     let legal = if arguments[0] == "query" { 1 } else { 0 };
     ensure!(output.status.code().is_some_and(|code| code <= legal), "{arguments:?}: {}", output.status);
     let lines = output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
@@ -162,14 +162,14 @@ fn cut(args: &Args, folder: &Path, work: &Path) -> Result<Vec<Excerpt>> {
 
 fn add_noise(samples: &mut [f32], db: f64, rng: &mut StdRng) {
     let power = samples.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / samples.len() as f64;
-    // Uniform noise of width w has a power of w²/12.
+    // Uniform noise of width w has the power w²/12.
     let width = (12.0 * power / 10f64.powf(db / 10.0)).sqrt();
     for sample in samples {
         *sample += (rng.gen_range(-0.5..0.5) * width) as f32;
     }
 }
 
-/// 16-bit mono WAV at the working rate, scaled so that nothing is clipped.
+/// A 16-bit mono WAV file at the working rate, scaled so that nothing is clipped.
 fn to_wav(samples: &[f32]) -> Vec<u8> {
     let peak = samples.iter().fold(1e-9f32, |peak, x| peak.max(x.abs()));
     let mut wav = Wav { rate: SAMPLE_RATE, channels: 1, bits: 16 }.header(samples.len());

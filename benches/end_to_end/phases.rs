@@ -1,5 +1,5 @@
-//! A client that starts cold, one that comes back, and one that stays connected, step by step; and what a warm
-//! query takes over the floors of its parts.
+//! Measures, step by step, a client that starts cold, one with a filled cache, and one that stays connected. Compares a
+//! warm query with the floors of its parts.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,15 +14,15 @@ use support::{Asking, Daemon};
 use crate::Excerpt;
 use crate::report::Spread;
 
-/// Clients that start, each with an empty cache, then again with what it kept.
+/// Number of clients. Each starts with an empty cache, then again with its filled cache.
 const STARTS: usize = 9;
-/// Scalar multiplications of the OPRF for one hash: blind, evaluate, finalize.
+/// Scalar multiplications of the OPRF per hash: blind, evaluate, finalize.
 const MULTIPLICATIONS: f64 = 3.0;
-/// Milliseconds of one core for one of them, by the usual serial arithmetic.
+/// Milliseconds of one core per scalar multiplication, with the usual serial arithmetic.
 const MULTIPLICATION_MS: f64 = 0.020;
 /// Bytes of a point in memory: two label elements of 48 bits.
 const POINT_BYTES: usize = 12;
-/// Slots of a ciphertext.
+/// Slots per ciphertext.
 const SLOTS: usize = 2048;
 
 /// Milliseconds of a client's steps.
@@ -30,22 +30,22 @@ const SLOTS: usize = 2048;
 pub struct Start {
     /// QUIC and TLS handshakes.
     pub connect: Spread,
-    /// The manifest, and of the catalogue and the hints what is not held; the public masks.
+    /// Fetching the manifest and the missing catalogue and hints, and deriving the public masks.
     pub sync: Spread,
     /// From the fingerprinted question to the answer.
     pub query: Spread,
     pub all: Spread,
-    /// Received before the query.
+    /// Bytes received before the query.
     pub bytes_before: u64,
 }
 
 #[derive(Serialize)]
 pub struct Phases {
-    /// Nothing is held.
+    /// With an empty cache.
     pub cold: Start,
-    /// Everything is held on disk, the connection is new.
+    /// With everything in the cache on disk and a new connection.
     pub warm: Start,
-    /// Everything is held and the connection is kept.
+    /// With everything held and the same connection.
     pub kept: Spread,
 }
 
@@ -113,23 +113,23 @@ fn question(excerpt: &Excerpt, settings: &fingerprint::Settings) -> Result<Quest
     Ok(Question::of(&samples, settings)?)
 }
 
-/// A warm query over the floors of its parts, milliseconds.
+/// A warm query and the floors of its parts, in milliseconds.
 #[derive(Serialize)]
 pub struct Floors {
     pub decode: f64,
     pub fingerprint: f64,
-    /// 20 µs a multiplication, over all cores.
+    /// Time of the OPRF at 20 µs per multiplication, on all cores.
     pub oprf: f64,
-    /// Reading the encoded shards once, all cores.
+    /// Time to read the encoded shards once, on all cores.
     pub memory_pass: f64,
     pub sum: f64,
-    /// A warm query from file to answer, connection kept.
+    /// Time of a warm query from file to answer, on a kept connection.
     pub query: f64,
     pub ratio: f64,
 }
 
 impl Floors {
-    /// `stages` gives a stage's median; `points` is D · S.
+    /// `stages` returns a stage's median in milliseconds. `points` is D · S.
     pub fn of(stages: impl Fn(&str) -> Option<f64>, asked: f64, points: f64) -> Result<Floors> {
         let stage = |name: &str| stages(name).with_context(|| format!("no stage {name}"));
         let (decode, fingerprint, query) = (stage("decode")?, stage("fingerprint")?, stage("total")?);
@@ -140,7 +140,7 @@ impl Floors {
     }
 }
 
-/// Milliseconds for reading so many bytes on all cores, the median of nine.
+/// Milliseconds to read this many bytes on all cores, the median of nine runs.
 fn read_ms(bytes: usize) -> f64 {
     let memory = vec![1u64; bytes / size_of::<u64>()];
     let sum =

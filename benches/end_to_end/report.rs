@@ -1,4 +1,4 @@
-//! The report's type; ../README.md explains its fields.
+//! The type of the report. ../README.md explains its fields.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::Excerpt;
 use crate::phases::{Floors, Phases};
 
-/// The offset counts as right up to here.
+/// Largest error of a right offset.
 const OFFSET_TOLERANCE_SECONDS: f64 = 0.1;
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ impl Queries {
     }
 }
 
-/// Median, least and most.
+/// Median, minimum and maximum.
 #[derive(Serialize)]
 pub struct Spread {
     pub median: f64,

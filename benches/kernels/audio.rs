@@ -1,4 +1,4 @@
-//! The signal half: from a file's bytes to the vote.
+//! Audio processing, from a file's bytes to the vote.
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ use fingerprint::{
 use support::audio;
 use support::sound::Wav;
 
-/// Bundled clips, one of each kind of decoder.
+/// Bundled clips, one for each decoder.
 const CLIPS: [&str; 5] = [
     "breaking-the-chains.mp3",
     "loyalists.ogg",
@@ -18,10 +18,10 @@ const CLIPS: [&str; 5] = [
     "still-another-wanderer.flac",
     "vengeful-pursuit.opus",
 ];
-/// Labels of a query against some 700 clips, on their time line.
+/// Number of labels on the time line in a query against about 700 clips.
 const LABELS: u32 = 2_600;
 
-/// Rates of the plain PCM files: what the second takes above the first is resampling.
+/// Sample rates of the plain PCM files. The first needs no resampling, so the difference is its cost.
 const RATES: [u32; 3] = [SAMPLE_RATE, 44_100, 48_000];
 
 pub fn benches(criterion: &mut Criterion) {
@@ -55,7 +55,7 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A mono file of 16-bit noise.
+/// A mono WAV file of 16-bit noise.
 fn wav(rate: u32, seconds: u32) -> Vec<u8> {
     let samples = 0..rate * seconds;
     let mut wav = Wav { rate, channels: 1, bits: 16 }.header(samples.len());
@@ -63,7 +63,7 @@ fn wav(rate: u32, seconds: u32) -> Vec<u8> {
     wav
 }
 
-/// Each stage with those before it: what one takes above the one before is its own.
+/// Measures each stage together with those before it. The difference to the previous one is the stage's own time.
 fn fingerprints(criterion: &mut Criterion, excerpt: &[f32]) {
     let settings = Settings::default();
     let mut group = criterion.benchmark_group("fingerprint");
@@ -72,7 +72,7 @@ fn fingerprints(criterion: &mut Criterion, excerpt: &[f32]) {
     group.bench_function("constellation/10s", |b| b.iter(|| constellation(black_box(excerpt))));
     group.bench_function("reference/10s", |b| b.iter(|| reference_landmarks(black_box(excerpt), &settings)));
     group.bench_function("query/10s", |b| b.iter(|| query_candidates(black_box(excerpt), &settings)));
-    // What indexing a track takes, from the file to its postings.
+    // Indexing a track, from the file to its postings.
     let file = audio("catalogue").join(CLIPS[0]);
     let seconds = decode_file(&file).expect("it decodes").seconds();
     group.throughput(Throughput::Elements(seconds as u64));

@@ -1,4 +1,4 @@
-//! Linear models: what a classification costs both sides.
+//! Linear models: what a classification costs on both sides.
 
 use std::hint::black_box;
 
@@ -7,7 +7,7 @@ use psi::LatticeSet;
 use psi::linear::{LinearMasks, LinearMatrix, LinearParams, LinearSpec, encrypt};
 use rand::{Rng, thread_rng};
 
-/// Features, classes.
+/// Numbers of features and classes.
 const SIZES: [(u16, u32); 3] = [(512, 10), (512, 1_000), (512, 5_000)];
 
 pub fn benches(criterion: &mut Criterion) {

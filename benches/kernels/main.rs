@@ -1,4 +1,4 @@
-//! Each stage by itself, named by its parameters: `cargo bench -p psi-shazam-benches`.
+//! Measures each stage alone: `cargo bench -p psi-shazam-benches`. Names contain the parameters.
 //!
 //! D: points per bin, S: shards, asked: hashes per query. `RAYON_NUM_THREADS=1` measures one core.
 

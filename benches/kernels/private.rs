@@ -1,4 +1,4 @@
-//! The private half: OPRF, encryption, evaluation, decryption, encoding.
+//! Cryptography: OPRF, encryption, evaluation, decryption, encoding.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::thread_rng;
 use rayon::prelude::*;
 
-/// (D, S) of about 1.5 and 12 million postings.
+/// (D, S) for about 1.5 and 12 million postings.
 const SIZES: [(u16, usize); 2] = [(27, 28), (74, 80)];
 const ASKED: u32 = 1024;
 
@@ -37,7 +37,7 @@ fn params(points: u16) -> Params {
     .expect("legal parameters")
 }
 
-/// One polynomial to its values and back, modulo q and modulo t: `tfhe-ntt`, as `psi` calls it.
+/// Transforms one polynomial to its values and back, modulo q and modulo t: `tfhe-ntt` as used by `psi`.
 fn transforms(criterion: &mut Criterion) {
     let lattice = LatticeSet::N2048Q47.lattice();
     let of_q = tfhe_ntt::prime64::Plan::try_new(lattice.degree, lattice.modulus).expect("q has a transform");
@@ -74,7 +74,7 @@ fn oprf_stages_by(criterion: &mut Criterion, name: &str, arithmetic: Arithmetic)
     group.bench_function(format!("evaluate/asked={ASKED}"), |b| b.iter(|| key.evaluate(blinded.message())));
     let evaluated = key.evaluate(blinded.message()).expect("legal elements");
     group.bench_function(format!("finalize/asked={ASKED}"), |b| {
-        // What was blinded last is what is unblinded: any elements will do for the time it takes.
+        // Unblinds other elements than the blinded ones, because the time does not depend on them.
         b.iter_batched(blind, |blinded| blinded.finalize(black_box(&evaluated)), BatchSize::PerIteration);
     });
     group.bench_function(format!("index/items={ASKED}"), |b| b.iter(|| key.item_keys(&items())));
@@ -117,7 +117,7 @@ fn query_stages(criterion: &mut Criterion, points: u16, shards: usize) {
     group.finish();
     let layouts = [MatrixLayout::Fast, MatrixLayout::Compact];
     for layout in layouts {
-        // Copies of their own, so that a pass reads as much memory as that of a real database.
+        // Separate copies, so that a pass reads as much memory as with a real database.
         let matrix = || Arc::new(shard.matrix_in(&params, layout));
         let served: Vec<ServedShard> =
             (0..shards).map(|_| ServedShard { group: 0, matrix: matrix() }).collect();
@@ -132,8 +132,8 @@ fn query_stages(criterion: &mut Criterion, points: u16, shards: usize) {
     group.finish();
 }
 
-/// Whole answers, from uploads to bytes, and the floor under them: merely reading as many bytes. On one
-/// core with `RAYON_NUM_THREADS=1`.
+/// Measures whole answers, from uploads to bytes, and their floor: only reading as many bytes. Set
+/// `RAYON_NUM_THREADS=1` to use one core.
 fn passes(
     criterion: &mut Criterion,
     params: &Params,

@@ -1,4 +1,4 @@
-//! A made catalogue becomes a database, as `psi-shazam index` would make it from music.
+//! Turns a synthetic catalogue into a database, as `psi-shazam index` would make it from music.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use support::{Memory, memory_bytes};
 use crate::made::{Clip, Reference};
 use crate::process;
 
-/// How a catalogue was built, and what came out.
+/// How a catalogue was built, and the result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Built {
     pub clips: usize,
@@ -24,9 +24,9 @@ pub struct Built {
     /// D and S.
     pub points: u64,
     pub shards: u64,
-    /// Share of the points that are postings.
+    /// Share of the points that are used, 0 to 1.
     pub fill: f64,
-    /// Fingerprints to everything on disk; making and fingerprinting the music is not in it.
+    /// Seconds from fingerprints to everything on disk, without making and fingerprinting the music.
     pub seconds: f64,
     pub encode_seconds: f64,
     pub cpu_seconds: f64,
@@ -38,10 +38,10 @@ pub struct Built {
     pub oprf_bytes: u64,
 }
 
-/// Tracks added before the store is flushed, as `psi-shazam index` does now and then.
+/// Tracks added between two flushes of the store, as in `psi-shazam index`.
 const FLUSHED: usize = 500;
 
-/// Builds in this process, so that its CPU time and memory are the build's own.
+/// Builds in this process, so that the process's CPU time and memory belong to the build alone.
 pub fn build(folder: &Path, reference: &Reference, clips: usize, settings: &Settings) -> Result<Built> {
     let start = Instant::now();
     let mut built = database(folder, reference, clips, settings)?;
@@ -119,7 +119,7 @@ impl Built {
     }
 }
 
-/// What a database serves, and its OPRF key.
+/// Loads what a database serves, and its OPRF key.
 pub fn load(folder: &Path) -> Result<(Served, Arc<OprfKey>)> {
     let database = Database::open(folder)?;
     Ok((database.served()?, database.oprf_key()))

@@ -1,4 +1,4 @@
-//! How hashes and bins are filled: what the real corpus and made catalogues are compared by.
+//! How full hashes and bins are. Used to compare the real corpus with synthetic catalogues.
 
 use psi::Params;
 use psi::bins::Bins;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::made::Reference;
 use crate::report::grouped;
 
-/// Ranks up to which the most common hashes are counted together.
+/// The numbers k for which the postings of the k most common hashes are counted.
 const RANKS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
 /// Hash frequencies and bin loads of a catalogue.
@@ -17,19 +17,20 @@ pub struct Distribution {
     pub name: String,
     pub clips: usize,
     pub postings: u64,
-    /// Different hashes over postings.
+    /// Number of different hashes divided by postings.
     pub distinct_share: f64,
-    /// Postings whose hash occurs once, over postings.
+    /// Postings whose hash occurs once, divided by all postings.
     pub once_share: f64,
-    /// (k, postings of the k most common hashes over postings).
+    /// Pairs of k and the postings of the k most common hashes, divided by all postings.
     pub most_common: Vec<(usize, f64)>,
-    /// With bins of a hash alone, without a table: postings of the fullest bin over those of the mean one, and the standard deviation over the mean.
+    /// Postings of the fullest bin divided by the mean, for bins chosen by the hash alone, without a bin table.
     pub fullest_bin: f64,
+    /// Standard deviation of the bins' postings divided by the mean, for the same bins.
     pub bin_deviation: f64,
 }
 
 impl Distribution {
-    /// Of the first `clips` clips; all their hashes lie in memory at once.
+    /// The distribution of the first `clips` clips. Holds all their hashes in memory at once.
     pub fn of(name: &str, reference: &Reference, clips: usize, params: &Params) -> Distribution {
         let mut hashes: Vec<u32> = (0..clips)
             .into_par_iter()
@@ -41,7 +42,7 @@ impl Distribution {
         Distribution::from_runs(name, clips, runs, params)
     }
 
-    /// From every different hash and how often it occurs.
+    /// The distribution from `runs`: each different hash and how often it occurs.
     fn from_runs(name: &str, clips: usize, runs: Vec<(u32, u32)>, params: &Params) -> Distribution {
         let postings: u64 = runs.iter().map(|&(_, count)| u64::from(count)).sum();
         let mut load = vec![0u64; params.bins()];
@@ -67,7 +68,7 @@ impl Distribution {
     }
 }
 
-/// All of them, in Markdown.
+/// A table of all distributions, in Markdown.
 pub fn table(distributions: &[Distribution]) -> String {
     let mut table = "| catalogue | clips | postings | different hashes | that occur once |".to_owned();
     RANKS.iter().for_each(|k| table.push_str(&format!(" {k} commonest |")));

@@ -1,4 +1,4 @@
-//! Costs over the size of the catalogue, measured points on the model's curves, as SVG.
+//! Draws costs over the size of the catalogue as SVG: the model's curves and the measured points.
 
 use std::path::Path;
 
@@ -10,18 +10,18 @@ use crate::load::Mode;
 use crate::model::{Costs, Machine};
 use crate::report::{Report, Row};
 
-/// Pixels.
+/// Width and height in pixels.
 const SIZE: (u32, u32) = (1_080, 680);
-/// Clips at both ends.
+/// Number of clips at both ends of the axis.
 const CLIPS: (f64, f64) = (500.0, 200_000.0);
-/// Points of a curve.
+/// Number of points of a curve.
 const STEPS: usize = 120;
 
-/// Of a panel's lines in turn.
+/// The colours of a panel's lines, in order.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(31, 90, 180), RGBColor(205, 60, 40), RGBColor(40, 140, 70), RGBColor(90, 90, 90)];
 
-/// A panel's line: its name, what was measured, and what the model says, if it does.
+/// A panel's line: its name, the measured points, and the model's curve, if there is one.
 struct Line {
     name: &'static str,
     measured: fn(&Row) -> Option<f64>,
@@ -183,9 +183,9 @@ fn draw_panel(
     Ok(())
 }
 
-/// A sheet. plotters measures text by a font that it was given, though SVG holds none.
+/// A new drawing. plotters needs a font to measure text, although SVG contains none.
 fn svg(file: &Path, size: (u32, u32)) -> SVGBackend<'_> {
     let font = include_bytes!("../../assets/Roboto-Regular.ttf");
-    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error shows when text is set
+    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error appears later, when text is drawn
     SVGBackend::new(file, size)
 }

@@ -1,8 +1,8 @@
-//! The general use of `psi`, at the size that other libraries state: a million items with labels of 8 bytes, of
-//! which a client asks 1,024.
+//! General use of `psi`, at the size that other libraries report: a million items with labels of 8 bytes. A client asks
+//! 1,024 items.
 //!
-//! Every item is asked: those that share a bin with another go into further queries under fresh secrets; the OPRF
-//! is done once for all of them. A tag of two elements tells members from others (false: 2^-32).
+//! Every item is asked. Items that share a bin go into further queries with fresh secrets. The OPRF runs once for all
+//! items. A tag of two elements identifies members, with a false positive rate of 2^-32.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use support::{Memory, memory_bytes};
 
 use crate::process;
 
-/// Runs of the server's parts that one figure is the mean of: CPU time comes in ticks of 10 ms.
+/// Runs of the server's parts per figure, which is their mean, because CPU time has a resolution of 10 ms.
 const RUNS: usize = 20;
-/// 8 bytes.
+/// Number of 16-bit elements of a label: 8 bytes.
 const LABEL_ELEMENTS: u8 = 4;
 const TAG_ELEMENTS: u8 = 2;
 const MASK_SEED: [u8; 16] = [3; 16];
 
-/// What it cost. CPU seconds are of all cores together.
+/// The measured costs. CPU seconds are the sum over all cores.
 #[derive(Debug, Serialize)]
 pub struct Items {
     pub items: u32,
@@ -39,7 +39,7 @@ pub struct Items {
     pub points: usize,
     pub shards: usize,
     pub build_cpu_seconds: f64,
-    /// Of it the OPRF of all items.
+    /// CPU seconds of the OPRF of all items, part of the build.
     pub build_oprf_cpu_seconds: f64,
     pub build_peak_bytes: u64,
     pub encoded_bytes: u64,
@@ -49,7 +49,7 @@ pub struct Items {
     pub server_oprf_cpu_seconds: f64,
     pub server_answer_cpu_seconds: f64,
     pub client_cpu_seconds: f64,
-    /// Merely reading the encoded bytes, on one core.
+    /// CPU seconds of only reading the encoded bytes, on one core.
     pub read_cpu_seconds: f64,
 }
 
@@ -69,7 +69,7 @@ fn label(number: u32) -> [u16; 4] {
     [word as u16, (word >> 16) as u16, (word >> 32) as u16, (word >> 48) as u16]
 }
 
-/// Builds a set of `items` and asks `asked` of which half are members.
+/// Builds a set of `items` items and asks `asked` items. Half of those are members.
 pub fn run(items: u32, asked: u32, groups: u8, points: u16) -> Result<Items> {
     let cpu = || process::cpu_seconds(std::process::id());
     let start = cpu()?;
@@ -106,7 +106,7 @@ fn encode(keys: &[ItemKey], asked: u32, groups: u8, points: u16) -> Result<Built
         binned[Bins::default().of(&params, &item(number)) as usize].push(number);
     }
     let fullest = binned.iter().map(Vec::len).max().unwrap_or(0);
-    // Two items of a bin may share a residue, and then want two shards: one more than the fullest bin fills.
+    // Two items of a bin may share a residue and then need two shards: one more than the fullest bin fills.
     let per_group = fullest.div_ceil(params.points()) + 1;
     let mut places: Vec<Vec<(u32, u32)>> = vec![Vec::new(); params.groups() * per_group];
     for (bin, mut numbers) in binned.into_iter().enumerate() {
@@ -138,7 +138,7 @@ fn encode(keys: &[ItemKey], asked: u32, groups: u8, points: u16) -> Result<Built
     Ok(Built { params, masks, shards })
 }
 
-/// Asks until every item was asked, and checks every label.
+/// Sends queries until every item was asked, and checks every label.
 fn ask(built: &Built, key: &OprfKey, items: u32, asked: u32) -> Result<Items> {
     let Built { params, masks, shards } = built;
     let cpu = || process::cpu_seconds(std::process::id());
@@ -208,7 +208,7 @@ fn ask(built: &Built, key: &OprfKey, items: u32, asked: u32) -> Result<Items> {
     })
 }
 
-/// What the work returns, and its CPU seconds on all cores together.
+/// The result of `work`, and its CPU seconds summed over all cores.
 fn repeated<T>(work: impl Fn() -> Result<T>) -> Result<(T, f64)> {
     let start = process::cpu_seconds(std::process::id())?;
     let mut result = work()?;

@@ -1,4 +1,4 @@
-//! Clients at the same time, each with its own connection, each asking again as soon as it is answered.
+//! Concurrent clients, each with its own connection. Each asks again as soon as it has its answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::music::Excerpt;
 use crate::wire::Line;
 
-/// Clients at a time.
+/// Numbers of concurrent clients.
 pub const CLIENTS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// What the clients of a level do.
@@ -22,9 +22,9 @@ pub const CLIENTS: [usize; 5] = [1, 2, 4, 8, 16];
 pub enum Mode {
     /// Whole queries by the real client, on the same cores as the server.
     Whole,
-    /// Prepared OPRF and query requests, sent again and again: what the server does, and little else.
+    /// Prepared OPRF and query requests, sent repeatedly: the server's work and little else.
     Server,
-    /// The prepared query request alone: the homomorphic part.
+    /// Only the prepared query request: the homomorphic part.
     Homomorphic,
 }
 
@@ -35,9 +35,11 @@ pub struct Level {
     pub clients: usize,
     pub queries: usize,
     pub per_second: f64,
-    /// Milliseconds.
+    /// Median latency, in milliseconds.
     pub p50: f64,
+    /// 95th percentile of the latency, in milliseconds.
     pub p95: f64,
+    /// 99th percentile of the latency, in milliseconds.
     pub p99: f64,
 }
 
@@ -60,13 +62,13 @@ impl Level {
     }
 }
 
-/// Requests that were asked before, ready to be sent again.
+/// Recorded requests, ready to be sent again.
 pub struct Prepared {
     pub evaluate: Vec<u8>,
     pub query: Vec<u8>,
 }
 
-/// Sends prepared requests from `clients` connections for so long.
+/// Sends prepared requests from `clients` connections for the given time.
 pub async fn replay(
     address: SocketAddr,
     prepared: &Arc<Vec<Prepared>>,
@@ -101,7 +103,7 @@ pub async fn replay(
     collect(running, mode, clients, start).await
 }
 
-/// Whole queries by the real client, over a cache that is filled before the clock starts.
+/// Runs whole queries with the real client. Its cache is filled before the clock starts.
 pub async fn whole(
     address: SocketAddr,
     key: ServerKey,

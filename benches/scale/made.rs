@@ -1,11 +1,11 @@
-//! Catalogues of any size with the statistics of music: the reference clips themselves, and copies of them at
-//! another pitch and tempo.
+//! Catalogues of any size with the statistics of music: the reference clips, and copies of them with another pitch and
+//! tempo.
 //!
-//! A copy is transposed by whole semitones, so that it keeps to the scale that music is tuned to and meets the
-//! others on common hashes, and its tempo is scaled by a factor. It is made from hashes of 5 Hz and 32 ms, the
-//! finest there are; where in its cell a value lies is drawn once per copy and cell, so that a hash that a clip
-//! repeats is repeated by the copy. What would leave the band or the target zone goes the other way. Frames stay
-//! where they are: every clip is as long as its source, and about as dense.
+//! A copy is transposed by whole semitones. So it stays on the musical scale and shares common hashes with other clips.
+//! Its tempo is scaled by a factor. A copy is made from hashes with cells of 5 Hz and 32 ms, the finest ones. The
+//! position of a value in its cell is drawn once per copy and cell, so that a hash repeated in a clip is also repeated
+//! in its copy. A value that would leave the band or the target zone is scaled in the other direction. Frames do not
+//! move: every clip is as long as its source, and about as dense.
 
 use fingerprint::params::{
     BAND_FIRST_BIN, BAND_LAST_BIN, BIN_HZ, TARGET_MAX_FRAMES, TARGET_MAX_HZ, TARGET_MIN_FRAMES, TARGET_MIN_HZ,
@@ -13,11 +13,11 @@ use fingerprint::params::{
 use fingerprint::{Hash, Settings};
 use serde::{Deserialize, Serialize};
 
-/// Semitones that a copy is transposed by at most.
+/// Most semitones by which a copy is transposed.
 const SEMITONES: f64 = 5.0;
-/// Factors of tempo lie between this and its inverse.
+/// Tempo factors lie between this and its inverse.
 const SLOWEST: f64 = 0.9;
-/// Cells of the hashes that copies are made from.
+/// Frequency cell, in Hz, of the hashes that copies are made from.
 pub const FINE_HZ: f32 = 5.0;
 pub const FINE_MS: u16 = 32;
 /// Milliseconds of a frame.
@@ -30,11 +30,11 @@ pub struct Source {
     pub frames: u32,
     /// (hash, frame), sorted by frame.
     pub postings: Vec<(u32, u32)>,
-    /// The same in cells of [`FINE_HZ`] and [`FINE_MS`].
+    /// The postings with cells of [`FINE_HZ`] and [`FINE_MS`].
     pub fine: Vec<(u32, u32)>,
 }
 
-/// A clip of a made catalogue.
+/// A clip of a synthetic catalogue.
 pub struct Clip {
     pub title: String,
     pub frames: u32,
@@ -43,7 +43,7 @@ pub struct Clip {
     pub postings: Vec<(u32, u32)>,
 }
 
-/// The reference, its fingerprints, and where hashes lie.
+/// The reference clips with their fingerprints and cell sizes.
 #[derive(Serialize, Deserialize)]
 pub struct Reference {
     pub sources: Vec<Source>,
@@ -51,7 +51,7 @@ pub struct Reference {
     pub time_step_ms: u16,
 }
 
-/// One copy's draw.
+/// The random choices for one copy.
 struct Copy {
     number: u64,
     pitch: f64,
@@ -59,7 +59,7 @@ struct Copy {
 }
 
 impl Reference {
-    /// The clip of this number in every catalogue: first the sources, then copies of them in turn.
+    /// The clip with this number in every catalogue: first the sources, then copies of them in turn.
     pub fn clip(&self, number: usize) -> Clip {
         let source = &self.sources[number % self.sources.len()];
         let copy = (number >= self.sources.len()).then(|| Copy::new(number as u64));
@@ -73,7 +73,7 @@ impl Reference {
         }
     }
 
-    /// How it was fingerprinted.
+    /// The settings of its fingerprints.
     pub fn settings(&self) -> Settings {
         Settings {
             frequency_step_hz: self.frequency_step_hz,
@@ -82,7 +82,7 @@ impl Reference {
         }
     }
 
-    /// Every second, third, ... clip alone, to make a catalogue from fewer sources than there are.
+    /// Only every `step`-th clip, to make a catalogue from fewer sources.
     pub fn thinned(&self, step: usize) -> Reference {
         let kept = self.sources.iter().step_by(step);
         let copied = |s: &Source| Source {
@@ -94,7 +94,7 @@ impl Reference {
         Reference { sources: kept.map(copied).collect(), ..*self }
     }
 
-    /// A fine hash as one of the index's cells, transposed and at another tempo.
+    /// A fine hash in the index's cells, transposed and with another tempo.
     fn scaled(&self, fine: u32, copy: &Copy) -> u32 {
         let (f1, f2, dt) = Hash(fine).unpack();
         let step = self.frequency_step_hz;
@@ -127,13 +127,13 @@ impl Copy {
         Copy { number, pitch: 2f64.powf(semitones / 12.0), tempo: SLOWEST.powf(draw(1)) }
     }
 
-    /// The cell that `cell` becomes at this factor.
+    /// The cell to which `factor` scales `cell`.
     fn cell(&self, field: u64, cell: u32, factor: f64) -> u32 {
         ((f64::from(cell) + unit(self.number, field, cell)) * factor) as u32
     }
 }
 
-/// Uniform in 0 to 1, the same for the same arguments (SplitMix64's finalizer).
+/// A number that is uniform from 0 to 1 and a function of the arguments (SplitMix64's finalizer).
 fn unit(copy: u64, field: u64, cell: u32) -> f64 {
     let z = copy.wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (field << 32 | u64::from(cell)).wrapping_mul(0xd1b5_4a32_d192_ed03);

@@ -1,4 +1,4 @@
-//! Catalogues of 1,000, 8,000 and 100,000 clips: what they cost to build, to hold and to ask. See ../README.md.
+//! Measures what catalogues of 1,000, 8,000 and 100,000 clips cost to build, hold and ask. See ../README.md.
 
 #![forbid(unsafe_code)]
 
@@ -32,9 +32,9 @@ use report::{Bytes, DaemonCosts, Machine, Report, Row};
 use support::{Daemon, Home, program_beside};
 use wire::{ClientSteps, Held, Line};
 
-/// Requests that a load test sends in turn.
+/// Number of prepared requests that a load test sends in turn.
 const PREPARED: usize = 16;
-/// Milliseconds of one core for unpacking and transforming one polynomial, for the model.
+/// Milliseconds of one core to unpack and transform one polynomial, for the model.
 const TRANSFORM_MS: f64 = 0.006;
 
 #[derive(Parser)]
@@ -45,28 +45,28 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build catalogues, serve and ask them, and print a table
+    /// Build, serve and ask catalogues, and print a table
     Run(RunArgs),
     /// Draw a report's pictures into a folder
     Figures { report: PathBuf, folder: PathBuf },
-    /// Print a report's table and the model beside it
+    /// Print a report's table and the model
     Table { report: PathBuf },
-    /// Many clients at once, or for long, against the real daemon
+    /// Run many concurrent clients, or run for long, against the real daemon
     Soak(soak::SoakArgs),
-    /// Items with labels of 8 bytes, of which some are asked: the general use of psi
+    /// Measure general use of psi: items with labels of 8 bytes
     Items {
         #[arg(long, default_value_t = 1_000_000)]
         items: u32,
         #[arg(long, default_value_t = 1_024)]
         asked: u32,
-        /// Ciphertext groups: more leave fewer items for a second query
+        /// Ciphertext groups; with more groups, fewer items need a second query
         #[arg(long, default_value_t = 1)]
         groups: u8,
         /// D
         #[arg(long, default_value_t = 32)]
         points: u16,
     },
-    /// Hold made catalogues against the real music
+    /// Compare synthetic catalogues with real music
     Distributions { reference: PathBuf },
     #[command(hide = true)]
     Build { folder: PathBuf, reference: PathBuf, clips: usize },
@@ -76,19 +76,19 @@ enum Command {
 
 #[derive(clap::Args)]
 struct RunArgs {
-    /// Clips of the catalogues
+    /// Number of clips of each catalogue
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 8_000, 100_000])]
     clips: Vec<usize>,
     /// Folder of real music, in clips of 30 s
     #[arg(long)]
     reference: PathBuf,
-    /// Print the report in JSON, and the table on standard error
+    /// Print the report as JSON, and the table on standard error
     #[arg(long)]
     json: bool,
-    /// Keep the report in this file; sizes that it holds already stay, unless they are measured now
+    /// Keep the report in this file; sizes already in it stay unless they are measured again
     #[arg(long)]
     report: Option<PathBuf>,
-    /// Keep fingerprints and catalogues in this folder, and use those that are there
+    /// Keep fingerprints and catalogues in this folder, and reuse them
     #[arg(long)]
     keep: Option<PathBuf>,
     /// Width of a frequency cell in Hz: 5 or 10
@@ -97,10 +97,10 @@ struct RunArgs {
     /// Width of a time cell in milliseconds: 32 or 64
     #[arg(long)]
     ms: Option<u16>,
-    /// Seconds of every load test
+    /// Seconds of each load test
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Excerpts asked one by one
+    /// Number of excerpts asked one by one
     #[arg(long, default_value_t = 20)]
     queries: usize,
 }
@@ -186,7 +186,8 @@ fn run(args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// All of the real music, a seventh of it, and as many clips made from that seventh; then the larger sizes.
+/// The distributions of all real music, of a seventh of it, of an equally large catalogue made from that seventh, and
+/// of the larger sizes.
 fn distributions(reference: &Reference) -> Result<Vec<Distribution>> {
     let params = model::any_params()?;
     let clips = reference.sources.len();
@@ -229,14 +230,14 @@ fn one_size(
     Ok(Row { built, daemon, measured, client, bytes, asked: args.queries, right, levels })
 }
 
-/// Builds a catalogue in a process of its own, unless it was built before and kept.
+/// Builds a catalogue in a separate process, unless an earlier one was kept.
 fn built(folder: &str, prints: &str, clips: usize) -> Result<Built> {
     let record = PathBuf::from(format!("{folder}.json"));
     if record.is_file() {
         return Ok(serde_json::from_slice(&std::fs::read(record)?)?);
     }
     if Path::new(folder).exists() {
-        std::fs::remove_dir_all(folder)?; // of a build that did not end
+        std::fs::remove_dir_all(folder)?; // left by an unfinished build
     }
     eprintln!("{clips} clips: building");
     let built: Built = process::run(&["build", folder, prints, &clips.to_string()])?;
@@ -244,7 +245,7 @@ fn built(folder: &str, prints: &str, clips: usize) -> Result<Built> {
     Ok(built)
 }
 
-/// A daemon and what it is to be asked.
+/// A daemon, and what to ask it.
 struct Asking<'a> {
     daemon: &'a Daemon,
     excerpts: Arc<Vec<music::Excerpt>>,

@@ -1,4 +1,4 @@
-//! The server's computations by themselves, in a process of their own: on one core and on all.
+//! Measures the server's computations alone, in a separate process, on one core and on all.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -16,20 +16,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::load;
 
-/// Each figure is the median of at least so many runs, and of as many as fit the time.
+/// Fewest runs of each figure, which is their median. There are more if time allows.
 const RUNS: usize = 5;
 const PATIENCE: Duration = Duration::from_millis(1500);
-/// The memory that is merely read is not larger than this; the time is scaled up.
+/// Most bytes of memory for the read test. For more bytes, the time is scaled up.
 const READ_BYTES: usize = 1 << 30;
 
-/// Milliseconds of one query's parts, each alone on an idle server.
+/// Milliseconds of a query's parts, each alone on an idle server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
     pub cores: usize,
     pub encoded_bytes: u64,
     /// The homomorphic part, upload to answer.
     pub answer: OneAndAll,
-    /// Merely reading as many bytes as the encoded shards have.
+    /// Only reading as many bytes as the encoded shards have.
     pub read: OneAndAll,
     /// The OPRF of all asked hashes.
     pub evaluate: OneAndAll,
@@ -66,7 +66,7 @@ fn answering(
 ) -> Result<OneAndAll> {
     let masks = PublicMasks::derive(params, &manifest.seed);
     let (upload, _) = query::encrypt(params, &masks, Vec::new(), &mut thread_rng())?;
-    answer(params, shards, &upload)?; // what fails would fail here
+    answer(params, shards, &upload)?; // any error appears here
     Ok(on_both(&|| drop(black_box(answer(params, shards, &upload)))))
 }
 

@@ -1,8 +1,7 @@
 //! The cost model: what a catalogue of any size costs, from the protocol's own sizes.
 //!
-//! A query sends D − 1 ciphertexts and gets one answer from each of S = E / (fill · N · D) shards; D is the
-//! number that makes both together smallest. The server reads every encoded byte once, and transforms what comes
-//! and goes.
+//! A query sends D − 1 ciphertexts and gets one answer from each of S = E / (fill · N · D) shards. D minimises the sum
+//! of both. The server reads every encoded byte once, and transforms the polynomials that it receives and sends.
 
 use anyhow::{Context, Result};
 use db::ASKED;
@@ -11,7 +10,7 @@ use psi::{LatticeSet, Params, ParamsSpec};
 
 use crate::report::{Report, Row, size};
 
-/// Parameters as every database has them, but for D.
+/// The parameters of every database, except D.
 const SPEC: ParamsSpec = ParamsSpec {
     set: LatticeSet::N2048Q47,
     points: 8,
@@ -21,27 +20,28 @@ const SPEC: ParamsSpec = ParamsSpec {
     asked: ASKED,
 };
 
-/// Parameters of some D: what bins and frequencies depend on.
+/// Parameters with an arbitrary D. Bins and hash frequencies do not depend on D.
 pub fn any_params() -> Result<Params> {
     Ok(Params::new(SPEC)?)
 }
 
-/// What measurements say of one machine.
+/// Measured properties of one machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
-    /// Share of the points that are postings.
+    /// Share of the points that are used, 0 to 1.
     pub fill: f64,
-    /// Bytes of a point's element in memory.
+    /// Bytes in memory per element of a point.
     pub element_bytes: f64,
-    /// Bytes read in a millisecond: by one core, by all.
+    /// Bytes that one core reads in a millisecond.
     pub one_core: f64,
+    /// Bytes that all cores read in a millisecond.
     pub all_cores: f64,
-    /// Milliseconds of one core for unpacking and transforming a polynomial, either way.
+    /// Milliseconds of one core to unpack and transform a polynomial, in either direction.
     pub transform_ms: f64,
     pub cores: f64,
 }
 
-/// What a catalogue costs by the model.
+/// The costs of a catalogue that the model predicts.
 #[derive(Debug, Clone, Copy)]
 pub struct Costs {
     pub points: f64,
@@ -55,7 +55,7 @@ pub struct Costs {
 }
 
 impl Machine {
-    /// From a measured row.
+    /// The machine's properties from a measured row.
     pub fn of(row: &Row, transform_ms: f64) -> Machine {
         let elements = (row.built.points * row.built.shards) as f64 * 2048.0 * 2.0;
         let bytes = row.measured.encoded_bytes as f64;
@@ -69,7 +69,7 @@ impl Machine {
         }
     }
 
-    /// Of a catalogue of so many postings. `labels` are 16-bit elements of a label.
+    /// The costs of a catalogue with this many postings. `labels` is the number of 16-bit elements of a label.
     pub fn costs(&self, postings: f64, labels: u8) -> Result<Costs> {
         let of = |points: u16| self.costs_with(postings, labels, points);
         let all = (2..=MAX_POINTS).filter_map(|points| of(points).ok());
@@ -97,7 +97,7 @@ impl Machine {
     }
 }
 
-/// The model's column for every row, in Markdown; what it says of the machine is from the largest catalogue.
+/// The model's column for every row, in Markdown. The machine's properties come from the largest catalogue.
 pub fn table(report: &Report, transform_ms: f64) -> Result<String> {
     let machine = Machine::of(report.rows.last().context("an empty report")?, transform_ms);
     let mut table = "| model | D, S | up | down | hints | memory | server, one core, all |\n".to_owned();
@@ -125,7 +125,7 @@ mod tests {
         cores: 2.0,
     };
 
-    /// Estimates from before messages were rounded as far as they are now: bytes may be a sixth fewer.
+    /// Compares with older estimates. Messages are now rounded further, so bytes may be a sixth fewer.
     #[test]
     fn the_model_gives_the_first_estimates() {
         let oprf = 2.0 * (1024 * psi::oprf::ELEMENT_BYTES) as f64;

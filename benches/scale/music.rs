@@ -14,10 +14,10 @@ use crate::made::{FINE_HZ, FINE_MS, Reference, Source};
 
 /// Length of an excerpt in seconds.
 pub const EXCERPT_SECONDS: usize = 10;
-/// The offset counts as right up to here, in seconds.
+/// Largest error of a right offset, in seconds.
 const OFFSET_TOLERANCE: f64 = 0.1;
 
-/// A recording to be named, and what it was cut from.
+/// A recording to ask about, and its origin.
 pub struct Excerpt {
     /// Number of the clip in the catalogue.
     pub clip: usize,
@@ -26,7 +26,7 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Whether the answer is the right track at the right place. `starts` are the catalogue's first frames.
+    /// Whether the verdict names the right track at the right place.
     pub fn is_named_by(&self, verdict: &fingerprint::Verdict, track: fingerprint::TrackId) -> bool {
         verdict.best.as_ref().is_some_and(|best| {
             best.track == track && (best.offset_seconds - self.offset).abs() <= OFFSET_TOLERANCE
@@ -34,7 +34,7 @@ impl Excerpt {
     }
 }
 
-/// The clips of a folder, shuffled by a fixed seed, so that a small catalogue has some of everything.
+/// The clips of a folder, shuffled with a fixed seed, so that a small catalogue contains some of everything.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = walkdir::WalkDir::new(folder)
         .sort_by_file_name()
@@ -46,7 +46,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Fingerprints every clip; what is no music is left out.
+/// Fingerprints every clip. Leaves out files that cannot be fingerprinted.
 pub fn fingerprints(folder: &Path, settings: &Settings) -> Result<Reference> {
     let fine = Settings { frequency_step_hz: FINE_HZ, time_step_ms: FINE_MS, ..settings.clone() };
     let source = |file: PathBuf| {

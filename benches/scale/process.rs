@@ -1,4 +1,4 @@
-//! CPU time of a process, from /proc, and processes of this same program.
+//! CPU time of a process, from /proc, and further processes of this program.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 
-/// Ticks of a CPU second in /proc (fixed on Linux for user space).
+/// Ticks per CPU second in /proc (fixed on Linux for user space).
 const TICKS: f64 = 100.0;
 
-/// CPU seconds that a process has used so far, on all cores together.
+/// CPU seconds that a process has used so far, summed over all cores.
 pub fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let (_, fields) = stat.rsplit_once(')').context("an unknown form of /proc/PID/stat")?;
@@ -19,7 +19,7 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok((user + system) / TICKS)
 }
 
-/// Runs this program as a process of its own; what it prints is JSON.
+/// Runs this program as a separate process and parses its output as JSON.
 pub fn run<T: DeserializeOwned>(arguments: &[&str]) -> Result<T> {
     let mut command = Command::new(std::env::current_exe()?);
     let output = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
@@ -27,7 +27,7 @@ pub fn run<T: DeserializeOwned>(arguments: &[&str]) -> Result<T> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Prints one line of JSON at once, for the process that reads it.
+/// Prints one line of JSON and flushes it, for the parent process.
 pub fn print<T: serde::Serialize>(value: &T) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", serde_json::to_string(value)?)?;

@@ -14,9 +14,9 @@ use crate::wire::ClientSteps;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     pub machine: Machine,
-    /// Real music, and made catalogues to hold against it.
+    /// Real music, and synthetic catalogues to compare with it.
     pub distributions: Vec<Distribution>,
-    /// By size.
+    /// One row per catalogue, by size.
     pub rows: Vec<Row>,
 }
 
@@ -35,8 +35,9 @@ pub struct Row {
     pub measured: Measured,
     pub client: ClientSteps,
     pub bytes: Bytes,
-    /// Clean excerpts of the reference's own clips that were asked, and those named right.
+    /// Number of clean excerpts of the reference's own clips that were asked.
     pub asked: usize,
+    /// Number of those excerpts that were named right.
     pub right: usize,
     pub levels: Vec<Level>,
 }
@@ -44,13 +45,15 @@ pub struct Row {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DaemonCosts {
     pub start_ms: f64,
-    /// Resident: listening, after all queries, and at most.
+    /// Resident memory while listening, before any query.
     pub rest_bytes: u64,
+    /// Resident memory after all queries.
     pub loaded_bytes: u64,
+    /// Most resident memory.
     pub peak_bytes: u64,
 }
 
-/// Bytes of frames: of every query, and once.
+/// Bytes of frames, per query and once.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Bytes {
     pub sent: u64,
@@ -80,14 +83,14 @@ impl Report {
         Ok(serde_json::from_slice(&std::fs::read(file).with_context(|| file.display().to_string())?)?)
     }
 
-    /// Adds a row in its place, instead of one of the same size.
+    /// Inserts a row by size. Replaces a row of the same size.
     pub fn insert(&mut self, row: Row) {
         self.rows.retain(|old| old.built.clips != row.built.clips);
         self.rows.push(row);
         self.rows.sort_by_key(|row| row.built.clips);
     }
 
-    /// Every row as a column, in Markdown.
+    /// A table in Markdown, with a column for each row.
     pub fn table(&self) -> String {
         let mut table = String::new();
         let mut line = |name: &str, cells: Vec<String>| {
@@ -156,7 +159,7 @@ fn pair(first: f64, second: f64) -> String {
     format!("{first:.1}, {second:.1} ms")
 }
 
-/// Digits in threes.
+/// The number with its digits grouped in threes.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let group = |(place, digit): (usize, char)| {
@@ -166,7 +169,7 @@ pub fn grouped(number: u64) -> String {
     digits.char_indices().flat_map(group).collect()
 }
 
-/// Bytes with three digits.
+/// The size with a unit and three digits.
 pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "kB", "MB", "GB"] {

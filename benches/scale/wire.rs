@@ -1,4 +1,4 @@
-//! A client in pieces: bare requests over QUIC, and every step of a query by itself.
+//! A client in parts: plain requests over QUIC, and each step of a query alone.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::music::Excerpt;
 
-/// No answer here is longer.
+/// Longest answer, in bytes.
 const CAP: u64 = 1 << 30;
-/// As the client has them.
+/// Interval of keep-alive packets, as in the client.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 16 << 20;
 
@@ -29,7 +29,7 @@ pub struct Line {
 
 impl Line {
     pub async fn open(address: SocketAddr) -> Result<Line> {
-        // A server on loopback that this program started: any key will do.
+        // This program started the server on the loopback interface, so any key is accepted.
         let tls = client::tls_config(None)?;
         let mut config = quinn::ClientConfig::new(Arc::new(tls));
         let mut transport = quinn::TransportConfig::default();
@@ -43,14 +43,14 @@ impl Line {
         Ok(Line { _endpoint: endpoint, connection })
     }
 
-    /// Sends an encoded request; the response's frame.
+    /// Sends an encoded request and returns the response's frame.
     pub async fn exchange(&self, frame: &[u8]) -> Result<Frame> {
         let (mut send, mut receive) = self.connection.open_bi().await?;
         write_frame(&mut send, frame).await?;
         Ok(read_frame(&mut receive, CAP).await?)
     }
 
-    /// Sends an encoded request that is not to be refused.
+    /// Sends an encoded request. A refusal is an error.
     pub async fn call(&self, frame: &[u8]) -> Result<()> {
         let frame = self.exchange(frame).await?;
         match Response::decode(frame.kind, frame.payload)? {
@@ -64,9 +64,11 @@ impl Line {
 pub struct Held {
     machine: Option<AskMachine>,
     synced: Arc<Synced>,
-    /// Bytes of the manifest, the catalogue and the hints as they came.
+    /// Bytes of the manifest as received.
     pub manifest_bytes: u64,
+    /// Bytes of the catalogue as received.
     pub catalogue_bytes: u64,
+    /// Bytes of the hints as received.
     pub hint_bytes: u64,
 }
 
@@ -93,13 +95,13 @@ impl Held {
         }
     }
 
-    /// The track that clip `number` became: clips are catalogued in their order, ids may differ.
+    /// The track with this title.
     pub fn track(&self, title: &str) -> Option<TrackId> {
         self.synced.catalogue().tracks().iter().find(|track| track.title == title).map(|track| track.id)
     }
 }
 
-/// Milliseconds of the client's steps, nothing else running.
+/// Milliseconds of the client's steps on an idle machine.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct ClientSteps {
     /// Choosing and blinding.
@@ -108,12 +110,12 @@ pub struct ClientSteps {
     pub encrypt: f64,
     pub open: f64,
     pub vote: f64,
-    /// From sending to the whole response.
+    /// From sending to the complete response.
     pub evaluate_round_trip: f64,
     pub query_round_trip: f64,
 }
 
-/// The two requests of a query, to be sent again, and what came of them.
+/// The two requests of a query, to be sent again, and their results.
 pub struct Asked {
     pub evaluate: Vec<u8>,
     pub query: Vec<u8>,
@@ -123,7 +125,7 @@ pub struct Asked {
     pub received: u64,
 }
 
-/// Asks one question, every step by itself.
+/// Asks one question, and times each step.
 pub async fn ask(line: &Line, held: &mut Held, excerpt: &Excerpt) -> Result<Asked> {
     let mut steps = ClientSteps::default();
     let question = Sound::from(excerpt.question.clone());

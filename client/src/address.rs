@@ -7,10 +7,10 @@ use protocol::DEFAULT_PORT;
 
 use crate::Error;
 
-/// A server's address, in the one form in which it is remembered.
+/// A server's address, in the form that the known-servers file stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
-    /// A name in lower case, or an IP address without brackets.
+    /// A lower-case name, or an IP address without brackets.
     host: String,
     port: u16,
 }

@@ -1,4 +1,4 @@
-//! What is answered, and what it cost.
+//! Answers, and what they cost.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -10,38 +10,38 @@ use protocol::ask::{self, Bytes, Ended, Named, Stage};
 
 use crate::{Error, blocking};
 
-/// The answer to a question, sealed until its session has ended. It opens once.
+/// The answer to a question, sealed until its session has ended. It can be opened once.
 pub struct Sealed {
     pub(crate) inner: ask::Sealed,
     pub(crate) bytes: Bytes,
     pub(crate) milliseconds: Stages,
-    /// Where the answer waits, if not in memory.
+    /// The file that holds the answer, if it is not in memory.
     pub(crate) aside: Option<File>,
 }
 
 impl Sealed {
-    /// Opens the answer: the best `top` tracks.
+    /// Opens the answer and returns the best `top` tracks.
     ///
     /// # Errors
-    /// [`ask::Error::StillOpen`] for the end of another session.
+    /// [`ask::Error::StillOpen`] if `ended` is the end of another session.
     pub async fn open(self, ended: Arc<Ended>, top: usize) -> Result<Answer, Error> {
         blocking(move || self.open_by(top, |inner| inner.open(&ended))).await?
     }
 
-    /// Hashes that there were to choose from.
+    /// Number of hashes found in the recording; the question asks some or all of them.
     pub fn hashes(&self) -> usize {
         self.inner.hashes()
     }
 
-    /// Bytes that wait to be opened.
+    /// Bytes of the sealed answer.
     pub fn length(&self) -> usize {
         self.inner.bytes()
     }
 
-    /// Moves the answer, which nobody can read, from memory to a temporary file without a name.
+    /// Moves the answer from memory to an unnamed temporary file. The answer stays encrypted.
     ///
     /// # Errors
-    /// What the system says; then the answer is lost.
+    /// Any error of the file system. The answer is then lost.
     pub fn set_aside(&mut self) -> Result<(), Error> {
         let failed = |source| Error::File { path: std::env::temp_dir(), source };
         let mut file = tempfile::tempfile().map_err(failed)?;
@@ -76,22 +76,22 @@ impl Sealed {
     }
 }
 
-/// What the vote says of a sound, and what it cost to ask.
+/// The result of the vote on a recording, and what the question cost.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The vote, and how it came about.
+    /// The vote and its details.
     pub named: Named,
-    /// Bytes both ways.
+    /// Bytes sent and received.
     pub bytes: Bytes,
     /// Time by stage.
     pub milliseconds: Stages,
 }
 
 impl Answer {
-    /// The match and its track, where there is one.
+    /// The match and its track, if there is one.
     pub fn best(&self) -> Option<(&Match, &Track)> {
-        // The best match is the first candidate, where it is above the threshold.
+        // The best match is the first candidate if it is above the threshold.
         self.named.verdict.best.as_ref().zip(self.named.tracks.first())
     }
 }
@@ -99,9 +99,9 @@ impl Answer {
 /// A stage that has just ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StageEnd {
-    /// Which.
+    /// The stage.
     pub stage: Stage,
-    /// What it took. [`Stage::Setup`] includes connecting, where the connection is new.
+    /// Its duration. [`Stage::Setup`] includes the time to connect if the connection is new.
     pub milliseconds: f64,
     /// Bytes of frames sent during it.
     pub sent: u64,
@@ -112,11 +112,11 @@ pub struct StageEnd {
 /// Milliseconds by stage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Stages {
-    /// Connecting, fetching what was not held, deriving the masks.
+    /// Connecting, fetching missing parts, deriving the masks.
     pub setup: f64,
-    /// Finding the hashes, choosing, blinding; next to nothing where the sound was prepared ahead of time.
+    /// Finding, choosing and blinding the hashes. Almost zero if the recording was prepared ahead of time.
     pub fingerprint: f64,
-    /// The server's evaluation and its way, unblinding.
+    /// The OPRF round trip, with the server's evaluation, and the unblinding.
     pub oprf: f64,
     /// Encrypting the powers.
     pub encrypt: f64,
@@ -129,7 +129,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// The time of one stage.
+    /// The time of `stage`.
     pub(crate) fn of(&mut self, stage: Stage) -> &mut f64 {
         match stage {
             Stage::Setup => &mut self.setup,
@@ -142,7 +142,7 @@ impl Stages {
         }
     }
 
-    /// All stages together.
+    /// The sum of all stages.
     pub fn total(&self) -> f64 {
         let Stages { setup, fingerprint, oprf, encrypt, server, decrypt, vote } = self;
         setup + fingerprint + oprf + encrypt + server + decrypt + vote

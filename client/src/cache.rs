@@ -1,7 +1,7 @@
 //! What a client keeps between queries: the last manifest, and the catalogue and hints that it names.
 //!
-//! A cache that fails costs traffic, never an answer: what cannot be read is fetched again, what cannot be written is
-//! logged and done without.
+//! A failing cache costs traffic, never an answer. What cannot be read is fetched again. A failed write is logged and
+//! otherwise ignored.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use protocol::wire::Digest;
 
 use protocol::key::ServerKey;
 
-/// A folder of one folder per server, or memory. Clones share what they hold.
+/// A folder with a subfolder for each server, or memory. Clones share their contents.
 #[derive(Debug, Clone)]
 pub struct Cache(Medium);
 
@@ -28,12 +28,12 @@ enum Medium {
 type Files = HashMap<(ServerKey, String), Vec<u8>>;
 
 impl Cache {
-    /// A cache in this folder, which is created when something is kept.
+    /// A cache in this folder. The folder is created at the first write.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Cache {
         Cache(Medium::Folder(folder.into()))
     }
 
-    /// A cache that leaves nothing on disk and ends with its last clone.
+    /// A cache that writes nothing to disk and is lost with its last clone.
     pub fn in_memory() -> Cache {
         Cache(Medium::Memory(Arc::default()))
     }
@@ -64,7 +64,7 @@ impl Store for ServerCache {
         self.keep_file(&name_of(part), bytes);
     }
 
-    /// Files that were never the cache's stay.
+    /// Keeps files that the cache did not write.
     fn retain(&self, kind: Kind, named: &HashSet<Digest>) {
         let prefix = prefix_of(kind);
         let named: HashSet<String> = named.iter().map(|digest| format!("{prefix}{digest}")).collect();
@@ -97,7 +97,7 @@ impl ServerCache {
                 let Ok(entries) = fs::read_dir(folder) else { return };
                 for entry in entries.flatten() {
                     if entry.file_name().to_str().is_some_and(&stale) {
-                        let _ = fs::remove_file(entry.path()); // tried again next time
+                        let _ = fs::remove_file(entry.path()); // the next call tries again
                     }
                 }
             }
@@ -152,8 +152,8 @@ fn read_capped(path: &Path, cap: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// By a rename, so that readers see the whole file or none. It is not forced to the disk: a file that
-/// a crash cut short fails its digest.
+/// Writes and renames, so that readers see the whole file or none. It does not sync to disk: a file that a crash cut
+/// short fails its digest check.
 fn write_atomically(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

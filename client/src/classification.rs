@@ -1,4 +1,4 @@
-//! A server's models of what recordings sound like: a recording to features, scores to classes.
+//! Classification by a server's models: from a recording to features, and from scores to classes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,58 +9,58 @@ use protocol::ask::{self, Bytes, Ended, Features, HeldModel, MakeFeatures, Seale
 use crate::answer::Stages;
 use crate::{Error, blocking};
 
-/// Which models are good enough.
+/// Which models the caller accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// Any.
+    /// Any model.
     Any,
-    /// Those whose classes are tracks.
+    /// Only models whose classes are tracks.
     Tracks,
 }
 
-/// The classes of a sound, sealed until its session has ended.
+/// The classes of a recording, sealed until its session has ended.
 pub struct SealedClasses {
     pub(crate) inner: SealedScores,
     pub(crate) bytes: Bytes,
     pub(crate) milliseconds: Stages,
 }
 
-/// A class that a recording may be of.
+/// A class that a recording may belong to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
     /// Its name.
     pub label: String,
-    /// Given that the recording is of one of the classes.
+    /// Probability of this class, in 0..=1, given that the recording belongs to one of the classes.
     pub probability: f32,
     /// The model's score.
     pub score: i32,
 }
 
-/// What a model says of a recording.
+/// A model's result for a recording.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Classes {
     /// The model's name.
     pub model: String,
-    /// Whether it is most likely of no class at all.
+    /// Whether the recording most likely belongs to no class.
     pub none_of_these: bool,
-    /// Share of recordings of no class that are taken for one of a class all the same, as measured in training.
+    /// Share of recordings of no class that the model wrongly assigns to one, in 0..=1, as measured in training.
     pub false_accept_rate: f32,
     /// The likeliest classes, likeliest first.
     pub classes: Vec<Class>,
-    /// Why the recording had no features, where it had none: then the classes mean nothing.
+    /// Why the recording has no features, if it has none. The classes then mean nothing.
     pub fault: Option<String>,
-    /// Bytes both ways.
+    /// Bytes sent and received.
     pub bytes: Bytes,
     /// Time by stage.
     pub milliseconds: Stages,
 }
 
 impl SealedClasses {
-    /// Opens the scores: the `top` likeliest classes.
+    /// Opens the scores and returns the `top` likeliest classes.
     ///
     /// # Errors
-    /// [`ask::Error::StillOpen`] for the end of another session, [`ask::Error::Model`] for scores that are none.
+    /// [`ask::Error::StillOpen`] if `ended` is the end of another session, [`ask::Error::Model`] for invalid scores.
     pub async fn open(self, ended: Arc<Ended>, top: usize) -> Result<Classes, Error> {
         blocking(move || self.open_now(&ended, top)).await?
     }
@@ -89,7 +89,7 @@ impl SealedClasses {
     }
 }
 
-/// What a model is asked about these samples.
+/// Makes the features of these samples that a model is asked about.
 pub(crate) fn make_features(samples: Arc<Vec<f32>>, wanted: Wanted) -> MakeFeatures {
     Box::new(move |model| {
         let public = public_of(model)?;

@@ -8,12 +8,12 @@ use protocol::ask;
 use crate::frames::FrameError;
 use protocol::key::ServerKey;
 
-/// Why there is no answer. Nothing here tells what was asked or found, and what a server says is escaped,
-/// so that it can be shown on a terminal.
+/// Why there is no answer. No error reveals what was asked or found. Text from a server is escaped, so that it is
+/// safe to show on a terminal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server's address is no `host:port`.
+    /// The server's address is not of the form `host:port`.
     #[error(
         "{address:?} is no server address: {reason} (expected host:port, such as example.org:4433 or [::1]:4433)"
     )]
@@ -28,7 +28,7 @@ pub enum Error {
     Resolve {
         /// The server.
         server: String,
-        /// What the resolver says.
+        /// The resolver's error.
         source: std::io::Error,
     },
     /// None of the server's addresses answers.
@@ -36,22 +36,22 @@ pub enum Error {
     Unreachable {
         /// The server.
         server: String,
-        /// The last attempt's failure.
+        /// The failure of the last attempt.
         reason: String,
     },
-    /// The server has another key than the pinned one.
+    /// The server's key is not the pinned one.
     #[error(
         "{server} has another key than the pinned one, so this may be an impostor.\n  pinned:    {pinned}\n  presented: {presented}"
     )]
     WrongKey {
         /// The server.
         server: String,
-        /// The key that was asked for.
+        /// The pinned key.
         pinned: ServerKey,
         /// The key that the server presented.
         presented: ServerKey,
     },
-    /// The server has another key than at first use.
+    /// The server's key is not the one from first use.
     #[error(
         "THE KEY OF {server} HAS CHANGED. Somebody may be impersonating it, or its owner replaced the key.\n  \
          known:     {known}\n  presented: {presented}\nNothing was sent. If the owner confirms the new key by \
@@ -68,7 +68,7 @@ pub enum Error {
         /// The file that remembers the known key.
         file: PathBuf,
     },
-    /// A line of the known-servers file cannot be read; a line that is skipped could be one that matters.
+    /// A line of the known-servers file cannot be read. Skipping it could lose a pinned key.
     #[error("{}, line {line}: {reason}", file.display())]
     KnownServers {
         /// The file.
@@ -83,15 +83,15 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The server took longer than it may.
+    /// The server missed a deadline.
     #[error("the server did not finish {what} within {} s", after.as_secs_f64())]
     Timeout {
-        /// What was waited for.
+        /// What the client waited for.
         what: &'static str,
-        /// How long.
+        /// The deadline.
         after: Duration,
     },
     /// The connection broke.
@@ -102,10 +102,10 @@ pub enum Error {
     Frame {
         /// What was exchanged.
         what: &'static str,
-        /// What happened.
+        /// The cause.
         source: FrameError,
     },
-    /// There is no answer, because of what the server says.
+    /// The server refused, or its messages cannot be used.
     #[error(transparent)]
     Ask(#[from] ask::Error),
     /// The recording cannot be decoded or fingerprinted.
@@ -114,7 +114,7 @@ pub enum Error {
     /// TLS or the socket could not be set up on this machine.
     #[error("cannot set up the connection: {0}")]
     Setup(String),
-    /// This machine computes something wrong.
+    /// This machine computes wrong results.
     #[error(transparent)]
     SelfCheck(#[from] psi::Error),
     /// The server cannot be found again.
@@ -129,13 +129,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the connection is of no more use, but another one may be: the server was started again, or the
-    /// line was cut. Depends on nothing that was asked.
+    /// Whether the connection failed but a new one may work, for example after a server restart or a network failure.
+    /// Does not depend on what was asked.
     pub fn is_of_connection(&self) -> bool {
         matches!(self, Error::Connection(_) | Error::Frame { .. } | Error::Timeout { .. })
     }
 
-    /// Whether trying again is of no use, or no good.
+    /// Whether retrying is useless or harmful.
     pub fn is_final(&self) -> bool {
         use ask::Error as Ask;
         match self {
@@ -156,7 +156,7 @@ impl Error {
         }
     }
 
-    /// How long a busy server wants to be left alone.
+    /// How long a busy server asks the client to wait.
     pub(crate) fn busy(&self) -> Option<Duration> {
         match self {
             Error::Ask(ask::Error::Busy(refusal)) => {

@@ -8,28 +8,28 @@ use quinn::{ReadError, RecvStream, SendStream, WriteError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// What arrived is no frame, or one that is longer than legal here.
+    /// The bytes are not a frame, or the frame is longer than allowed here.
     #[error(transparent)]
     Broken(#[from] protocol::Error),
-    /// Nothing more can be read.
+    /// Reading from the stream failed.
     #[error("reading: {0}")]
     Read(#[from] ReadError),
-    /// Nothing more can be written.
+    /// Writing to the stream failed.
     #[error("writing: {0}")]
     Write(#[from] WriteError),
 }
 
-/// Reads one frame of at most `cap` bytes of payload, and the end of the stream behind it.
+/// Reads one frame with at most `cap` bytes of payload, and checks that the stream ends after it.
 ///
 /// # Errors
-/// All of [`FrameError`] but `Write`.
+/// All of [`FrameError`] except `Write`.
 pub async fn read_frame(stream: &mut RecvStream, cap: u64) -> Result<Frame, FrameError> {
     let mut reader = FrameReader::new(cap);
     read_header(stream, &mut reader).await?;
     read_rest(stream, reader).await
 }
 
-/// Reads the header, and nothing behind it.
+/// Reads the header and nothing after it.
 pub(crate) async fn read_header(
     stream: &mut RecvStream,
     reader: &mut FrameReader,
@@ -43,7 +43,7 @@ pub(crate) async fn read_header(
     }
 }
 
-/// Reads what is left, up to the end of the stream.
+/// Reads the rest of the stream.
 pub(crate) async fn read_rest(stream: &mut RecvStream, mut reader: FrameReader) -> Result<Frame, FrameError> {
     while let Some(chunk) = stream.read_chunk(usize::MAX, true).await? {
         reader.push(&chunk.bytes)?;

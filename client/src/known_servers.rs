@@ -1,4 +1,4 @@
-//! Trust on first use: a text file that remembers which key each server had.
+//! Trust on first use: a text file that stores each server's key.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use protocol::key::ServerKey;
 
-/// Most bytes of a known-servers file: 10,000 servers.
+/// Largest known-servers file, in bytes: about 10,000 servers.
 const FILE_CAP: u64 = 1024 * 1024;
 
-/// A known-servers file: one `host:port key` a line; empty lines and lines that begin with `#` are
-/// comments and stay where they are.
+/// A known-servers file: one `host:port key` per line. Empty lines and lines that begin with `#` are comments and stay
+/// in place.
 #[derive(Debug)]
 pub struct KnownServers {
     file: PathBuf,
@@ -20,16 +20,16 @@ pub struct KnownServers {
 }
 
 impl KnownServers {
-    /// Reads the file; one that does not exist knows no servers.
+    /// Reads the file. A missing file counts as empty.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::KnownServers`] for a line that cannot be understood.
+    /// [`Error::File`], and [`Error::KnownServers`] for a line that cannot be parsed.
     pub fn load(file: &Path) -> Result<KnownServers, Error> {
         let text = read_capped(file).map_err(|source| Error::File { path: file.to_owned(), source })?;
         KnownServers::parse(file, &text)
     }
 
-    /// Reads what `file` holds.
+    /// Parses `text`, the contents of `file`.
     ///
     /// # Errors
     /// [`Error::KnownServers`].
@@ -64,11 +64,11 @@ impl KnownServers {
         &self.servers
     }
 
-    /// Remembers a server's first key, on disk before this returns. Programs that do so at the same
-    /// time don't lose each other's lines.
+    /// Stores a server's first key. The key is on disk when this returns. Programs that do this at the same time don't
+    /// lose each other's lines.
     ///
     /// # Errors
-    /// [`Error::KeyChanged`] where the file knows another key by now, and those of
+    /// [`Error::KeyChanged`] if the file already has a different key for the server, and those of
     /// [`KnownServers::load`].
     pub fn remember(file: &Path, server: &str, presented: ServerKey) -> Result<(), Error> {
         let failed = |source| Error::File { path: file.to_owned(), source };
@@ -90,7 +90,7 @@ impl KnownServers {
         }
     }
 
-    /// Replaces the file by a rename, so that it is never half written; its mode is 0600.
+    /// Replaces the file with a rename, so that it is never half written. Its mode is 0600.
     fn write(&self) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder_of(&self.file))?;
         for line in &self.lines {
@@ -118,7 +118,7 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A lock on a file of its own, because the file itself is replaced.
+/// Locks a separate file, because the file itself is replaced.
 fn lock_beside(file: &Path) -> io::Result<File> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".lock");

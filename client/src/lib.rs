@@ -1,4 +1,4 @@
-//! The asking side of psi-shazam: transport, pinning, cache, and sessions that keep their answers sealed until they end.
+//! The asking side of psi-shazam: transport, pinning, cache, and sessions that keep their answers sealed until the end.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,21 +15,22 @@
 //! # }
 //! ```
 //!
-//! [`identify`] is [`Session::connect`], [`Session::ask`], [`Session::end`] and [`Sealed::open`] in one. A session asks about
-//! any number of sounds before it ends. Programs that never end (a monitor) open by an [`Opener`] beside a timetable.
+//! [`identify`] combines [`Session::connect`], [`Session::ask`], [`Session::end`] and [`Sealed::open`]. A session can
+//! ask about any number of recordings before it ends. Programs that never end, such as a monitor, ask on a fixed
+//! timetable and open answers with an [`Opener`] beside it.
 //!
-//! Everything runs on tokio; what computes or waits for the disk leaves its threads alone. What is sent, and when it is
-//! sent again, is decided by `protocol::ask`, which knows no sockets.
+//! Everything runs on tokio. Computation and disk access run outside tokio's threads. `protocol::ask`, which knows no
+//! sockets, decides what is sent and when it is sent again.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `known_servers`, `tls` | who the server is, and how that is remembered and checked |
+//! | `known_servers`, `tls` | the server's key, and how it is stored and checked |
 //! | `address`, `transport`, [`frames`] | one connection, one stream per request, one frame each way |
-//! | `cache` | what a client keeps of a server |
+//! | `cache` | what a client keeps between queries |
 //! | `session` | connections, retries, the goodbye |
 //! | `answer`, `opener` | answers, opened after the goodbye or beside a timetable |
-//! | `classification` | recordings to classes, by a server's linear models |
-//! | `sound` | sounds from files, bytes and samples |
+//! | `classification` | classes of a recording, by a server's linear models |
+//! | `sound` | recordings from files, bytes and samples |
 
 #![forbid(unsafe_code)]
 
@@ -70,9 +71,9 @@ pub use sound::{sound_of, sound_of_bytes, sound_of_file};
 pub use tls::tls_config;
 pub use transport::Trust;
 
-/// Runs work that computes or waits for the disk away from the threads that serve sockets; as many at a time as
-/// there are cores, in the order in which they came. Without that order a process with many clients would let some
-/// wait for all the others: rayon's threads take new work before they finish what they hold.
+/// Runs work that computes or waits for the disk outside the threads that serve sockets. Runs as many tasks at a time
+/// as there are cores, in the order of arrival. Without that order, some clients of a process with many would wait for
+/// all the others, because rayon's threads take new work before they finish what they have.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,4 +1,4 @@
-//! Opening beside a timetable, for programs that go on asking: a monitor, a page.
+//! Opens answers beside a timetable, for programs that keep asking: the monitor and the web page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,16 +11,18 @@ use tokio::sync::oneshot;
 use crate::answer::{Answer, Sealed};
 use crate::{Error, cores};
 
-/// Bytes of answers that may wait to be opened: dozens from a catalogue of 100,000 clips, thousands from one of 1,000.
+/// Most bytes of answers that may wait to be opened: dozens of answers from a catalogue of 100,000 clips, or thousands
+/// from one of 1,000.
 const BACKLOG_BYTES: usize = 256 << 20;
 
-/// Opens answers one after another, on threads of their own with the lowest priority, while their session goes on.
+/// Opens answers one after another, on its own threads with the lowest priority, while their session goes on.
 ///
-/// A server can make an answer take seconds to open if it holds one certain song, and milliseconds otherwise. So nothing
-/// that is sent may wait for what this returns: what comes next follows a timetable that was fixed before.
+/// A malicious server can make the answer for one chosen song take seconds to open, and every other answer
+/// milliseconds. So nothing that is sent may wait for what this returns: requests follow a timetable that was fixed
+/// before.
 pub struct Opener {
     queue: Sender<Task>,
-    /// Bytes that wait.
+    /// Bytes of the answers that wait.
     waiting: Arc<AtomicUsize>,
     most: usize,
 }
@@ -32,10 +34,10 @@ struct Task {
 }
 
 impl Opener {
-    /// Starts the threads. They end when the opener is dropped, after what they have begun.
+    /// Starts the threads. When the opener is dropped, they open the queued answers and then end.
     ///
     /// # Errors
-    /// [`Error::Setup`] where the system gives no threads.
+    /// [`Error::Setup`] if the system cannot start a thread.
     pub fn start() -> Result<Opener, Error> {
         Opener::with_backlog(BACKLOG_BYTES)
     }
@@ -55,7 +57,7 @@ impl Opener {
                 let length = task.sealed.length();
                 let opened = open(&pool, task.sealed, task.top);
                 left.fetch_sub(length, Relaxed);
-                let _ = task.opened.send(opened); // whoever asked may have gone
+                let _ = task.opened.send(opened); // the caller may have dropped the receiver
             }
         };
         let named = thread::Builder::new().name("opener".to_owned());
@@ -63,11 +65,11 @@ impl Opener {
         Ok(Opener { queue, waiting, most })
     }
 
-    /// Opens an answer when its turn comes: the best `top` tracks.
+    /// Queues an answer; [`Opening::answer`] returns its best `top` tracks.
     ///
     /// # Errors
-    /// [`Error::Backlog`] where too much waits already: this machine opens answers more slowly than they come. The
-    /// answer is lost then. What is sent next must not change for it.
+    /// [`Error::Backlog`] if too many bytes wait already, because this machine opens answers more slowly than they
+    /// arrive. The answer is then lost. The caller must not change what it sends next because of this.
     pub fn open(&self, sealed: Sealed, top: usize) -> Result<Opening, Error> {
         let length = sealed.length();
         let waiting = self.waiting.fetch_add(length, Relaxed);
@@ -89,17 +91,17 @@ fn open(pool: &ThreadPool, sealed: Sealed, top: usize) -> Result<Answer, Error> 
 pub struct Opening(oneshot::Receiver<Result<Answer, Error>>);
 
 impl Opening {
-    /// The answer, once it is open.
+    /// Waits until the answer is open.
     ///
     /// # Errors
-    /// [`Error::Stopped`] where the opener has gone.
+    /// [`Error::Stopped`] if the opener was dropped.
     pub async fn answer(self) -> Result<Answer, Error> {
         self.0.await.map_err(|_| Error::Stopped)?
     }
 }
 
-/// Lets every other thread of this machine go first. On Linux the priority is the thread's own.
+/// Gives this thread the lowest priority. On Linux each thread has its own priority.
 fn yield_to_others() {
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(19); // without it the threads are as good as others
+    let _ = rustix::process::nice(19); // on failure the threads keep the normal priority
 }

@@ -1,4 +1,4 @@
-//! One session with one server: connections, retries, and the goodbye after which answers can be opened.
+//! One session with one server: connections, retries, and the goodbye. Answers can be opened after the goodbye.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,11 +16,12 @@ use crate::classification::{SealedClasses, Wanted, make_features};
 use crate::transport::{Transport, Trust};
 use crate::{Error, Record, blocking};
 
-/// Long enough for a slow line, short enough for a person who waits.
+/// Default of [`ClientConfig::timeout`]: long enough for a slow line, short enough for a waiting person.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Pause before a connection is made again that must be had: this, and twice as long each time,
+/// First pause between attempts of [`Reconnect::UntilAnswered`]. Each further pause is twice as long, up to
+/// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// up to this.
+/// Longest pause between attempts of [`Reconnect::UntilAnswered`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How to connect.
@@ -30,101 +31,100 @@ pub struct ClientConfig {
     pub trust: Trust,
     /// Where the catalogue and the hints are kept.
     pub cache: Cache,
-    /// Longest wait for a connection and for each request; large messages get a second more for
-    /// every 64 KiB. Default: 20 s.
+    /// Longest wait for a connection and for each request. Messages get one more second for every 64 KiB. Default:
+    /// 20 s.
     pub timeout: Duration,
-    /// Shown to the server before anything is asked. Default: none.
+    /// The access token, shown to the server before the first query. Default: none.
     pub token: Option<AccessToken>,
 }
 
 impl ClientConfig {
-    /// With default timeouts.
+    /// A configuration with the default timeout and no token.
     pub fn new(trust: Trust, cache: Cache) -> ClientConfig {
         ClientConfig { trust, cache, timeout: TIMEOUT, token: None }
     }
 }
 
-/// Something to be done when a session has ended, such as stopping the daemon that was started for it.
+/// What to do when a session has ended, such as stopping a daemon that was started for it.
 pub type Farewell = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where a server is.
+/// Where a server is, and how to connect to it.
 pub struct Place {
     /// `host:port`; see [`Session::connect`].
     pub server: String,
     /// How to connect.
     pub config: ClientConfig,
-    /// Done when the session has ended.
+    /// Runs when the session has ended.
     pub farewell: Option<Farewell>,
 }
 
-/// Finds the server again after a connection broke, for servers that may be elsewhere by then.
+/// Finds the server again after the connection broke, for servers whose address may have changed.
 pub type Finder = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Place, Error>> + Send>> + Send + Sync>;
 
-/// How often a broken connection is made again. Nothing else is retried here; while a server is busy, or its manifest
-/// changes, [`AskMachine`] retries. All retries depend on the server and the line alone.
+/// When to reconnect after a connection broke. [`AskMachine`] retries while the server is busy and when its manifest
+/// changes; nothing else is retried. All retries depend on the server and the connection only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reconnect {
-    /// Once for each request, if the connection has served another request before: the server may have been started
-    /// again. The default.
+    /// Once for each request, if the connection served an earlier request: the server may have been restarted. This
+    /// is the default.
     #[default]
     Once,
-    /// Until the server answers, with pauses of 1 s, doubled up to 30 s. A server that stays busy is asked again when
-    /// it says. What waiting does not help against is an error all the same.
+    /// Until the server answers, with pauses that double from 1 s to 30 s. A busy server is asked again after the time
+    /// that it states. Errors that waiting cannot fix are returned at once.
     UntilAnswered,
 }
 
-/// What a session's user is told while a question is under way.
+/// Receives progress while a request is under way.
 pub type Watch<'a> = &'a mut (dyn FnMut(Happened) + Send);
 
-/// See [`Watch`].
+/// A progress event for [`Watch`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Happened {
     /// A stage has ended.
     Stage(StageEnd),
-    /// There is no answer yet for this reason, and another attempt follows.
+    /// An attempt failed for this reason, and another one follows.
     Retry(String),
     /// The server answers again.
     Recovered,
 }
 
-/// A session with one server. It sends, and keeps what it is answered sealed; [`Session::end`] says goodbye, and what it
-/// returns opens the answers.
+/// A session with one server. It sends requests and keeps their answers sealed. [`Session::end`] says goodbye and
+/// returns what opens the answers.
 ///
-/// What is sent, and when, depends on the server, on the cache and on the length of what is asked; never on what was
-/// found. One request at a time.
+/// What is sent, and when, depends on the server, on the cache and on the length of the recording, but never on what
+/// was found. A session sends one request at a time.
 pub struct Session {
     place: Place,
     finder: Option<Finder>,
     reconnect: Reconnect,
     transport: Option<Transport>,
-    /// Absent while a job has it, and for good where a job was dropped in the middle.
+    /// `None` while a job has it, and for good if a job was dropped before its end.
     machine: Option<AskMachine>,
     /// The key that the machine's store belongs to.
     key: ServerKey,
     /// Whether the connection has served a request.
     proven: bool,
-    /// When the connection was begun, until its time is told as part of a stage.
+    /// When connecting began. Taken when a stage reports this time.
     begun: Option<Instant>,
-    /// Milliseconds of setup that no question has answered for yet.
+    /// Milliseconds of setup not yet counted for a question.
     setup: f64,
-    /// Of the last job.
+    /// Times of the last job.
     stages: Stages,
     records: Vec<Record>,
 }
 
 impl Session {
-    /// Connects to `host:port`, where the host is a name, an IPv4 address or a bracketed IPv6 address,
-    /// and the port may be left out ([`crate::DEFAULT_PORT`]). All addresses of the host are tried. Shows the token,
-    /// where there is one.
+    /// Connects to `host:port` and shows the token, if there is one. The host is a name, an IPv4 address or a bracketed
+    /// IPv6 address. The default port is [`crate::DEFAULT_PORT`]. All addresses of the host are tried.
     ///
     /// # Errors
-    /// [`Error::KeyChanged`], [`Error::WrongKey`], a refused token, and everything about addresses and connections.
+    /// [`Error::KeyChanged`], [`Error::WrongKey`], a refused token, and all errors of addresses and connections.
     pub async fn connect(server: &str, config: ClientConfig) -> Result<Session, Error> {
         Session::at(Place { server: server.to_owned(), config, farewell: None }).await
     }
 
-    /// Connects to a place.
+    /// Connects to the server at `place`.
     ///
     /// # Errors
     /// Those of [`Session::connect`].
@@ -152,13 +152,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Finds the server by this after a connection broke.
+    /// Sets how to find the server after the connection broke.
     pub fn found_by(mut self, finder: Finder) -> Session {
         self.finder = Some(finder);
         self
     }
 
-    /// Another policy for broken connections.
+    /// Sets the policy for broken connections.
     pub fn reconnecting(mut self, reconnect: Reconnect) -> Session {
         self.reconnect = reconnect;
         self
@@ -169,16 +169,16 @@ impl Session {
         self.key
     }
 
-    /// Fetches what must be held before anything can be asked, and is not. [`Synced::settings`] are the server's
-    /// settings; [`Synced::prepare`] does ahead of time what a question takes before its first message.
+    /// Fetches what a question needs and the cache does not have. [`Synced::settings`] returns the server's settings.
+    /// [`Synced::prepare`] does ahead of time the work that comes before a question's first message.
     ///
     /// # Errors
-    /// Whatever the server or the connection do wrong.
+    /// All errors of the server and the connection.
     pub async fn sync(&mut self) -> Result<Arc<Synced>, Error> {
         self.sync_watched(&mut |_| ()).await
     }
 
-    /// As [`Session::sync`]; `watch` is told what happens meanwhile.
+    /// Like [`Session::sync`], and reports progress to `watch`.
     ///
     /// # Errors
     /// Those of [`Session::sync`].
@@ -186,16 +186,15 @@ impl Session {
         self.run(watch, AskMachine::sync).await
     }
 
-    /// Asks about a sound. The answer stays sealed until the session has ended.
+    /// Asks about a recording. The answer stays sealed until the session has ended.
     ///
     /// # Errors
-    /// Whatever the server or the connection do wrong; nothing that depends on the sound.
+    /// All errors of the server and the connection. No error depends on the recording.
     pub async fn ask(&mut self, sound: impl Into<Prepared>) -> Result<Sealed, Error> {
         self.ask_watched(sound, &mut |_| ()).await
     }
 
-    /// As [`Session::ask`]; `watch` is told what happens meanwhile. Where the server's manifest changes, the stages begin
-    /// again.
+    /// Like [`Session::ask`], and reports progress to `watch`. If the server's manifest changes, the stages start over.
     ///
     /// # Errors
     /// Those of [`Session::ask`].
@@ -218,26 +217,26 @@ impl Session {
     /// The server's linear models.
     ///
     /// # Errors
-    /// Whatever the server or the connection do wrong.
+    /// All errors of the server and the connection.
     pub async fn models(&mut self) -> Result<Vec<ModelOffer>, Error> {
         self.run(&mut |_| (), AskMachine::models).await
     }
 
-    /// The model of this name; fetches what is not held.
+    /// The model of this name. Fetches the parts that the cache does not have.
     ///
     /// # Errors
-    /// [`ask::Error::NoModel`], and whatever the server or the connection do wrong.
+    /// [`ask::Error::NoModel`], and all errors of the server and the connection.
     pub async fn model(&mut self, name: &str) -> Result<Arc<HeldModel>, Error> {
         let job = |machine: AskMachine| machine.model(name.to_owned());
         self.run(&mut |_| (), job).await
     }
 
-    /// Asks a model about a sound. The classes stay sealed until the session has ended. Sound that has no features is
-    /// asked about by zeros.
+    /// Asks a model about a recording. The classes stay sealed until the session has ended. If the recording has no
+    /// features, zeros are sent.
     ///
     /// # Errors
-    /// A model that is not there or not as `wanted`, and whatever the server or the connection do wrong; nothing that
-    /// depends on the sound.
+    /// A model that is missing or not as `wanted`, and all errors of the server and the connection. No error depends on
+    /// the recording.
     pub async fn classify(
         &mut self,
         model: &str,
@@ -251,7 +250,7 @@ impl Session {
         Ok(SealedClasses { inner, bytes, milliseconds })
     }
 
-    /// Asks a model about features of the caller's making. The scores stay sealed until the session has ended.
+    /// Asks a model about features that the caller makes. The scores stay sealed until the session has ended.
     ///
     /// # Errors
     /// Those of [`Session::classify`].
@@ -264,12 +263,12 @@ impl Session {
         self.run(&mut |_| (), job).await
     }
 
-    /// Every frame since the session began.
+    /// All frames since the session began.
     pub fn transcript(&self) -> &[Record] {
         &self.records
     }
 
-    /// Says goodbye, stops what was started for this session, and returns what opens its answers.
+    /// Says goodbye, runs the farewell, and returns what opens the session's answers.
     pub async fn end(mut self) -> Arc<Ended> {
         let machine = self.machine.take();
         if let Some(transport) = self.transport.take() {
@@ -280,19 +279,19 @@ impl Session {
         }
         match machine {
             Some(machine) => machine.end(),
-            // A request was given up in the middle. Its session's answers stay closed.
+            // A request was abandoned before its end. The session's answers stay closed.
             None => AskMachine::new(Arc::new(ask::MemoryStore::default()), None).end(),
         }
     }
 
-    /// What was sent, received and spent since the last question, this one included.
+    /// Bytes and times of this question and of everything since the last one.
     fn settle(&mut self) -> (ask::Bytes, Stages) {
         let bytes = self.machine.as_mut().map(|machine| machine.traffic().take_bytes());
         let stages = Stages { setup: std::mem::take(&mut self.setup), ..self.stages };
         (bytes.unwrap_or_default(), stages)
     }
 
-    /// Runs a job to its end, over another connection if need be.
+    /// Runs a job to its end. Reconnects if necessary.
     async fn run<T: Send + 'static>(
         &mut self,
         watch: Watch<'_>,
@@ -348,7 +347,7 @@ impl Session {
         self.drive(watch, job).await
     }
 
-    /// Makes another connection.
+    /// Makes a new connection.
     async fn reach(&mut self) -> Result<(), Error> {
         self.begun = Some(Instant::now());
         if let Some(finder) = &self.finder {
@@ -366,7 +365,7 @@ impl Session {
         Ok(())
     }
 
-    /// Steps a job: sends what it shows, hands in what comes back.
+    /// Steps a job: sends its requests and passes it the responses.
     async fn drive<T: Send + 'static>(&mut self, watch: Watch<'_>, mut job: Job<T>) -> Result<T, Error> {
         let mut clock = StageClock::new(self.begun.take());
         let mut broken = None;
@@ -385,7 +384,7 @@ impl Session {
                             clock.exchanged(exchange.frame.len() as u64, frame.length());
                             job.receive(frame);
                         }
-                        // The job ends without a response, and gives its machine back.
+                        // Without a response the job ends and returns its machine.
                         Err(error) => broken = Some(error),
                     }
                 }
@@ -407,7 +406,7 @@ impl Session {
     }
 }
 
-/// Times of stages as they end.
+/// Measures the time of each stage.
 struct StageClock {
     stages: Stages,
     since: Instant,
@@ -416,7 +415,7 @@ struct StageClock {
 }
 
 impl StageClock {
-    /// The first stage began with the connection, where that is new.
+    /// The first stage includes the time to connect if the connection is new.
     fn new(begun: Option<Instant>) -> StageClock {
         let since = begun.unwrap_or_else(Instant::now);
         StageClock { stages: Stages::default(), since, sent: 0, received: 0 }
@@ -437,7 +436,7 @@ impl StageClock {
     }
 }
 
-/// Connects, asks about one sound, says goodbye, and opens the answer: the best `top` tracks.
+/// Connects, asks about one recording, says goodbye, and returns the best `top` tracks of the answer.
 ///
 /// # Errors
 /// Those of [`Session::connect`] and [`Session::ask`].

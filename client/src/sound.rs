@@ -1,4 +1,4 @@
-//! Sounds from files, bytes and samples.
+//! Recordings from files, bytes and samples.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use protocol::ask::Sound;
 
 use crate::{Error, blocking};
 
-/// The first minute of a file. A file that cannot be decoded causes no traffic.
+/// Decodes the first minute of a file. A file that cannot be decoded causes no traffic.
 ///
 /// # Errors
 /// [`Error::Recording`].
@@ -19,7 +19,7 @@ pub async fn sound_of_file(file: impl AsRef<Path>) -> Result<Sound, Error> {
     Ok(sound_of(recording))
 }
 
-/// As [`sound_of_file`], of a file's bytes; `extension` is what its name ends in, if that is known.
+/// Like [`sound_of_file`], from a file's bytes. `extension` is the file name's extension, if known.
 ///
 /// # Errors
 /// [`Error::Recording`].
@@ -29,7 +29,7 @@ pub async fn sound_of_bytes(bytes: Vec<u8>, extension: Option<&str>) -> Result<S
     Ok(sound_of(blocking(decode).await??))
 }
 
-/// A recording that is decoded already.
+/// Takes a recording that is already decoded.
 pub fn sound_of(recording: Recording) -> Sound {
     Sound::Samples(Arc::new(recording.samples))
 }

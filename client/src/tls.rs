@@ -13,8 +13,8 @@ use crate::Error;
 use protocol::ALPN;
 use protocol::key::ServerKey;
 
-/// Accepts one key, or any key where none is expected yet; the handshake's signature proves that the
-/// server holds it.
+/// Accepts the expected key, or any key if none is expected yet. The handshake's signature proves that the server holds
+/// the key.
 #[derive(Debug)]
 pub(crate) struct KeyVerifier {
     expected: Option<ServerKey>,
@@ -28,29 +28,29 @@ impl KeyVerifier {
         Arc::new(KeyVerifier { expected, presented: OnceLock::new(), provider })
     }
 
-    /// The key that the server presented, whether or not it was accepted.
+    /// The key that the server presented, accepted or not.
     pub fn presented(&self) -> Option<ServerKey> {
         self.presented.get().copied()
     }
 
-    /// The QUIC side of TLS. Nothing is resumed: a ticket would let the server link two connections.
+    /// The TLS configuration for QUIC. Sessions are not resumed: a ticket would let the server link two connections.
     pub fn client_config(self: &Arc<Self>) -> Result<QuicClientConfig, Error> {
         let setup = |error: &dyn std::fmt::Display| Error::Setup(error.to_string());
         let mut tls = rustls::ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| setup(&error))?
-            .dangerous() // in rustls's words; what is checked instead of a certificate is the key
+            .dangerous() // rustls's name for it: the verifier checks the key instead of a certificate
             .with_custom_certificate_verifier(self.clone())
             .with_no_client_auth();
         tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.resumption = Resumption::disabled();
-        tls.enable_sni = false; // a name is of no use to a server known by its key
+        tls.enable_sni = false; // clients identify a server by its key, not by a name
         QuicClientConfig::try_from(tls).map_err(|error| setup(&error))
     }
 }
 
-/// TLS as [`crate::Client`] speaks it, for programs that send [`crate::frames`] of their own. Without an expected key
-/// every server is accepted.
+/// The TLS configuration of a [`crate::Session`], for programs that send their own [`crate::frames`]. Without an
+/// expected key it accepts every server.
 ///
 /// # Errors
 /// [`Error::Setup`].

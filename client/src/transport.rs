@@ -1,4 +1,4 @@
-//! One QUIC connection: every address tried, every request under a deadline.
+//! One QUIC connection. It tries every address, and each request has a deadline.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,39 +22,40 @@ use protocol::ask::Exchange;
 use protocol::frame::{Frame, FrameReader};
 use protocol::key::ServerKey;
 
-/// The next address is tried after so long without an answer from the ones before (RFC 8305, section 5).
+/// Delay before the next address is tried if no earlier one has answered (RFC 8305, section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
-/// Requests get a second more for so many bytes each way: half a megabit per second.
+/// Slowest supported line, half a megabit per second: a deadline grows by one second for each such amount of bytes, in
+/// each direction.
 const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// Bytes that may be on their way at once: 16 MB are 160 MB/s at 100 ms.
+/// Most bytes in flight. 16 MB allow 160 MB/s at a round trip of 100 ms.
 const WINDOW: u32 = 16 * 1024 * 1024;
-/// Bytes sent before the first acknowledgement: 32 packets. The usual ten would cost an upload of a
-/// megabyte two more round trips.
+/// Bytes sent before the first acknowledgement: 32 packets. With the usual ten, an upload of a megabyte would need two
+/// more round trips.
 const FIRST_FLIGHT: u64 = 32 * 1200;
-/// Keeps the connection up while this side computes; well below any idle timeout.
+/// Interval of keep-alive packets while this side computes. Well below any idle timeout.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// A connection without a sign of life for so long is given up.
+/// A connection is closed after this time without a packet from the server.
 const IDLE: VarInt = VarInt::from_u32(30_000); // milliseconds
-/// Long enough to send the goodbye; that it arrives is not waited for.
+/// Time to send the goodbye. The client does not wait until it arrives.
 const GOODBYE: Duration = Duration::from_millis(20);
-/// A port is closed when its machine has said so that often,
+/// A port counts as closed after this many refusals, [`KNOCK_PAUSE`] apart.
 const KNOCKS: u32 = 4;
-/// this far apart.
+/// Pause between two checks of a port, and the wait for each refusal.
 const KNOCK_PAUSE: Duration = Duration::from_millis(300);
-/// TLS wants a name; nobody looks at it.
+/// TLS needs a name. Nothing checks it.
 const SERVER_NAME: &str = "psi-shazam";
 
 /// Which key a server must have.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// This one.
+    /// This key.
     Pinned(ServerKey),
-    /// The one that this known-servers file remembers; at first use, whichever it presents.
+    /// The key in this known-servers file. At first use, any key is accepted and stored there.
     FirstUse(PathBuf),
 }
 
 pub(crate) struct Transport {
-    /// Drives the connection; closed with it.
+    /// Drives the connection and closes with it.
     endpoint: Endpoint,
     connection: Connection,
     key: ServerKey,
@@ -62,7 +63,7 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// Connects, and remembers the key where this is its first use.
+    /// Connects. At first use, also stores the server's key.
     pub async fn connect(server: &str, trust: &Trust, patience: Duration) -> Result<Transport, Error> {
         let address = Address::parse(server)?;
         let expected = expected_key(&address, trust).await?;
@@ -84,7 +85,7 @@ impl Transport {
         self.key
     }
 
-    /// Sends a request, and returns the response's frame.
+    /// Sends a request and returns the response's frame.
     pub async fn exchange(&mut self, exchange: &Exchange) -> Result<Frame, Error> {
         let Exchange { what, frame, cap } = exchange;
         let what = *what;
@@ -97,12 +98,12 @@ impl Transport {
         answer.map_err(|_| Error::Timeout { what, after })?.map_err(|error| self.explain(what, error))
     }
 
-    /// How long so many bytes may take.
+    /// The deadline for a message of this many bytes.
     fn patience(&self, bytes: usize) -> Duration {
         self.timeout + Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
     }
 
-    /// A broken connection says more than the stream that it broke.
+    /// Prefers the connection's error to the stream's, because it says more.
     fn explain(&self, what: &'static str, source: FrameError) -> Error {
         match self.connection.close_reason() {
             Some(quinn::ConnectionError::TimedOut) => {
@@ -113,7 +114,7 @@ impl Transport {
         }
     }
 
-    /// Says goodbye, and waits until that is sent.
+    /// Says goodbye and waits until it is sent.
     pub async fn close(self) {
         self.connection.close(VarInt::from_u32(0), b"");
         let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
@@ -129,7 +130,7 @@ async fn ask(
     let (mut send, mut receive) =
         connection.open_bi().await.map_err(|error| FrameError::Read(error.into()))?;
     let written = write_frame(&mut send, request).await;
-    // A server that refuses stops reading at once, so a failed write may still have an answer.
+    // A server that refuses stops reading at once, so there may be a response even after a failed write.
     let mut reader = FrameReader::new(cap);
     match (read_header(&mut receive, &mut reader).await, written) {
         (Ok(header), _) => Ok((receive, reader, header)),
@@ -149,8 +150,8 @@ async fn expected_key(address: &Address, trust: &Trust) -> Result<Option<ServerK
 
 type Connected = (Endpoint, Connection, ServerKey);
 
-/// Tries the addresses a quarter of a second apart; the first that answers wins. A wrong key at any
-/// of them ends the attempt.
+/// Tries the addresses [`NEXT_ADDRESS`] apart; the first that answers wins. A wrong key at any of them ends the
+/// attempt.
 async fn connect_any(
     address: &Address,
     targets: Vec<SocketAddr>,
@@ -169,7 +170,7 @@ async fn connect_any(
     while let Some(attempt) = attempts.join_next().await {
         match attempt.map_err(|_| Error::Stopped)? {
             Err(error @ Error::Unreachable { .. }) => last = error,
-            decided => return decided, // the other attempts end with the set
+            decided => return decided, // dropping the set cancels the other attempts
         }
     }
     Err(last)
@@ -209,8 +210,8 @@ async fn connect_one(
     }
 }
 
-/// Returns if the target's machine says again and again that the port is closed. QUIC's own socket is not told,
-/// as it belongs to no one address; so an empty datagram is sent from another, which a server takes no notice of.
+/// Returns if the target's machine refuses [`KNOCKS`] times in a row. The operating system reports refusals only to a
+/// connected socket, and QUIC's is not one. So this sends empty datagrams, which servers ignore, from another socket.
 async fn nobody_listens(local: SocketAddr, target: SocketAddr) {
     let refused = async || -> io::Result<bool> {
         let socket = UdpSocket::bind(local).await?;
@@ -220,7 +221,7 @@ async fn nobody_listens(local: SocketAddr, target: SocketAddr) {
         Ok(matches!(heard, Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused))
     };
     for _ in 0..KNOCKS {
-        // A server that is being restarted deserves a moment; one that is silent is left to QUIC.
+        // One refusal may be a server that restarts. If there is none, QUIC's own timeout decides.
         if !refused().await.unwrap_or(false) {
             return std::future::pending().await;
         }

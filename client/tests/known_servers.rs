@@ -1,4 +1,4 @@
-//! Known-servers files that anybody may have edited.
+//! Known-servers files with arbitrary edits.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ proptest! {
         for (server, key) in &keys {
             prop_assert_eq!(known.get(server), Some(ServerKey::from_bytes(*key)));
         }
-        // Cut anywhere, it holds no key that was not there.
+        // Cut at any place, the file yields no key that was not in it.
         for length in 0..text.len() {
             if let Ok(cut) = parse(&text[..length]) {
                 prop_assert!(cut.servers().iter().all(|(server, key)| known.get(server) == Some(*key)));

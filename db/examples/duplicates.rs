@@ -1,5 +1,5 @@
-//! How long `duplicates` takes for a large catalogue: the tracks of an export, and copies of them at other speeds, which
-//! are other tracks to it.
+//! Measures how long `duplicates` takes on a large catalogue: the tracks of an export, and copies of them at other
+//! speeds, which count as different tracks.
 //!
 //! `cargo run --release -p psi-shazam-db --example duplicates -- all.psz 11`
 

@@ -1,5 +1,5 @@
-//! What can go wrong with a database. The messages say what is wrong, and name no command and no flag: those are the
-//! program's to name.
+//! What can go wrong with a database. The messages say what is wrong. They name no command or flag, because those
+//! belong to the program.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ pub enum Error {
         /// The database's folder.
         path: PathBuf,
     },
-    /// There is no database, and none is to be made.
+    /// There is no database, and none may be created.
     #[error("there is no database at {path}")]
     Missing {
-        /// Where it was looked for.
+        /// The folder that was searched.
         path: PathBuf,
     },
-    /// The database was written by another version of the program.
+    /// The database has a schema of another version of the program.
     #[error(
         "the database has schema {actual}, and this program reads schema {expected} only; export the tracks with the \
          version that wrote it and import them here, or index the music again into a new folder"
@@ -54,11 +54,11 @@ pub enum Error {
         path.display(), free / 1_000_000, needed.div_ceil(1_000_000)
     )]
     NoRoom {
-        /// Where there is no room.
+        /// The path on the full disk.
         path: PathBuf,
         /// Bytes left.
         free: u64,
-        /// Bytes wanted, those included that must stay free.
+        /// Bytes needed, including those that must stay free.
         needed: u64,
     },
     /// A file of the database's folder cannot be read or written.
@@ -66,7 +66,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A private key can be read by others.
@@ -83,7 +83,7 @@ pub enum Error {
     /// A write failed. sled writes no more until it is opened again.
     #[error("the store has stopped: {reason}. What was reported as added is safe")]
     Stopped {
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// This cannot be a model's name.
@@ -92,7 +92,7 @@ pub enum Error {
         protocol::offer::MODEL_NAME_CAP
     )]
     ModelName,
-    /// There is no place for another model.
+    /// The database has no room for another model.
     #[error("there are {most} models already; remove one first")]
     TooManyModels {
         /// Most models.
@@ -116,7 +116,7 @@ pub enum Error {
     /// `psi` refused what it was given.
     #[error("encoding: {0}")]
     Psi(#[from] psi::Error),
-    /// The stored tracks make no catalogue.
+    /// The stored tracks do not form a valid catalogue.
     #[error("catalogue: {0}")]
     Catalogue(#[from] fingerprint::CatalogueError),
 }
@@ -131,7 +131,7 @@ fn count(tracks: &[u32]) -> String {
     if tracks.len() == 1 { "1 track".to_owned() } else { format!("{} tracks", tracks.len()) }
 }
 
-/// "3–7, 9, …": the first few runs of numbers.
+/// The first few runs of numbers, as in "3–7, 9, …".
 fn runs(tracks: &[u32]) -> String {
     const SHOWN: usize = 8;
     let runs: Vec<&[u32]> = tracks.chunk_by(|a, b| a + 1 == *b).collect();

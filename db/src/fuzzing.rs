@@ -1,11 +1,11 @@
-//! What only fuzz targets reach for: the decoders of stored records. Exists under `--cfg fuzzing` alone.
+//! The decoders of stored records, for fuzz targets. Exists only under `--cfg fuzzing`.
 
 use crate::exchange::{export, format};
 use crate::models;
 use crate::shards::{files, layout};
 use crate::tables::{ledger, records, schema};
 
-/// Reads bytes as every stored record in turn; what can be read must read back after writing.
+/// Reads bytes as each kind of stored record in turn. Whatever can be read must survive writing and reading again.
 pub fn stored_records(bytes: &[u8]) {
     if let Some(postings) = schema::decode_postings(bytes) {
         let again = schema::encode_postings(&postings);
@@ -36,7 +36,7 @@ pub fn body_of(track: &records::NewTrack) -> Vec<u8> {
     format::encode_track(track)
 }
 
-/// An export with these bodies of records, each under a digest that fits.
+/// An export with these record bodies, each with a correct digest.
 pub fn export_of(bodies: &[&[u8]]) -> Vec<u8> {
     export::forged(bodies).expect("writing to a vector cannot fail")
 }

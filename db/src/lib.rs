@@ -1,24 +1,24 @@
 //! The track store: what a folder on disk holds, and the encoded shards that a daemon serves from it.
 //!
-//! Rooms, from the bottom to the top. Each imports only from those above it in this table, and each folder has a table of
-//! its files in its `mod.rs`.
+//! The modules, from the lowest to the highest. Each imports only from those above it in this table. Each folder has a
+//! table of its files in its `mod.rs`.
 //!
-//! | room | what it owns |
+//! | module | what it owns |
 //! | --- | --- |
 //! | `error` | what can go wrong |
-//! | `disk/` | bytes on the device: whole files, private keys, folders, room |
+//! | `disk/` | bytes on the device: whole files, private keys, folders, free space |
 //! | `tables/` | what sled holds: keys, values and records; the ledger of what must be there |
 //! | `shards/` | the encoded shards: their files, layout, plan and cost |
 //! | `duplicates/` | tracks that share audio |
-//! | `database/` | a database that is open: its folder, its locks, the OPRF key in force |
+//! | `database/` | an open database: its folder, its locks, the OPRF key in force |
 //! | `identity`, `tokens`, `models` | the daemon's private key, access tokens, linear models |
-//! | `items`, `tracks` | results of the OPRF; tracks added, removed, listed |
-//! | `exchange/` | tracks on their way from one database to another |
+//! | `items`, `tracks` | results of the OPRF; adding, removing and listing tracks |
+//! | `exchange/` | moving tracks from one database to another |
 //! | `stats` | figures of a database |
-//! | `encoding/` | shards encoded, put in force, served; another OPRF key |
-//! | `care/` | a database begun, opened, checked, repaired |
+//! | `encoding/` | encoding and serving shards; replacing the OPRF key |
+//! | `care/` | creating, opening, checking and repairing a database |
 //!
-//! Tracks and postings are the truth. Shards are derived from them and can be made again at any time.
+//! Tracks and postings are the source of everything. Shards are derived from them and can be rebuilt at any time.
 //! docs/storage-format.md describes the bytes, and what a crash may leave behind.
 
 #![forbid(unsafe_code)]

@@ -9,11 +9,11 @@ use crate::tables::table::guarded;
 /// Figures of a database.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Stats {
-    /// Tracks in the catalogue.
+    /// Number of tracks in the catalogue.
     pub tracks: u64,
-    /// Their length together, in seconds.
+    /// Their total length, in seconds.
     pub seconds: f64,
-    /// Their postings.
+    /// Number of their postings.
     pub postings: u64,
     /// Tracks that no shard holds yet.
     pub pending_tracks: u64,
@@ -27,13 +27,13 @@ pub struct Stats {
     pub placed: u64,
     /// Postings left out of the shards because their hash is too common.
     pub dropped: u64,
-    /// Share of the shards' points that are postings.
+    /// Share of the shards' points that are used, 0 to 1.
     pub fill: f64,
     /// B: bins.
     pub bins: u64,
     /// What the layout in force costs.
     pub cost: Cost,
-    /// What the cost model says of so many postings.
+    /// The cost that the model predicts for this many postings.
     pub predicted: Cost,
     /// Bytes of a query's encrypted powers.
     pub upload_bytes: u64,
@@ -50,7 +50,7 @@ pub struct Stats {
 }
 
 impl Database {
-    /// What the database holds.
+    /// The figures of the database.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].

@@ -1,4 +1,4 @@
-//! Exports: what is written is read, and nothing else is.
+//! Exports: whatever is written can be read, and nothing else.
 
 use db::{Database, Exporter, ImportError, Importer, NewTrack, fault};
 use fingerprint::Settings;
@@ -22,7 +22,7 @@ fn written(tracks: &[NewTrack]) -> Vec<u8> {
     exporter.finish().unwrap()
 }
 
-/// All tracks that come, and why there were no more.
+/// All tracks that can be read, and the error that ended the reading, if any.
 fn read(bytes: &[u8]) -> (Vec<NewTrack>, Option<ImportError>) {
     let mut importer = match Importer::new(bytes) {
         Ok(importer) => importer,
@@ -41,7 +41,7 @@ fn read(bytes: &[u8]) -> (Vec<NewTrack>, Option<ImportError>) {
     }
 }
 
-/// A file that says `body` in its records, each under a digest that fits.
+/// A file with these record bodies, each with a correct digest.
 fn forged(bodies: &[&[u8]]) -> Vec<u8> {
     use sha2::{Digest, Sha256};
     let start = b"psi-shazam\x01\x00";
@@ -83,7 +83,7 @@ proptest! {
         flipped[at] ^= 1 << bit;
         for spoilt in [&bytes[..at], &flipped[..]] {
             let (back, error) = read(spoilt);
-            // zstd has bits without a meaning; what they say must be the same then.
+            // Some bits in zstd have no meaning. Flipping those must not change what is read.
             prop_assert!(error.is_some() || back.len() == all.len());
             prop_assert_eq!(format!("{back:?}"), format!("{:?}", &all[..back.len()]));
         }
@@ -120,7 +120,7 @@ fn what_is_no_export_of_ours_is_refused() {
 
 #[test]
 fn a_claim_is_no_allocation() {
-    // A record that says that it has 4 GB, and a track that says that it has 4 billion postings.
+    // A record that claims 4 GB, and a track that claims 4 billion postings.
     let claims = [b"psi-shazam\x01\x00", &zstd::encode_all(&[255u8; 4][..], 1).unwrap()[..]].concat();
     assert!(matches!(read(&claims).1, Some(ImportError::Damaged { .. })));
     let mut head = vec![0; 32 + 3 + 8];

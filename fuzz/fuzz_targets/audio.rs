@@ -1,11 +1,11 @@
-//! Sound files, through the wrapper around their decoders.
+//! Audio files, through the wrapper around the decoders.
 #![no_main]
 
 use std::sync::Once;
 
 use libfuzzer_sys::fuzz_target;
 
-/// The wrapper catches the decoders' panics; libfuzzer's hook would end the process before it could.
+/// The wrapper catches the decoders' panics. libfuzzer's panic hook would end the process before that, so replace it.
 fn let_panics_be_caught() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));

@@ -1,4 +1,4 @@
-//! Group elements: a client's on the server, and the server's on a client.
+//! Group elements, from a client on the server and from the server on a client.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
             bytes.chunks(ELEMENT_BYTES).all(|element| element != [0; ELEMENT_BYTES]),
             "the identity is refused"
         );
-        // What the server writes, it would read.
+        // The server can read what it writes.
         assert!(oprf_key().evaluate(evaluated).is_ok());
     }
     let items: Vec<[u8; 4]> = (0..bytes.len() as u32 / 32).map(u32::to_le_bytes).collect();

@@ -1,11 +1,11 @@
-//! Exports: whatever the file, and whatever stands in its records.
+//! Exports: arbitrary files, and valid files with arbitrary records.
 #![no_main]
 
 use db::{Exporter, Importer, NewTrack, fault};
 use fingerprint::Settings;
 use libfuzzer_sys::fuzz_target;
 
-/// Reads to the end, or as far as it is whole.
+/// Reads all tracks up to the end or the first error.
 fn read(bytes: &[u8]) -> Vec<NewTrack> {
     let Ok(mut importer) = Importer::new(bytes) else { return Vec::new() };
     let mut tracks = Vec::new();
@@ -19,7 +19,7 @@ fn read(bytes: &[u8]) -> Vec<NewTrack> {
 fuzz_target!(|bytes: &[u8]| {
     read(bytes);
     let tracks = read(&db::fuzzing::export_of(&[bytes]));
-    // What can be read can be written, and reads back as the same.
+    // Tracks that can be read can be written, and read back unchanged.
     let mut exporter = Exporter::new(Vec::new(), &Settings::default()).expect("writing to a vector");
     tracks.iter().for_each(|track| exporter.track(track).expect("it was shorter than the cap"));
     let again = read(&exporter.finish().expect("writing to a vector"));

@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Manifest::decode(bytes);
     let versioned = [&PROTOCOL_VERSION.to_le_bytes(), bytes].concat();
     let Ok((manifest, params)) = Manifest::decode(&versioned) else { return };
-    // Not byte by byte: a varint may be written in more ways than one.
+    // Does not compare bytes, because a varint has more than one encoding.
     let (again, same) = Manifest::decode(&manifest.encode()).expect("it was written here");
     assert_eq!((&again, same), (&manifest, params));
     assert!(

@@ -1,5 +1,4 @@
-//! Everything of a linear model that comes from outside: lists of models, both parts of one, what is sent to it and
-//! what it answers.
+//! All untrusted data of linear models: lists of models, both parts of a model, requests and responses.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// As a client reads the list.
+/// Reads a list as a client does.
 fn offers(bytes: &[u8]) {
     if let Ok(offers) = ModelOffer::decode_all(bytes) {
         let again = ModelOffer::encode_all(&offers);
@@ -31,7 +30,7 @@ fn offers(bytes: &[u8]) {
     }
 }
 
-/// As a client reads a model's public part and asks with it; as its owner reads both parts from disk.
+/// Reads a model's public part and asks with it, as a client does. Reads both parts from disk, as the owner does.
 fn parts(bytes: &[u8]) {
     if let Ok(public) = classify::Public::decode(bytes) {
         let raw: Vec<f32> = (0..classify::RAW_FEATURES).map(|n| (n as f32 * 0.1).sin() * 100.0).collect();
@@ -53,7 +52,7 @@ fn parts(bytes: &[u8]) {
     db::fuzzing::stored_model(bytes);
 }
 
-/// As the server multiplies what was uploaded; what it answers has the length that it promised.
+/// Computes scores from an upload as the server does, and checks the length of the response.
 fn question(bytes: &[u8]) {
     let params = linear_params();
     let uploads = [bytes.to_vec(), stretch(bytes, params.upload_bytes())];
@@ -62,7 +61,7 @@ fn question(bytes: &[u8]) {
     }
 }
 
-/// As the client opens an answer under hints, either of which may be anything; the server's own gives the sums.
+/// Opens an answer with hints as the client does. Both may be arbitrary. The server's own answer must give the sums.
 fn answer(bytes: &[u8]) {
     let params = linear_params();
     let features: Vec<i8> =

@@ -1,5 +1,5 @@
-//! Not a target but its shape, as counters want a fuzzer to be linked: writes what each target begins with, into
-//! `corpus/`.
+//! Writes the first inputs of each target to `corpus/`. It is not a target, but has the form of one, because coverage
+//! counters only link in a fuzzer.
 #![no_main]
 
 use std::fs;
@@ -74,7 +74,7 @@ fn write_all() {
     write("model", parts.into_iter().chain(sums).collect());
 }
 
-/// The public part of a model of two made sounds. (The secret one has megabytes.)
+/// The public part of a model of two synthetic sounds. (The secret part has megabytes.)
 fn public_part() -> Vec<u8> {
     let tone = |pitch: f32| -> Vec<f32> { (0..80_000).map(|n| (n as f32 * pitch).sin()).collect() };
     let examples = [0.1, 0.3].iter().enumerate().flat_map(|(class, &pitch)| {

@@ -1,4 +1,5 @@
-//! A server's whole session: frames whole and broken, tracks and models that change in between, honest clients among the rest.
+//! A whole session of a server: intact and broken frames, tracks and models that change in between, and honest clients
+//! among others.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -10,10 +11,10 @@ use psi_shazam_fuzz::{linear_params, model, params, snapshot, stretch};
 use server::fuzzing::{End, Session};
 use server::{Model, Snapshot};
 
-/// Epochs that follow one another.
+/// Snapshots that follow one another.
 static SNAPSHOTS: LazyLock<[Arc<Snapshot>; 3]> = LazyLock::new(|| [1, 2, 3].map(snapshot));
 
-/// Models that come and go.
+/// Models that are added and removed.
 static MODELS: LazyLock<[Arc<Model>; 2]> = LazyLock::new(|| [1, 2].map(model));
 
 struct Input<'a>(&'a [u8]);
@@ -24,7 +25,7 @@ impl<'a> Input<'a> {
         self.0 = rest;
         *first
     }
-    /// Up to 255 bytes.
+    /// Takes up to 255 bytes.
     fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (taken, rest) = self.0.split_at(length);
@@ -39,7 +40,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// A legal frame, or bytes as they come.
+/// A legal frame, or arbitrary bytes.
 fn frame(input: &mut Input) -> Vec<u8> {
     let params = params();
     let request = match input.byte() % 10 {
@@ -63,7 +64,7 @@ fn frame(input: &mut Input) -> Vec<u8> {
     request.encode()
 }
 
-/// Harms a frame, cuts it in pieces, and sends it.
+/// Damages a frame, cuts it into pieces, and sends it.
 fn exchange(session: &Session, input: &mut Input) {
     let (how, mut bytes) = (input.byte(), frame(input));
     if how & 1 != 0 && !bytes.is_empty() {

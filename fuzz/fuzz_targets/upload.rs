@@ -12,7 +12,7 @@ static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| snapshot(1));
 
 fuzz_target!(|bytes: &[u8]| {
     let params = params();
-    // As it came, and at the right length, so that more than the length is looked at.
+    // The input as it is, and at the right length, so that more than the length check runs.
     let uploads = [bytes.to_vec(), stretch(bytes, params.upload_bytes())];
     let answers = answer_batch(&params, &SNAPSHOT.shards, &uploads);
     assert_eq!(answers.len(), uploads.len());

@@ -1,4 +1,4 @@
-//! What several targets need: the smallest server that there can be, and parameters for it.
+//! Shared by several targets: the smallest possible server, and its parameters.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +16,7 @@ use server::{Model, Snapshot};
 
 const SEED: [u8; 16] = [6; 16];
 
-/// Two points a bin and few items: everything is decoded as ever, and computed soon.
+/// Parameters with two points per bin and few items: everything is decoded as usual and computed quickly.
 pub fn params() -> Params {
     let set = LatticeSet::N2048Q47;
     let spec = ParamsSpec { set, points: 2, groups: 1, label_elements: 2, tag_elements: 0, asked: 8 };
@@ -43,7 +43,7 @@ pub fn track(id: u32) -> Track {
     }
 }
 
-/// A server of one track, in one shard; another track, another epoch.
+/// A snapshot with one track in one shard. Each `id` gives another track.
 pub fn snapshot(id: u32) -> Arc<Snapshot> {
     let (params, key, masks, uid) = (params(), oprf_key(), masks(), ShardUid(id.into()));
     let item = id.to_le_bytes();
@@ -67,13 +67,13 @@ pub fn snapshot(id: u32) -> Arc<Snapshot> {
     Arc::new(Snapshot::new(oprf_key(), manifest, attachment, vec![hint], shards).expect("the parts fit"))
 }
 
-/// A shape of models with more than one block and more than one polynomial.
+/// Parameters of a model with more than one block and more than one polynomial.
 pub fn linear_params() -> LinearParams {
     let spec = LinearSpec { set: LatticeSet::N2048Q47, features: 600, classes: 5, blocks: 2 };
     LinearParams::new(spec).expect("these are legal")
 }
 
-/// Weights for [`linear_params`], another pattern for each `id`.
+/// Weights for [`linear_params`], with another pattern for each `id`.
 pub fn weights(id: u8) -> Vec<i8> {
     let params = linear_params();
     (0..params.features() * params.classes())
@@ -82,19 +82,19 @@ pub fn weights(id: u8) -> Vec<i8> {
         .collect()
 }
 
-/// A legal feature or weight.
+/// Turns any byte into a legal feature or weight.
 pub fn legal(byte: i8) -> i8 {
     byte.max(-127)
 }
 
-/// A model of a server.
+/// A server's model.
 pub fn model(id: u8) -> Arc<Model> {
     let name = format!("model {id}");
     let made = Model::new(&name, &linear_params(), vec![id; 9], &weights(id), SEED, &[id; 32]);
     Arc::new(made.expect("a legal model"))
 }
 
-/// As many bytes as are wanted from few: `bytes` over and over, each time with another byte added.
+/// Makes `length` bytes from few: repeats `bytes`, each time with another value added to every byte.
 pub fn stretch(bytes: &[u8], length: usize) -> Vec<u8> {
     if bytes.is_empty() {
         return vec![0; length];

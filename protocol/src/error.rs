@@ -1,12 +1,12 @@
-//! What can be wrong with a message, or with what a server is made of.
+//! What can be wrong with a message, or with what a server offers.
 
 use psi::oprf::KeyId;
 
-/// Why a message is refused. No secret value ever appears in one.
+/// Why a message is refused. No error contains a secret value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A message has another length than its kind dictates.
+    /// The length of a message is wrong for its kind.
     #[error("{what} has {actual} bytes, expected {expected}")]
     Length {
         /// What was read.
@@ -16,7 +16,7 @@ pub enum Error {
         /// Bytes expected.
         expected: usize,
     },
-    /// A message claims to be longer than its kind may ever be.
+    /// A message claims to be longer than its kind allows.
     #[error("{what} of {actual} bytes is over the cap of {cap}")]
     TooLong {
         /// What was read.
@@ -32,7 +32,7 @@ pub enum Error {
         /// What was read.
         what: &'static str,
     },
-    /// Bytes that are no encoding of what they should be.
+    /// The bytes are not a valid encoding.
     #[error("{what} cannot be decoded")]
     Malformed {
         /// What was read.
@@ -52,18 +52,18 @@ pub enum Error {
     /// Bytes follow a frame.
     #[error("more than one frame on a stream")]
     Trailing,
-    /// The parts of a snapshot do not fit each other.
+    /// The parts of a snapshot do not fit together.
     #[error("the snapshot's {what} is not what its manifest says")]
     Snapshot {
         /// Which part.
         what: &'static str,
     },
-    /// A snapshot's manifest names another OPRF key than the one that is there.
+    /// The OPRF key is not the one that the snapshot's manifest names.
     #[error("the snapshot was made under OPRF key {snapshot:02x?}, and the key here is {key:02x?}", snapshot = .snapshot.0, key = .key.0)]
     Key {
         /// The key that the manifest names.
         snapshot: KeyId,
-        /// The key that is there.
+        /// The key found here.
         key: KeyId,
     },
     /// A model that clients would refuse.

@@ -1,9 +1,9 @@
-//! The frame codec: a stream's bytes, in whatever pieces they come, to one frame.
+//! The frame codec: turns a stream's bytes, in pieces of any size, into one frame.
 
 use crate::Error;
 use crate::wire::{HEADER_BYTES, Header};
 
-/// Most bytes that are set aside before they arrive: a claim of length costs nobody memory.
+/// Most bytes that are reserved before they arrive, so that a claimed length alone costs no memory.
 const ADVANCE: usize = 64 * 1024;
 
 /// A frame as it arrived.
@@ -22,29 +22,29 @@ impl Frame {
     }
 }
 
-/// Reads one frame of at most so many bytes of payload, and the end of the stream behind it.
+/// Reads one frame with a payload of limited length, and checks that the stream ends after it.
 #[derive(Debug)]
 pub struct FrameReader {
     cap: u64,
     head: [u8; HEADER_BYTES],
-    /// Bytes of the header that are there.
+    /// Bytes of the header received so far.
     filled: usize,
     header: Option<Header>,
     payload: Vec<u8>,
 }
 
 impl FrameReader {
-    /// `cap`: the longest payload that is legal here.
+    /// `cap`: the longest payload allowed here, in bytes.
     pub fn new(cap: u64) -> FrameReader {
         FrameReader { cap, head: [0; HEADER_BYTES], filled: 0, header: None, payload: Vec::new() }
     }
 
-    /// Bytes of the header that are missing. Whoever reads no more than these can look at the header first.
+    /// Missing bytes of the header. A caller that reads no more than these can check the header first.
     pub fn missing_of_header(&self) -> usize {
         HEADER_BYTES - self.filled
     }
 
-    /// The header, once it is there.
+    /// The header, once it is complete.
     pub fn header(&self) -> Option<Header> {
         self.header
     }
@@ -52,8 +52,7 @@ impl FrameReader {
     /// Takes the next bytes of the stream.
     ///
     /// # Errors
-    /// [`Error::TooLong`] as soon as the header claims more than is legal, [`Error::Trailing`] for bytes behind the
-    /// frame.
+    /// [`Error::TooLong`] as soon as the header claims more than `cap`, [`Error::Trailing`] for bytes after the frame.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         if self.header.is_none() {
             let (head, rest) = bytes.split_at(bytes.len().min(self.missing_of_header()));
@@ -78,7 +77,7 @@ impl FrameReader {
     /// The frame, at the end of the stream.
     ///
     /// # Errors
-    /// [`Error::Truncated`].
+    /// [`Error::Truncated`] if the frame is not complete.
     pub fn finish(self) -> Result<Frame, Error> {
         match self.header {
             Some(header) if header.length as usize == self.payload.len() => {

@@ -5,33 +5,33 @@ use std::str::FromStr;
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
-/// What stands before the key in its SubjectPublicKeyInfo (RFC 8410, section 4): the algorithm
-/// id-Ed25519, and a bit string of 32 bytes.
+/// What comes before the key in its SubjectPublicKeyInfo (RFC 8410, section 4): the algorithm id-Ed25519 and the start
+/// of a bit string of 32 bytes.
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// A server's Ed25519 public key. Its text form is 64 hexadecimal digits, lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerKey([u8; KEY_BYTES]);
 
-/// Why a text or a SubjectPublicKeyInfo is no [`ServerKey`].
+/// Why a text or a SubjectPublicKeyInfo is not a valid [`ServerKey`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The text has another length.
+    /// The length of the text is wrong.
     #[error("a server key has 64 hexadecimal digits, this one has {actual} characters")]
     Length {
         /// Characters found.
         actual: usize,
     },
-    /// A character is no hexadecimal digit.
+    /// A character is not a hexadecimal digit.
     #[error("a server key has hexadecimal digits only, but character {position} is {found:?}")]
     Digit {
         /// Its place, counted from 1.
         position: usize,
-        /// What stands there.
+        /// The character.
         found: char,
     },
-    /// A SubjectPublicKeyInfo of something other than Ed25519.
+    /// The SubjectPublicKeyInfo is not of an Ed25519 key.
     #[error("the public key is not an Ed25519 key")]
     Algorithm,
 }
@@ -50,7 +50,7 @@ impl ServerKey {
     /// Reads a DER SubjectPublicKeyInfo, the form in which TLS carries a raw public key (RFC 7250).
     ///
     /// # Errors
-    /// [`KeyError::Algorithm`] for everything but an Ed25519 key.
+    /// [`KeyError::Algorithm`] for everything except an Ed25519 key.
     pub fn from_spki_der(der: &[u8]) -> Result<ServerKey, KeyError> {
         let key = der.strip_prefix(&SPKI_PREFIX).ok_or(KeyError::Algorithm)?;
         Ok(ServerKey(key.try_into().map_err(|_| KeyError::Algorithm)?))
@@ -77,7 +77,7 @@ impl fmt::Debug for ServerKey {
 impl FromStr for ServerKey {
     type Err = KeyError;
 
-    /// Upper case is accepted; nothing else is, no spaces either.
+    /// Accepts 64 hexadecimal digits in lower or upper case, and nothing else, not even spaces.
     fn from_str(text: &str) -> Result<ServerKey, KeyError> {
         if let Some((index, found)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_hexdigit()) {
             return Err(KeyError::Digit { position: index + 1, found });

@@ -1,15 +1,15 @@
-//! The protocol of psi-shazam: its messages, and who may send which when. docs/protocol.md describes what travels.
+//! The protocol of psi-shazam: its messages, who may send them, and when. docs/protocol.md describes what travels.
 //!
-//! The crate touches no socket, file, clock or thread. It runs in a browser as in a daemon.
+//! The crate uses no socket, file, clock or thread. It runs in a browser as well as in a daemon.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | [`answer`] | the answering side: which request is legal, and what it comes to |
-//! | [`ask`] | the asking side: what is sent when, and answers that stay sealed until the end |
-//! | [`frame`] | a stream's bytes to one frame |
+//! | [`answer`] | the answering side: which request is legal, and what work it needs |
+//! | [`ask`] | the asking side: what is sent and when, and answers that stay sealed until the end |
+//! | [`frame`] | from a stream's bytes to one frame |
 //! | [`wire`] | requests, responses, refusals, the header of a frame |
 //! | [`manifest`] | what a server offers |
-//! | [`offer`] | what a server says of its linear models |
+//! | [`offer`] | how a server describes its linear models |
 //! | [`token`] | access tokens |
 //! | [`key`] | the name of a server: its public key |
 
@@ -27,8 +27,8 @@ pub mod wire;
 
 pub use error::Error;
 
-/// The protocol's name in TLS; its number is [`wire::PROTOCOL_VERSION`].
+/// The protocol's name in TLS. The number in it is [`wire::PROTOCOL_VERSION`].
 pub const ALPN: &[u8] = b"psi-shazam/2";
 
-/// The UDP port of a server where none is given.
+/// A server's default UDP port.
 pub const DEFAULT_PORT: u16 = 4433;

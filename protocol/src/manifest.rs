@@ -1,4 +1,4 @@
-//! The manifest: what a server offers, from which the size of every other message follows.
+//! The manifest: what a server offers. It determines the size of every other message.
 
 use std::collections::HashSet;
 
@@ -17,26 +17,26 @@ use psi::shard::ShardUid;
 pub struct ShardInfo {
     /// Its uid.
     pub uid: ShardUid,
-    /// The group of bins that it belongs to.
+    /// Its group of bins.
     pub group: u8,
     /// Digest of its hint.
     pub hint: Digest,
 }
 
-/// What the server offers: everything that decides the size of every other message.
+/// What the server offers. It determines the size of every other message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The parameters; lattices are named, never spelled out.
+    /// The parameters. Lattices are named, never spelled out.
     pub spec: ParamsSpec,
     /// Seed of the public masks.
     pub seed: [u8; SEED_BYTES],
-    /// Name of the OPRF key.
+    /// Identifies the OPRF key.
     pub key: KeyId,
     /// Which items share a bin.
     pub bins: Bins,
     /// The shards, in the order of the answers.
     pub shards: Vec<ShardInfo>,
-    /// Digest of the attachment: what labels refer to (here: the catalogue).
+    /// Digest of the attachment that labels refer to (here: the catalogue).
     pub attachment: Digest,
     /// Bytes of the attachment.
     pub attachment_bytes: u64,
@@ -45,7 +45,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Version, then postcard.
+    /// Encodes the version, then the fields as postcard.
     pub fn encode(&self) -> Vec<u8> {
         let head = PROTOCOL_VERSION.to_le_bytes().to_vec();
         postcard::to_extend(self, head).expect("a manifest has no part that postcard refuses")
@@ -54,8 +54,8 @@ impl Manifest {
     /// Reads and checks a manifest that may come from a hostile server.
     ///
     /// # Errors
-    /// [`Error::Version`], [`Error::Malformed`], [`Error::TooLong`], [`Error::ValueRange`] for shards
-    /// that repeat or lie outside the groups, everything [`Bins::check`] refuses, and everything [`Params::new`] refuses.
+    /// [`Error::Version`], [`Error::Malformed`], [`Error::TooLong`], [`Error::ValueRange`] for shards that repeat or
+    /// lie outside the groups, and the errors of [`Bins::check`] and [`Params::new`].
     pub fn decode(bytes: &[u8]) -> Result<(Manifest, Params), Error> {
         cap("manifest", bytes.len() as u64, MANIFEST_CAP)?;
         let (version, body) = bytes.split_first_chunk().ok_or(Error::Malformed { what: "manifest" })?;

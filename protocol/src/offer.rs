@@ -1,4 +1,4 @@
-//! What a server says of its linear models: a list that clients fetch before they ask one.
+//! How a server describes its linear models: a list that clients fetch before they ask a model.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use crate::{Error, wire};
 use psi::SEED_BYTES;
 use psi::linear::{LinearParams, LinearSpec};
 
-/// Most models of a server.
+/// Most models that a server may have.
 pub const MAX_MODELS: usize = 256;
 /// Longest name of a model, in bytes of UTF-8.
 pub const MODEL_NAME_CAP: usize = 64;
-/// Cap on the list of models.
+/// Cap on the list of models, in bytes.
 pub const OFFERS_CAP: u64 = 64 * 1024;
-/// Cap on a model's public part: 32,768 labels of 250 bytes, and room.
+/// Cap on a model's public part, in bytes: room for 32,768 labels of 250 bytes, and more.
 pub const PUBLIC_CAP: u64 = 16 * 1024 * 1024;
 
-/// One model as clients are told of it.
+/// One model as described to clients.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelOffer {
     /// Its name: 1 to [`MODEL_NAME_CAP`] bytes, none of them a control character.
@@ -27,16 +27,16 @@ pub struct ModelOffer {
     pub spec: LinearSpec,
     /// Seed of the public masks.
     pub seed: [u8; SEED_BYTES],
-    /// Digest of the public part, which says what features and classes mean; this crate does not look into it.
+    /// Digest of the public part, which says what features and classes mean. This crate does not read that part.
     pub public: Digest,
-    /// Its length.
+    /// Bytes of the public part.
     pub public_bytes: u64,
     /// Digest of the hints.
     pub hints: Digest,
 }
 
 impl ModelOffer {
-    /// Names this state of the model in a request.
+    /// The digest that names this state of the model in a request.
     pub fn digest(&self) -> Digest {
         Digest::of(&encode(self))
     }
@@ -51,7 +51,7 @@ impl ModelOffer {
         [&PROTOCOL_VERSION.to_le_bytes()[..], &encode(&offers)].concat()
     }
 
-    /// Reads a list: names that differ, shapes that are legal, lengths below their caps.
+    /// Reads a list, and checks that names differ, shapes are legal and lengths are within their caps.
     ///
     /// # Errors
     /// [`Error::Version`], [`Error::TooLong`], [`Error::Malformed`], [`Error::ParameterRange`].

@@ -1,4 +1,4 @@
-//! Access tokens: what a client shows to a server that does not answer everybody.
+//! Access tokens: what a client shows to a private server.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,16 +10,16 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// What stands before the digits of a token's text, so that people and scanners know one when they see it.
+/// Prefix of a token's text, so that people and secret scanners recognise a token.
 const PREFIX: &str = "pst_";
 /// Domain separation of the digest.
 const DIGEST_INFO: &[u8] = b"psi-shazam access token v1";
 
-/// 32 random bytes that let their holder ask. `Debug` shows nothing of them, and equality takes constant time.
+/// 32 random bytes that let their holder ask. `Debug` hides them, and comparison takes constant time.
 #[derive(Clone)]
 pub struct AccessToken(Zeroizing<[u8; AccessToken::BYTES]>);
 
-/// What a server keeps of a token: enough to know it again, not enough to show it.
+/// What a server keeps of a token: enough to recognise it, not enough to show it.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenDigest(pub [u8; 32]);
 
@@ -27,7 +27,7 @@ impl AccessToken {
     /// Bytes of a token.
     pub const BYTES: usize = 32;
 
-    /// Draws a token from the operating system.
+    /// Draws a token from the operating system's random source.
     pub fn generate() -> AccessToken {
         let mut bytes = Zeroizing::new([0; AccessToken::BYTES]);
         OsRng.fill_bytes(&mut *bytes);
@@ -56,7 +56,7 @@ impl AccessToken {
         text
     }
 
-    /// What a server keeps. The token has 256 random bits, so a plain hash is as good as a slow one.
+    /// The digest that a server keeps. The token has 256 random bits, so a plain hash is as safe as a slow one.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest(Sha256::new_with_prefix(DIGEST_INFO).chain_update(*self.0).finalize().into())
     }
@@ -65,10 +65,10 @@ impl AccessToken {
 impl FromStr for AccessToken {
     type Err = Error;
 
-    /// Reads [`AccessToken::to_text`]; spaces around it are allowed.
+    /// Reads the format of [`AccessToken::to_text`]. Spaces around it are allowed.
     ///
     /// # Errors
-    /// [`Error::Malformed`]; the text is not repeated, because it may be a token with a typing error.
+    /// [`Error::Malformed`]. It does not repeat the text, which may be a token with a typing error.
     fn from_str(text: &str) -> Result<AccessToken, Error> {
         let malformed = Error::Malformed { what: "access token (`pst_` and 64 hexadecimal digits)" };
         let digits = text.trim().strip_prefix(PREFIX).ok_or(malformed.clone())?.as_bytes();
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(format!("{request:?}"), "Token(AccessToken(..))");
     }
 
-    /// What is on disk must be known again for ever. SHA-256 of the info string and 32 zeros, by sha256sum.
+    /// Digests on disk must stay valid for ever. SHA-256 of the info string and 32 zeros, computed with sha256sum.
     #[test]
     fn digests_never_change() {
         let digest = AccessToken::from_bytes([0; 32]).digest();

@@ -1,8 +1,7 @@
 //! Messages: a versioned encoding of each, and a cap on each length. docs/protocol.md has the tables.
 //!
-//! A frame is a kind (one byte), a payload length (u32, little endian) and the payload. A request
-//! and its response are one frame each. Frames carry no compression and no optional parts, so their
-//! sizes follow from the manifest alone.
+//! A frame is a kind (one byte), a payload length (u32, little endian) and the payload. A request and its response are
+//! one frame each. Frames have no compression and no optional parts, so their sizes follow from the manifest alone.
 
 use std::fmt;
 
@@ -18,23 +17,23 @@ use psi::oprf::ELEMENT_BYTES;
 use psi::params::{MAX_SHARDS, Params};
 use psi::shard::ShardUid;
 
-/// Version of everything in this module; also part of the ALPN name.
+/// Version of everything in this module. It is also part of the ALPN name.
 pub const PROTOCOL_VERSION: u16 = 2;
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 5;
-/// Cap on a manifest: 4,096 shards of at most 43 bytes, a bin table of at most 120 KiB, and the rest.
+/// Cap on a manifest, in bytes: 4,096 shards of at most 43 bytes, a bin table of at most 120 KiB, and the rest.
 pub const MANIFEST_CAP: u64 = 320 * 1024;
-/// Cap on an attachment (the catalogue: a million tracks of 100 bytes, and room).
+/// Cap on an attachment, in bytes: room for a catalogue of a million tracks of 100 bytes, and more.
 pub const ATTACHMENT_CAP: u64 = 256 * 1024 * 1024;
-/// Cap on the manifest's opaque application part.
+/// Cap on the manifest's opaque application part, in bytes.
 pub const APPLICATION_CAP: usize = 1024;
-/// Cap on a refusal's text.
+/// Cap on a refusal's text, in bytes.
 pub const REFUSAL_TEXT_CAP: usize = 512;
 
-/// Cap on encrypted scores: 32,768 of 29 bits.
+/// Cap on encrypted scores, in bytes: 32,768 scores of 29 bits.
 const SCORES_CAP: u64 = 128 * 1024;
 
-/// SHA-256 of something; how manifests, hints and attachments are named.
+/// A SHA-256 digest. Names manifests, hints and attachments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
@@ -57,7 +56,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Holds a length against its cap.
+/// Checks a length against its cap.
 pub(crate) fn cap(what: &'static str, actual: u64, cap: u64) -> Result<(), Error> {
     if actual > cap { Err(Error::TooLong { what, actual, cap }) } else { Ok(()) }
 }
@@ -66,15 +65,15 @@ pub(crate) fn cap(what: &'static str, actual: u64, cap: u64) -> Result<(), Error
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusalCode {
-    /// The request cannot be understood or breaks a rule; sending it again is useless.
+    /// The request is malformed or breaks a rule. Sending it again is useless.
     Invalid = 1,
     /// The manifest has changed: fetch it and ask again.
     Stale = 2,
-    /// Too much to do: ask again after the stated time.
+    /// The server is busy: ask again after the stated time.
     Busy = 3,
     /// The server failed.
     Internal = 4,
-    /// The server answers holders of an access token only, and this client has shown none that it knows.
+    /// The server answers only holders of an access token, and this client has shown no valid one.
     Unauthorized = 5,
 }
 
@@ -88,18 +87,18 @@ impl RefusalCode {
 /// A typed error from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What kind of error.
+    /// The kind of error.
     pub code: RefusalCode,
-    /// When to ask again, for [`RefusalCode::Busy`]; milliseconds.
+    /// Milliseconds to wait before asking again, for [`RefusalCode::Busy`].
     pub retry_after_ms: u32,
-    /// For people; at most [`REFUSAL_TEXT_CAP`] bytes.
+    /// A message for people, of at most [`REFUSAL_TEXT_CAP`] bytes.
     pub text: String,
 }
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// The manifest, unless it is the one held already.
+    /// Requests the manifest, unless the client holds the current one.
     Manifest {
         /// Digest of the manifest that the client holds.
         held: Option<Digest>,
@@ -117,9 +116,9 @@ pub enum Request {
         /// Encrypted powers.
         upload: Vec<u8>,
     },
-    /// Shows an access token, for all requests that follow on this connection.
+    /// Shows an access token, for all later requests on this connection.
     Token(AccessToken),
-    /// The list of linear models ([`crate::offer::ModelOffer`]); their public parts and hints are attachments.
+    /// The list of linear models ([`crate::offer::ModelOffer`]). Their public parts and hints are attachments.
     Models,
     /// The scores of encrypted features.
     Classify {
@@ -139,13 +138,13 @@ pub enum Response {
     Current,
     /// The attachment.
     Attachment(Vec<u8>),
-    /// The hints, one after the other, in the order asked.
+    /// The hints, concatenated in the order asked.
     Hints(Vec<u8>),
     /// Evaluated elements, 32 bytes each.
     Evaluated(Vec<u8>),
     /// Answers of all shards, in the manifest's order.
     Answer(Vec<u8>),
-    /// The token is good.
+    /// The token is valid.
     Admitted,
     /// An encoded list of models.
     Models(Vec<u8>),
@@ -158,14 +157,14 @@ pub enum Response {
 /// Kind and payload length of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The kind; [`Request::decode`] and [`Response::decode`] know their meaning.
+    /// The kind, for [`Request::decode`] or [`Response::decode`].
     pub kind: u8,
     /// Bytes of payload.
     pub length: u32,
 }
 
 impl Header {
-    /// Reads a header and holds its length against `cap`.
+    /// Reads a header and checks its length against `limit`, in bytes.
     ///
     /// # Errors
     /// [`Error::TooLong`].
@@ -177,7 +176,7 @@ impl Header {
     }
 }
 
-/// The longest request payload that is legal under these parameters.
+/// The longest request payload that is legal under these parameters, in bytes.
 pub fn request_cap(params: &Params) -> u64 {
     let query = 32 + params.upload_bytes();
     let evaluate = params.asked() * ELEMENT_BYTES;
@@ -185,7 +184,7 @@ pub fn request_cap(params: &Params) -> u64 {
     query.max(evaluate).max(hints) as u64
 }
 
-/// The longest response payload to a request that a client with these parameters sends.
+/// The longest response payload to a request of a client with these parameters, in bytes.
 pub fn response_cap(params: Option<&Params>, request: &Request, shards: usize) -> u64 {
     let refusal = (5 + REFUSAL_TEXT_CAP) as u64;
     let expected = match (request, params) {
@@ -222,7 +221,7 @@ fn named_upload(payload: &[u8], what: &'static str) -> Result<(Digest, Vec<u8>),
 }
 
 impl Request {
-    /// The whole frame.
+    /// Encodes the whole frame.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Request::Manifest { held } => frame(1, &[held.as_ref().map_or(&[], |digest| &digest.0)]),
@@ -239,7 +238,7 @@ impl Request {
         }
     }
 
-    /// Reads a payload whose header was read before.
+    /// Decodes a payload after its header was read.
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::TooLong`], [`Error::Malformed`] for an unknown kind.
@@ -280,7 +279,7 @@ impl Request {
 }
 
 impl Response {
-    /// The whole frame.
+    /// Encodes the whole frame.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Response::Manifest(bytes) => frame(1, &[bytes]),
@@ -299,7 +298,7 @@ impl Response {
         }
     }
 
-    /// Reads a payload whose header was read before.
+    /// Decodes a payload after its header was read.
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::TooLong`].

@@ -1,5 +1,5 @@
-//! Every message from outside, whole, cut short, damaged and made up: nothing panics, and what is no message is an
-//! error.
+//! Every message from outside, whole, cut short, damaged and invented. Nothing panics, and whatever is not a message is
+//! an error.
 
 use proptest::prelude::*;
 use protocol::wire::{Digest, HEADER_BYTES, Header, Manifest, Request, Response, ShardInfo};
@@ -45,7 +45,7 @@ fn every_truncation_of_a_manifest_is_an_error() {
     }
 }
 
-/// A place in some bytes and what is written there.
+/// Places in some bytes, and what is written there.
 fn damage() -> impl Strategy<Value = Vec<(usize, u8)>> {
     prop::collection::vec((any::<usize>(), any::<u8>()), 1..8)
 }

@@ -1,4 +1,4 @@
-//! Keyboard alone, and what an accessibility checker says.
+//! Use by keyboard alone, and the findings of an accessibility checker.
 
 use serde_json::Value;
 
@@ -12,10 +12,10 @@ const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 const ESCAPE: char = '\u{e00c}';
 
-/// No finding that a person would meet as a serious obstacle.
+/// Checks that there is no serious or critical finding.
 #[track_caller]
 fn assert_accessible(browser: &Browser, what: &str) {
-    // What is still fading in has less contrast than it will have.
+    // Elements that are still fading in have less contrast than at the end.
     browser.wait(
         "document.getAnimations().every((it) => it.playState !== 'running' || it.effect.getTiming().iterations === Infinity)",
     );

@@ -1,4 +1,4 @@
-//! Each thing that can go wrong has words of its own, and a next step.
+//! Every problem has its own message and a next step.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::page::{Web, ask_about, assert_asks_nobody_else, assert_quiet, finishe
 use crate::support::{Daemon, User, audio};
 use crate::webdriver::{Browser, Options};
 
-/// Checks the kind of the problem that is shown, that it has a next step, and leaves a picture of it.
+/// Checks the kind of the problem shown and that it has a next step, and saves a screenshot.
 #[track_caller]
 fn assert_problem(browser: &Browser, kind: &str) {
     browser.wait("!document.getElementById('problem').hidden");
@@ -117,7 +117,7 @@ fn files_that_are_no_recording() {
     let short = crate::page::wav(&user, "short.wav", &[0.3; 4_000]);
     ask_about(&browser, &short);
     assert_problem(&browser, "too_short");
-    // Dropped on the page, it is the same.
+    // The same for a file dropped on the page.
     browser.run(
         "const data = new DataTransfer(); \
          data.items.add(new File(['no sound here '.repeat(500)], 'letter.mp3')); \
@@ -137,7 +137,7 @@ fn a_page_without_its_program_or_its_key() {
     browser.open(web.origin());
     assert_problem(&browser, "page_key");
     assert_asks_nobody_else(&browser, &web);
-    // Chromium itself reports the refusal; the page adds nothing.
+    // Chromium itself reports the refusal. The page adds nothing.
     let complaints = browser.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("403 (Forbidden)")), "{complaints:?}");
     browser.open(&web.address);

@@ -1,4 +1,4 @@
-//! Other sites and other users of this machine, as plain clients that send what they want.
+//! Attacks from other sites and other users of this machine, as plain clients that send arbitrary requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use crate::page::Web;
 use crate::support::User;
 
-/// Sends a request, and returns the whole response.
+/// Sends a request and returns the head of the response.
 fn ask(web: &Web, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
     let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
     for (name, value) in headers {
@@ -58,7 +58,7 @@ fn other_sites_are_refused_whatever_they_hold() {
         assert_status(&status(&[("Host", host), ("Origin", origin), page]), "403");
     }
     assert_status(&status(&[("Host", host), page]), "403");
-    // A name that was made to point here: its own scripts have the right origin, but not the right name.
+    // DNS rebinding: a foreign name that points here. Its scripts have a matching origin, but the name is wrong.
     let rebound = [("Host", "evil.example:80"), ("Origin", "http://evil.example:80"), page];
     assert_status(&status(&rebound), "403");
     assert_status(&ask(&web, "GET", "/", &[("Host", "evil.example")]), "403");

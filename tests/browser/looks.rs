@@ -1,10 +1,10 @@
-//! Phones, dark rooms, and the history.
+//! Narrow windows, the dark theme, and the history.
 
 use crate::page::{Web, ask_about, assert_quiet, open};
 use crate::support::{User, audio};
 use crate::webdriver::{Browser, Options};
 
-/// Nothing reaches out of the window.
+/// Checks that nothing is wider than the window.
 #[track_caller]
 fn assert_fits(browser: &Browser, width: u64) {
     assert_eq!(browser.run("return innerWidth"), width);

@@ -1,8 +1,8 @@
-//! The page of `psi-shazam web` as people meet it: a real browser with a microphone, the real program, and where
-//! music is asked about a real daemon.
+//! The page of `psi-shazam web` as people see it: a real browser with a microphone, the real program, and a real daemon
+//! if music is asked about.
 //!
-//! Every test leaves screenshots in `target/screenshots`. Where there is no Chromium the tests say so and are
-//! skipped; with `PSI_SHAZAM_BROWSER=required`, as in CI, they fail.
+//! Every test saves screenshots in `target/screenshots`. Without Chromium the tests say so and are skipped. With
+//! `PSI_SHAZAM_BROWSER=required`, as in CI, they fail.
 
 mod access;
 mod errors;

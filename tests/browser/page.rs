@@ -1,4 +1,4 @@
-//! `psi-shazam web` in its own process, a browser before it, and sounds for its microphone.
+//! `psi-shazam web` in its own process, a browser that opens it, and sounds for the microphone.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use crate::support::sound::{RATE, Wav, write_wav_as};
 use crate::support::{DEADLINE, Daemon, User, audio, lines};
 use crate::webdriver::{Browser, Options};
 
-/// A running `psi-shazam web`; killed when dropped.
+/// A running `psi-shazam web`. It is killed when dropped.
 pub struct Web {
     child: Child,
     /// The page's address, with its key.
@@ -15,19 +15,19 @@ pub struct Web {
 }
 
 impl Web {
-    /// Starts it on a free port, and waits until it serves.
+    /// Starts it on a free port and waits until it serves.
     pub fn start(user: &User, arguments: &[&str]) -> Web {
         let mut command = user.command(["web", "--listen", "127.0.0.1:0"]);
         command.args(arguments);
         Web::spawn(command)
     }
 
-    /// In front of a daemon, whose key it is told.
+    /// Starts it for a daemon, with the daemon's key.
     pub fn before(user: &User, daemon: &Daemon) -> Web {
         Web::start(user, &["--server", &daemon.server(), "--server-key", &daemon.key])
     }
 
-    /// Starts it by this command.
+    /// Starts it with this command and waits until it serves.
     pub fn spawn(mut command: Command) -> Web {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let said = lines(child.stdout.take().unwrap());
@@ -46,7 +46,7 @@ impl Web {
         self.address.split_once("/#").unwrap().1
     }
 
-    /// Ends it.
+    /// Stops it.
     pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -59,7 +59,7 @@ impl Drop for Web {
     }
 }
 
-/// A browser that has the page open and knows whom it asks.
+/// Opens a browser with the page, and waits until the page knows its server.
 pub fn open(web: &Web, options: &Options) -> Option<Browser> {
     let browser = Browser::start(options)?;
     browser.open(&web.address);
@@ -67,13 +67,13 @@ pub fn open(web: &Web, options: &Options) -> Option<Browser> {
     Some(browser)
 }
 
-/// Waits until nothing more will come.
+/// Waits until the page has finished.
 #[track_caller]
 pub fn finished(browser: &Browser) {
     browser.wait("document.body.dataset.state === 'idle'");
 }
 
-/// Asks about a file, and waits for the end.
+/// Asks about a file and waits until the page has finished.
 #[track_caller]
 pub fn ask_about(browser: &Browser, file: &Path) {
     browser.choose("#file", file);
@@ -81,7 +81,7 @@ pub fn ask_about(browser: &Browser, file: &Path) {
     finished(browser);
 }
 
-/// What no page may do: complain, or ask anybody else.
+/// Checks that the page logs no errors and sends requests to nobody else.
 #[track_caller]
 pub fn assert_quiet(browser: &Browser, web: &Web) {
     let complaints = browser.complaints();
@@ -89,7 +89,7 @@ pub fn assert_quiet(browser: &Browser, web: &Web) {
     assert_asks_nobody_else(browser, web);
 }
 
-/// Every request goes to the program.
+/// Checks that every request goes to the program.
 #[track_caller]
 pub fn assert_asks_nobody_else(browser: &Browser, web: &Web) {
     let requests = browser.requests();
@@ -103,14 +103,14 @@ pub fn assert_asks_nobody_else(browser: &Browser, web: &Web) {
     }
 }
 
-/// A WAV file for the microphone: some seconds of a recording of the bundled music.
+/// Writes a WAV file for the microphone: some seconds of a recording of the bundled music.
 pub fn sound(user: &User, recording: &str, from: f32, seconds: f32) -> PathBuf {
     let heard = fingerprint::decode_file(&audio(recording)).unwrap().samples;
     let at = |seconds: f32| ((seconds * 8_000.0) as usize).min(heard.len());
     wav(user, "microphone.wav", &heard[at(from)..at(from + seconds)])
 }
 
-/// A WAV file of mono samples at 8 kHz.
+/// Writes a WAV file of mono samples at 8 kHz.
 pub fn wav(user: &User, name: &str, samples: &[f32]) -> PathBuf {
     let file = user.path(name);
     write_wav_as(&file, Wav { rate: RATE, channels: 1, bits: 16 }, samples);

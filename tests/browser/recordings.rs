@@ -1,4 +1,4 @@
-//! What the microphone and files hear, through the real daemon to the answer.
+//! From the microphone or a file, through the real daemon, to the answer.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::webdriver::{Browser, Options};
 
 const TRACK: &str = "catalogue/loyalists.ogg";
 
-/// Presses the button, and waits for the end of the recording.
+/// Presses the button and waits for the end of the recording.
 #[track_caller]
 fn listen(browser: &Browser) {
     browser.click("#listen");
@@ -18,7 +18,7 @@ fn listen(browser: &Browser) {
     finished(browser);
 }
 
-/// Questions that a daemon answered, by its own count.
+/// Number of queries that a daemon answered, by its own count.
 fn questions(daemon: Daemon) -> u64 {
     let (status, log) = daemon.stop("TERM");
     assert!(status.success());
@@ -113,7 +113,7 @@ fn who_stops_after_the_answer_shows_nothing_by_it() {
     };
     browser.click("#listen");
     browser.wait("!document.getElementById('answer').hidden");
-    // Gone altogether, as if the tab was closed: the program keeps to the timetable.
+    // The page is gone, as if the tab was closed. The program keeps to the timetable.
     browser.open("about:blank");
     drop(browser);
     // Longer than the rest of the timetable.
@@ -155,6 +155,6 @@ fn a_file_is_named_by_the_local_database() {
     assert_eq!(browser.text("#problem-title"), "No match");
     assert_quiet(&browser, &web);
     drop(browser);
-    // The database is held only while something is asked.
+    // The database is open only while something is asked.
     user.run(["list"]).assert_code(0);
 }

@@ -1,4 +1,4 @@
-//! A real Chromium, driven by its own driver over HTTP (W3C WebDriver), with a microphone that plays a file.
+//! A real Chromium, controlled by its driver over HTTP (W3C WebDriver), with a microphone that plays a file.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,28 +15,28 @@ use ureq::Agent;
 
 use crate::support::DEADLINE;
 
-/// Key of an element's number in WebDriver.
+/// The JSON key of an element's identifier in WebDriver.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const POLL: Duration = Duration::from_millis(25);
 
-/// One browser at a time: two would fight for the cores, and the sound would stutter.
+/// Allows one browser at a time. With two, the cores would be overloaded and the sound would stutter.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// How many drivers were started.
+/// Number of drivers started so far.
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// How a browser is started.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// What its microphone plays, again and again; without it the browser refuses the microphone.
+    /// File that the microphone plays in a loop. Without it, the browser refuses the microphone.
     pub microphone: Option<&'a Path>,
-    /// Window's width in CSS pixels; 960 if it is 0.
+    /// Width of the window in CSS pixels. 0 stands for 960.
     pub width: u32,
     /// Whether the system prefers dark pages.
     pub dark: bool,
 }
 
-/// A browser with one page; ends when dropped.
+/// A browser with one page. It ends when dropped.
 pub struct Browser {
     driver: Child,
     agent: Agent,
@@ -47,7 +47,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one, or says that there is none. Where `PSI_SHAZAM_BROWSER` is `required`, as in CI, that is a failure.
+    /// Starts a browser. If there is none, says so and returns `None`, or fails if `PSI_SHAZAM_BROWSER` is `required`,
+    /// as in CI.
     pub fn start(options: &Options) -> Option<Browser> {
         let found = Command::new("chromedriver").arg("--version").output();
         if found.is_err() {
@@ -68,7 +69,7 @@ impl Browser {
         let created = browser.post("", &json!({ "capabilities": { "alwaysMatch": wanted } }));
         browser.session = format!("{}/{}", browser.session, created["sessionId"].as_str().unwrap());
         browser.resize(900);
-        // Leaves the browser's own first page, and what that asked for.
+        // Leaves the browser's own first page and drops its requests.
         browser.open("about:blank");
         browser.requests();
         let scheme = if options.dark { "dark" } else { "light" };
@@ -82,12 +83,12 @@ impl Browser {
         self.post("/url", &json!({ "url": address }));
     }
 
-    /// Clicks as a mouse does: on what is visible there.
+    /// Clicks as a mouse does: on whatever is visible there.
     pub fn click(&self, css: &str) {
         self.post(&format!("/element/{}/click", self.element(css)), &json!({}));
     }
 
-    /// Chooses a file in an input.
+    /// Chooses a file in a file input.
     pub fn choose(&self, css: &str, file: &Path) {
         self.post(
             &format!("/element/{}/value", self.element(css)),
@@ -95,7 +96,7 @@ impl Browser {
         );
     }
 
-    /// Presses keys, one after the other, wherever the focus is.
+    /// Presses keys one after the other. They go to the focused element.
     pub fn press(&self, keys: &[char]) {
         let actions: Vec<Value> = keys
             .iter()
@@ -109,12 +110,12 @@ impl Browser {
         );
     }
 
-    /// Runs a function's body in the page.
+    /// Runs a script in the page, as the body of a function, and returns its result.
     pub fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// The text of an element as it is seen; nothing if it is hidden.
+    /// The visible text of an element. Empty if it is hidden.
     pub fn text(&self, css: &str) -> String {
         let text = self.run(&format!("const found = document.querySelector('{css}'); return found?.checkVisibility() ? found.innerText : ''"));
         text.as_str().unwrap().to_owned()
@@ -131,7 +132,7 @@ impl Browser {
         }
     }
 
-    /// Leaves a picture of the whole page among the build's results.
+    /// Saves a screenshot of the whole page among the build's results.
     pub fn screenshot(&self, name: &str) {
         self.wait("(document.getElementById('answer')?.getAnimations() ?? []).every((a) => a.playState === 'finished')");
         let tall = "[document.documentElement, document.querySelector('dialog[open]')].map((e) => e ? e.scrollHeight : 0)";
@@ -143,12 +144,12 @@ impl Browser {
         fs::write(folder.join(format!("{name}.png")), base64(picture["data"].as_str().unwrap())).unwrap();
     }
 
-    /// What the page complained of since this was last asked.
+    /// Messages that the page logged since the last call.
     pub fn complaints(&self) -> Vec<String> {
         self.log("browser").iter().map(|entry| entry["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// All addresses that the browser asked for the page since this was last asked.
+    /// All addresses that the browser requested for the page since the last call.
     pub fn requests(&self) -> Vec<String> {
         let address = |entry: &Value| {
             let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
@@ -166,12 +167,12 @@ impl Browser {
         self.log("performance").iter().filter_map(address).collect()
     }
 
-    /// A command of Chromium's own.
+    /// Runs a DevTools command of Chromium.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.post("/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
-    /// Makes the window so high.
+    /// Sets the height of the window.
     fn resize(&self, height: u64) {
         let size = json!({ "width": self.width, "height": height, "deviceScaleFactor": 1, "mobile": self.width < 500 });
         self.devtools("Emulation.setDeviceMetricsOverride", size);
@@ -201,16 +202,16 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser ends with its session; with its driver alone it would stay.
+        // Ending the session ends the browser. Killing only the driver would leave it running.
         let _ = self.agent.delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
 }
 
-/// Starts the driver. Left to choose a port, it takes a free one of IPv6, wants the same one of IPv4, and ends where
-/// any connection of this machine has it. So it is told one below those that systems give to connections, and another
-/// one where that, too, is in use.
+/// Starts the driver and returns its port. If the driver chose a port itself, it would take a free one of IPv6, need
+/// the same one of IPv4, and exit if any connection of this machine uses it. So this chooses a port below those that
+/// systems give to connections, and tries another one if it is in use.
 fn start_driver() -> (Child, u16) {
     let mut said = String::new();
     for _ in 0..10 {

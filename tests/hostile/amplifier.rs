@@ -1,4 +1,4 @@
-//! The hostile server: one song's hashes in every shard, on one track; everything else falls off the time line.
+//! The hostile server. One song's hashes are in every shard, on one track. Everything else falls off the time line.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,27 +21,27 @@ use tokio::runtime::Runtime;
 
 use crate::songs::{SECONDS, Songs, place, worn};
 
-/// Points of a bin and shard: so many hashes of the song can be asked for in each bin.
+/// Points per bin and shard: the most hashes of the song in each bin.
 const POINTS: u16 = 4;
-/// Passages of the song from which the server learns which hashes a client will ask for.
+/// Number of passages of the song from which the server learns which hashes clients ask.
 const PASSAGES: usize = 96;
-/// Their numbers begin here, so that none is one of the recordings.
+/// Number of the first such passage. It is large, so that no passage is also a recording.
 const FIRST_PASSAGE: usize = 1_000_003;
-/// First frame of the only track. The time line has 2³² frames, so that noise falls on it almost never.
+/// First frame of the only track. The time line has 2³² frames, so random labels almost never fall on the track.
 const START: u32 = 1 << 20;
 /// The model of tracks that the server offers.
 pub const MODEL: &str = "songs";
-/// Its classes: so many that an answer is more than a few datagrams.
+/// Number of the model's classes, large enough that an answer is more than a few datagrams.
 const CLASSES: usize = 1_500;
 
-/// A running server, and the songs that it is about.
+/// A running hostile server, and its songs.
 pub struct Amplifier {
     pub address: SocketAddr,
-    /// Its key, as an argument.
+    /// The server's key, as an argument.
     pub key: String,
     pub songs: Songs,
     server: Server,
-    /// What the server runs on.
+    /// The runtime that runs the server.
     runtime: Runtime,
 }
 
@@ -67,23 +67,23 @@ impl Amplifier {
         Amplifier { address: server.local_addr(), key, songs, server, runtime }
     }
 
-    /// Offers [`MODEL`], too.
+    /// Also offers [`MODEL`].
     pub fn with_model(self) -> Amplifier {
         self.server.set_models(vec![Arc::new(model(&self.songs))]).unwrap();
         self
     }
 
-    /// Stops it in good order.
+    /// Stops it gracefully.
     pub fn stop(self) {
         self.runtime.block_on(self.server.stop());
     }
 }
 
-/// A hash of the song that stands in every shard.
+/// A hash of the song that is in every shard.
 struct Posting {
     slot: u32,
     key: ItemKey,
-    /// Where it stands in the song.
+    /// Its frame in the song.
     frame: u32,
 }
 
@@ -127,13 +127,13 @@ fn uid(number: u32) -> ShardUid {
     ShardUid(1 + u64::from(number))
 }
 
-/// One track as long as the labels need.
+/// A catalogue of one track that is as long as the labels need.
 fn catalogue(frames: u32) -> Catalogue {
     let (id, title, artist, path) = (TrackId(1), "the song".to_owned(), String::new(), String::new());
     Catalogue::new(vec![Track { id, title, artist, path, start: GlobalFrame(START), frames }]).unwrap()
 }
 
-/// All postings at an offset of the shard's own, so that no label is like one of another shard.
+/// A shard of all postings, with its own offset, so that its labels differ from those of all other shards.
 fn shard(params: &Params, postings: &[Posting], number: u32) -> Shard {
     let label = |posting: &Posting| GlobalFrame(START + number + posting.frame).to_elements();
     let labels: Vec<[u16; 2]> = postings.iter().map(label).collect();
@@ -145,7 +145,7 @@ fn shard(params: &Params, postings: &[Posting], number: u32) -> Shard {
     Shard::encode(params, uid(number), postings.iter().zip(&labels).map(entry)).unwrap()
 }
 
-/// In every bin the hashes for which passages of the song ask most often.
+/// For every bin, the hashes that passages of the song ask most often.
 fn postings(songs: &Songs, oprf: &OprfKey, params: &Params, bins: &Bins) -> Vec<Posting> {
     let chosen: Vec<Vec<(u32, Hash, u32)>> = (FIRST_PASSAGE..FIRST_PASSAGE + PASSAGES)
         .into_par_iter()
@@ -171,7 +171,7 @@ fn postings(songs: &Songs, oprf: &OprfKey, params: &Params, bins: &Bins) -> Vec<
     postings
 }
 
-/// What a client asks about one passage: bin, hash, and where in the song that stands.
+/// What a client asks about one passage: bin, hash, and the hash's frame in the song.
 fn asked(song: &[f32], number: usize, params: &Params, bins: &Bins) -> Vec<(u32, Hash, u32)> {
     let heard = worn(song, SECONDS, number);
     let begin = (place(song, SECONDS, number).0 / fingerprint::params::HOP) as u32;
@@ -187,7 +187,7 @@ fn asked(song: &[f32], number: usize, params: &Params, bins: &Bins) -> Vec<(u32,
     asked
 }
 
-/// A model of tracks with weights of no meaning.
+/// A model of tracks with meaningless weights.
 fn model(songs: &Songs) -> Model {
     let two = [&songs.song, &songs.others[0]];
     let examples = two.iter().enumerate().flat_map(|(class, samples)| {

@@ -11,10 +11,10 @@ use crate::relay::{Connection, Relay};
 use crate::songs::{SECONDS, write_wav};
 use crate::support::User;
 
-/// What is still on its way to the relay when a program has ended.
+/// Time for the last datagrams to reach the relay after a program has ended.
 const REST: Duration = Duration::from_millis(50);
 
-/// A user, his recordings, and who listens on the line.
+/// A user with recordings, and the relay that observes the line.
 pub struct Bed<'a> {
     pub amplifier: &'a Amplifier,
     pub relay: Relay,
@@ -22,12 +22,12 @@ pub struct Bed<'a> {
 }
 
 impl<'a> Bed<'a> {
-    /// A new user, who has never asked.
+    /// A new user, who has never asked this server.
     pub fn new(amplifier: &'a Amplifier) -> Bed<'a> {
         Bed { amplifier, relay: Relay::start(amplifier.address), user: User::new() }
     }
 
-    /// The program with these arguments and files, and what names the server.
+    /// The program with these arguments and files and the arguments for the server.
     pub fn command(&self, args: &[&str], files: &[PathBuf]) -> Command {
         let server = self.relay.address.to_string();
         let whom = ["--server", &server, "--server-key", &self.amplifier.key];
@@ -42,17 +42,17 @@ impl<'a> Bed<'a> {
         path
     }
 
-    /// Lets the user ask once, so that nothing of the server is new to him.
+    /// Lets the user ask once, so that all parts from the server are cached.
     pub fn warm_up(&self) {
         let file = self.recording(false, SECONDS, 0);
         run(self.command(&["query", "--json"], &[file]));
         self.connections();
     }
 
-    /// `listen`, which hears a passage from the microphone.
+    /// The command `listen`, with a microphone that plays a passage.
     pub fn listen(&self, of_song: bool, seconds: usize, number: usize) -> Command {
         let (folder, sound) = (self.user.path("programs"), self.user.path("sound.raw"));
-        // A little more than is wanted, so that the program ends the recording.
+        // A little more than needed, so that the program ends the recording.
         std::fs::write(&sound, raw(&self.amplifier.songs.passage(of_song, seconds + 1, number))).unwrap();
         microphone(&folder, &sound);
         let mut command = self.command(&["listen", "--json", "--seconds", &seconds.to_string()], &[]);
@@ -74,7 +74,7 @@ impl<'a> Bed<'a> {
     }
 }
 
-/// A number from the environment, or this one.
+/// A number from an environment variable, or `default`.
 pub fn number(name: &str, default: usize) -> usize {
     let set = std::env::var(format!("PSI_SHAZAM_HOSTILE_{name}")).ok();
     set.map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))

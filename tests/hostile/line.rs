@@ -1,17 +1,18 @@
-//! What somebody on the line makes of a connection's datagrams.
+//! What an observer can learn from a connection's datagrams.
 
 use std::time::{Duration, Instant};
 
 use crate::relay::Seen;
 
-/// A datagram of at least so many bytes carries a part of a message, and no acknowledgements only.
+/// A datagram of at least this many bytes contains part of a message, not only acknowledgements.
 const FULL: usize = 600;
-/// A request that counts has at least so many of them, an answer so many: the smallest are the model's features, 10 kB,
-/// and its scores, 5 kB. Requests for hints are smaller, and so is what QUIC sends to try a path.
+/// Least number of full datagrams of a large request. The smallest one is the model's features, with 10 kB. Requests
+/// for hints are smaller, and so are QUIC's probes of a path.
 const LEAST_OF_REQUEST: usize = 6;
+/// Least number of full datagrams of a large answer. The smallest one is the model's scores, with 5 kB.
 const LEAST_OF_ANSWER: usize = 3;
 
-/// A run of full datagrams one way.
+/// A run of full datagrams in one direction.
 #[derive(Debug, Clone, Copy)]
 pub struct Message {
     pub from_client: bool,
@@ -21,8 +22,8 @@ pub struct Message {
     datagrams: usize,
 }
 
-/// The large messages of a connection: encrypted requests and their answers. What belongs to the handshake, and
-/// requests of a few bytes, are too small.
+/// The large messages of a connection: encrypted requests and their answers. The handshake and short requests are too
+/// small to count.
 pub fn messages(connection: &[Seen]) -> Vec<Message> {
     let full: Vec<&Seen> = connection.iter().filter(|seen| seen.bytes >= FULL).collect();
     let runs = full.chunk_by(|a, b| a.from_client == b.from_client).map(|run| Message {
@@ -47,27 +48,27 @@ pub fn messages(connection: &[Seen]) -> Vec<Message> {
     messages
 }
 
-/// For every answer but the last, in order: from its last datagram to the first of the next request.
+/// For every answer except the last, in order, the time from its last datagram to the first one of the next request.
 pub fn pauses(connection: &[Seen]) -> Vec<Duration> {
     let messages = messages(connection);
     let next = |two: &[Message]| (!two[0].from_client).then(|| two[1].first - two[0].last);
     messages.windows(2).filter_map(next).collect()
 }
 
-/// When requests began, in order.
+/// The start times of the requests, in order.
 pub fn requests(connection: &[Seen]) -> Vec<Instant> {
     messages(connection).iter().filter(|message| message.from_client).map(|message| message.first).collect()
 }
 
-/// The client's datagrams after the last one that carries a part of an answer.
+/// The client's datagrams after the last datagram of the last answer.
 #[derive(Debug)]
 pub struct After {
-    /// From that one to each of them.
+    /// The time from that last datagram to each of them.
     pub times: Vec<Duration>,
 }
 
 impl After {
-    /// Of a whole connection; nothing if there was no answer, or no goodbye.
+    /// The times of a whole connection, or `None` if there was no answer or no goodbye.
     pub fn of(connection: &[Seen]) -> Option<After> {
         let last = connection.iter().rposition(|seen| !seen.from_client && seen.bytes >= FULL)?;
         let later = connection[last..].iter().filter(|seen| seen.from_client);
@@ -75,13 +76,13 @@ impl After {
         (!times.is_empty()).then_some(After { times })
     }
 
-    /// The goodbye is the last.
+    /// The time of the goodbye, which is the last datagram.
     pub fn goodbye(&self) -> Duration {
         self.times[self.times.len() - 1]
     }
 }
 
-/// Places of the last datagram of the last answer, and of the client's last datagram.
+/// The last datagram of the last answer, and the client's last datagram.
 pub fn ends(connection: &[Seen]) -> Option<(Seen, Seen)> {
     let answered = connection.iter().rev().find(|seen| !seen.from_client && seen.bytes >= FULL)?;
     let left = connection.iter().rev().find(|seen| seen.from_client)?;
@@ -96,7 +97,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
 mod tests {
     use super::*;
 
-    /// (milliseconds, from the client, bytes)
+    /// A connection from (milliseconds, from the client, bytes).
     fn connection(seen: &[(u64, bool, usize)]) -> Vec<Seen> {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
@@ -111,7 +112,7 @@ mod tests {
             seen.extend((0..6).map(|n| (from + n, client, 1452)));
             seen.push((from + 6, !client, 40));
         }
-        seen.push((58, false, 1452)); // a path is tried
+        seen.push((58, false, 1452)); // QUIC probes a path
         seen.push((59, true, 1452));
         seen.extend((0..9).map(|n| (70 + n, false, 1452)));
         seen.extend([(79, false, 100), (80, true, 40), (95, true, 45)]);

@@ -1,8 +1,8 @@
-//! What the program has sent before it opens anything. Nothing here depends on how fast a machine is.
+//! What the program has sent before it opens anything. These tests do not depend on the speed of the machine.
 //!
-//! The program's standard output is held: it can print its first answer only when the test lets it. All that it sends
-//! must be on the line by then. `listen` prints after its goodbye in any case; so the work is looked at as well: of what
-//! the program computes between the last answer and its print, most comes after the goodbye, because most is opening.
+//! The program's standard output is blocked: it can print its first answer only when the test allows it. By then it
+//! must have sent everything. `listen` always prints after its goodbye, so the CPU time is checked, too: most of the
+//! work between the last answer and the print must come after the goodbye, because most of it is opening.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,12 +17,12 @@ use crate::relay::Connection;
 use crate::songs::SECONDS;
 
 const SHARDS: usize = 512;
-/// A program that has all answers, and whose threads have all slept for so long, waits to print.
+/// A program that has all answers and whose threads have all slept this long waits to print.
 const STILL: Duration = Duration::from_millis(500);
-/// One that has not, and whose threads have all slept for so long, does so as well: too early.
+/// A program that does not have all answers and whose threads have all slept this long also waits to print, too early.
 const STUCK: Duration = Duration::from_secs(8);
 
-/// The server of all these tests, which take turns: each wants the machine for itself.
+/// The server for all these tests. They take turns, because each needs the machine for itself.
 fn amplifier() -> (&'static Amplifier, MutexGuard<'static, ()>) {
     static AMPLIFIER: OnceLock<Amplifier> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
@@ -30,25 +30,25 @@ fn amplifier() -> (&'static Amplifier, MutexGuard<'static, ()>) {
     (AMPLIFIER.get_or_init(|| Amplifier::start(SHARDS).with_model()), turn)
 }
 
-/// What a program did until it was allowed to print.
+/// What a program did before it was allowed to print.
 struct Observed {
     /// Its only connection.
     connection: Connection,
-    /// Datagrams that it sent afterwards.
+    /// Number of datagrams that it sent afterwards.
     late: usize,
-    /// Share of the work between the last answer and the print that came before the goodbye.
+    /// Share of the work between the last answer and the print that came before the goodbye, 0 to 1.
     early: f64,
     printed: String,
 }
 
 impl Observed {
-    /// Large requests on the line.
+    /// Number of large requests on the line.
     fn requests(&self) -> usize {
         messages(&self.connection).iter().filter(|message| message.from_client).count()
     }
 }
 
-/// Runs a program that gets so many large answers.
+/// Runs a program that gets `answers` large answers.
 fn observe(bed: &Bed, command: Command, answers: usize) -> Observed {
     let held = Held::start(command);
     bed.relay.watch(held.process());
@@ -67,12 +67,12 @@ fn observe(bed: &Bed, command: Command, answers: usize) -> Observed {
     Observed { connection: connection.clone(), late, early, printed }
 }
 
-/// A file of each of these, of the song or of another one.
+/// Writes one recording for each flag, of the song if it is true, of another song otherwise.
 fn recordings(bed: &Bed, songs: &[bool]) -> Vec<PathBuf> {
     songs.iter().zip(1..).map(|(&of_song, number)| bed.recording(of_song, SECONDS, number)).collect()
 }
 
-/// All has been sent, and most is still to be computed.
+/// Checks that everything was sent while most of the work was still to be done.
 #[track_caller]
 fn assert_sent_before_opened(observed: &Observed, requests: usize, answers: usize) {
     let Observed { late, early, printed, .. } = observed;
@@ -89,7 +89,7 @@ fn a_query_is_over_before_its_answer_is_opened() {
     let bed = Bed::new(amplifier);
     let file = bed.recording(true, SECONDS, 1);
     let command = bed.command(&["query", "--json"], &[file]);
-    // One of each: the hashes' keys, the labels.
+    // Two large answers: the OPRF response and the encrypted labels.
     assert_sent_before_opened(&observe(&bed, command, 2), 2, 1);
 }
 
@@ -119,7 +119,7 @@ fn what_the_microphone_heard_is_asked_about_before_the_answer_is_opened() {
     assert_sent_before_opened(&observe(&bed, command, 2), 2, 1);
 }
 
-/// Scores take no time to open, whatever they are; so only the order of sending and printing shows.
+/// Any scores open in almost no time. So only the order of sending and printing can be checked.
 #[test]
 fn a_classification_is_over_before_its_answer_is_printed() {
     let (amplifier, _turn) = amplifier();

@@ -1,4 +1,4 @@
-//! A browser's part: the page's WebSocket, spoken by hand.
+//! The browser's part: the page's WebSocket, implemented by hand.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use crate::support::DEADLINE;
 const BINARY: u8 = 2;
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
-/// Samples are sent as often as a browser does.
+/// Interval between two messages of samples, as in a browser.
 const PIECE: Duration = Duration::from_millis(100);
 
-/// A running `psi-shazam web`; killed when dropped.
+/// A running `psi-shazam web`. It is killed when dropped.
 pub struct Page {
     program: Child,
     address: String,
@@ -24,7 +24,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Starts it by this command.
+    /// Starts it with this command.
     pub fn start(mut command: Command) -> Page {
         let mut program = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -34,8 +34,8 @@ impl Page {
         Page { program, address: address.to_owned(), token: token.to_owned() }
     }
 
-    /// Records `samples` as they sound, and waits for the end; returns when the first of them was sent, and what the
-    /// page was told.
+    /// Sends `samples` in real time and waits for the end. Returns when the first of them was sent, and what the page
+    /// was told.
     pub fn record(&self, samples: &[f32]) -> (Instant, Vec<Value>) {
         let mut socket = self.connect();
         let hello = json!({ "ask": "record", "token": self.token, "rate": RATE });
@@ -55,7 +55,7 @@ impl Page {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let host = &self.address;
-        // The key is any 16 bytes; what the server makes of it is for browsers to check.
+        // The WebSocket key is any 16 bytes. Only browsers check the server's reply to it.
         let request = format!(
             "GET /session HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -80,8 +80,8 @@ impl Drop for Page {
     }
 }
 
-/// Sends one frame (RFC 6455, section 5.2). The mask is all zeros, under which bytes stay as they are. A page that has
-/// heard enough closes while samples are on their way.
+/// Sends one frame (RFC 6455, section 5.2). The mask is all zeros, which leaves the bytes unchanged. Errors are
+/// ignored: a page that has heard enough closes while samples are on their way.
 fn send(socket: &mut TcpStream, opcode: u8, payload: &[u8]) {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
@@ -96,7 +96,7 @@ fn send(socket: &mut TcpStream, opcode: u8, payload: &[u8]) {
     let _ = socket.write_all(&frame);
 }
 
-/// All texts up to the end.
+/// Receives all text messages up to the end.
 fn listen(mut socket: TcpStream) -> Vec<Value> {
     let mut told = Vec::new();
     while let Ok((opcode, payload)) = receive(&mut socket) {

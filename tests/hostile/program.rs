@@ -1,4 +1,4 @@
-//! The program under attack: run to its end, or held up where it wants to print.
+//! The program under attack, run to its end or stopped when it tries to print.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use crate::support::{DEADLINE, Finished, User, finish, wait};
 
-/// Another binary to attack.
+/// Environment variable that names another binary to attack.
 const PROGRAM: &str = "PSI_SHAZAM_HOSTILE_PROGRAM";
-/// How often a process or thread is looked at.
+/// Interval between two checks of a process or thread.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The program, as a user calls it.
+/// The program as a user calls it.
 pub fn command<A: AsRef<OsStr>>(user: &User, args: impl IntoIterator<Item = A>) -> Command {
     let ours = user.command(args);
     let Some(other) = std::env::var_os(PROGRAM) else { return ours };
@@ -33,14 +33,14 @@ pub fn command<A: AsRef<OsStr>>(user: &User, args: impl IntoIterator<Item = A>) 
     command
 }
 
-/// Runs it to its end. A recording that has no match is no error.
+/// Runs it to its end. A recording without a match is no error.
 pub fn run(command: Command) -> Finished {
     let finished = finish(command, &[]);
     assert!(matches!(finished.status.code(), Some(0 | 1)), "{finished:?}");
     finished
 }
 
-/// A program whose standard output is a full pipe: where it prints, it waits. Killed when dropped.
+/// A program whose standard output is a full pipe, so that it waits when it prints. It is killed when dropped.
 pub struct Held {
     child: Child,
     reader: PipeReader,
@@ -56,12 +56,12 @@ impl Held {
         Held { child, reader, filling }
     }
 
-    /// Its process.
+    /// The number of its process.
     pub fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits until all its threads have slept for `still`, during which `seen` stayed as it was.
+    /// Waits until all its threads have slept for `still` while `seen` did not change.
     pub fn wait_until_idle<T: PartialEq>(&self, still: impl Fn(&T) -> Duration, seen: impl Fn() -> T) {
         let begin = Instant::now();
         let (mut last, mut since) = (None, Instant::now());
@@ -78,12 +78,12 @@ impl Held {
         }
     }
 
-    /// Lets it print; returns what it printed, and how it ended.
+    /// Lets it print. Returns what it printed and its exit status.
     pub fn release(mut self) -> (String, ExitStatus) {
         let filling = self.filling.take().unwrap();
         filling.stop.store(true, SeqCst);
         let mut printed = Vec::new();
-        // The filling's end of the pipe closes when the thread ends, the program's when it does.
+        // The filling's end of the pipe closes when its thread ends, and the program's end when the program ends.
         self.reader.read_to_end(&mut printed).unwrap();
         filling.thread.join().unwrap();
         let status = wait(&mut self.child);
@@ -98,7 +98,7 @@ impl Drop for Held {
     }
 }
 
-/// Fills a pipe with empty lines, and waits to write more.
+/// Fills a pipe with empty lines and waits to write more.
 struct Filling {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -118,7 +118,7 @@ impl Filling {
         let stat = Path::new("/proc").join(named.recv().unwrap()).join("stat");
         let mut last = 0;
         loop {
-            // Where it sleeps, it has found no room.
+            // It sleeps because the pipe is full.
             let now = written.load(SeqCst);
             if now > 0 && now == last && sleeps(&stat) && now == written.load(SeqCst) {
                 return Filling { stop, thread };
@@ -129,7 +129,7 @@ impl Filling {
     }
 }
 
-/// What a process has computed so far, in clock ticks of all its threads.
+/// CPU time of a process so far, in clock ticks, summed over its threads.
 pub fn work_of(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
@@ -137,7 +137,7 @@ pub fn work_of(process: u32) -> Option<u64> {
     Some(ticks()? + ticks()?)
 }
 
-/// Whether no thread of a process runs or wants to.
+/// Whether no thread of a process runs or is ready to run.
 fn asleep(process: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return false };
     threads.flatten().all(|thread| sleeps(&thread.path().join("stat")))
@@ -149,7 +149,7 @@ fn sleeps(stat: &Path) -> bool {
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('S'))
 }
 
-/// Puts a microphone's place-holder called `arecord` into a folder: it plays this file of raw samples.
+/// Puts a fake microphone called `arecord` into a folder. It plays this file of raw samples.
 pub fn microphone(folder: &Path, raw: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(folder).unwrap();
@@ -159,7 +159,7 @@ pub fn microphone(folder: &Path, raw: &Path) {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Samples as `arecord` writes them: 16,000 a second, 16 bits each.
+/// Samples as `arecord` writes them: 16,000 per second, 16 bits each.
 pub fn raw(samples: &[f32]) -> Vec<u8> {
     let sixteen = |sample: f32| ((sample.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes();
     samples.iter().flat_map(|&sample| [sixteen(sample), sixteen(sample)].concat()).collect()

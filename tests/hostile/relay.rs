@@ -1,4 +1,4 @@
-//! Somebody on the line: passes datagrams on, and stamps each of them.
+//! An observer on the line, who forwards datagrams and timestamps each of them.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -11,25 +11,25 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::program::work_of;
 
-/// What a socket may hold, so that an answer comes through without losses.
+/// Bytes of a socket's buffer, large enough that an answer arrives without loss.
 const BUFFER: usize = 4 << 20;
-/// A connection on which the server says nothing for so long is over.
+/// A connection is over when the server sends nothing for this long.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// A datagram as somebody on the line sees it.
+/// A datagram as an observer sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     pub at: Instant,
     pub from_client: bool,
     pub bytes: usize,
-    /// What the watched process had computed by then, in clock ticks; 0 if none is watched.
+    /// CPU time of the watched process by then, in clock ticks; 0 if none is watched.
     pub work: u64,
 }
 
-/// All datagrams of one connection, in their order.
+/// All datagrams of one connection, in order.
 pub type Connection = Vec<Seen>;
 
-/// A relay before a server; runs until the process ends.
+/// A relay in front of a server. It runs until the process ends.
 pub struct Relay {
     pub address: SocketAddr,
     noted: Arc<Mutex<Noted>>,
@@ -42,7 +42,7 @@ struct Noted {
 }
 
 impl Relay {
-    /// Starts one on a free port.
+    /// Starts a relay on a free port.
     pub fn start(server: SocketAddr) -> Relay {
         let front = Arc::new(socket());
         let (address, noted) = (front.local_addr().unwrap(), Arc::new(Mutex::default()));
@@ -51,21 +51,21 @@ impl Relay {
         Relay { address, noted }
     }
 
-    /// The connections since this was last called, by their beginning.
+    /// The connections since the last call, in the order in which they began.
     pub fn take(&self) -> Vec<Connection> {
         let mut noted = lock(&self.noted);
-        // The places stay, as datagrams of these connections may still come.
+        // The entries stay, because datagrams of these connections may still arrive.
         let taken: Vec<Connection> = noted.connections.iter_mut().map(std::mem::take).collect();
         taken.into_iter().filter(|connection| !connection.is_empty()).collect()
     }
 
-    /// A copy of what [`Relay::take`] would give.
+    /// A copy of what [`Relay::take`] would return.
     pub fn look(&self) -> Vec<Connection> {
         let noted = lock(&self.noted);
         noted.connections.iter().filter(|connection| !connection.is_empty()).cloned().collect()
     }
 
-    /// Notes with every datagram from now on how much this process has computed.
+    /// From now on, notes the CPU time of this process with every datagram.
     pub fn watch(&self, process: u32) {
         lock(&self.noted).watched = Some(process);
     }
@@ -83,14 +83,14 @@ fn socket() -> UdpSocket {
     socket.into()
 }
 
-/// From clients to the server; every client has a socket of its own there.
+/// Forwards from clients to the server, with a separate socket for each client.
 fn pass_on(front: &Arc<UdpSocket>, server: SocketAddr, noted: &Arc<Mutex<Noted>>) {
     let mut clients: HashMap<SocketAddr, (usize, Arc<UdpSocket>)> = HashMap::new();
     let mut datagram = vec![0; 65_536];
     loop {
         let Ok((bytes, client)) = front.recv_from(&mut datagram) else { continue };
         if bytes == 0 {
-            continue; // a client's knock, see whether the port is open
+            continue; // a client's check whether the port is open
         }
         let (place, back) = clients.entry(client).or_insert_with(|| {
             let back = Arc::new(socket());

@@ -8,9 +8,9 @@ use rand::seq::SliceRandom;
 
 use crate::support::audio;
 
-/// Samples per second of everything here.
+/// Sample rate of everything here, in samples per second.
 pub const RATE: usize = fingerprint::SAMPLE_RATE as usize;
-/// Seconds of a passage.
+/// Length of a passage in seconds.
 pub const SECONDS: usize = 6;
 
 const SONG: &str = "catalogue/the-city-falls.ogg";
@@ -39,7 +39,7 @@ impl Songs {
         Songs { song: samples(SONG), others: OTHERS.map(samples).into() }
     }
 
-    /// A passage of the song or of another one, worn by its number.
+    /// A passage of the song or of another one, degraded as its number determines.
     pub fn passage(&self, of_song: bool, seconds: usize, number: usize) -> Vec<f32> {
         match of_song {
             true => worn(&self.song, seconds, number),
@@ -48,7 +48,7 @@ impl Songs {
     }
 }
 
-/// A passage of `source` that depends on `number`, with its own loudness, noise and dullness.
+/// A passage of `source`. `number` determines its place, loudness, noise and dullness.
 pub fn worn(source: &[f32], seconds: usize, number: usize) -> Vec<f32> {
     let (begin, length) = place(source, seconds, number);
     let mut state = number as u32 + 1;
@@ -66,20 +66,20 @@ pub fn worn(source: &[f32], seconds: usize, number: usize) -> Vec<f32> {
     source.iter().skip(begin).take(length).map(wear).collect()
 }
 
-/// First sample and length of that passage.
+/// First sample of the passage with this number, and its number of samples.
 pub fn place(source: &[f32], seconds: usize, number: usize) -> (usize, usize) {
     let length = seconds * RATE;
     (number * 7919 % source.len().saturating_sub(length).max(1), length)
 }
 
-/// Which of `count` recordings are of the song: half of them, in an order that a seed decides.
+/// Which of `count` recordings are of the song: half of them, in an order determined by `seed`.
 pub fn order(count: usize, seed: u64) -> Vec<bool> {
     let mut order: Vec<bool> = (0..count).map(|number| number % 2 == 0).collect();
     order.shuffle(&mut StdRng::seed_from_u64(seed));
     order
 }
 
-/// The head of a mono WAV file of 32-bit floats; of a stream, the length is what fits in the fields.
+/// The header of a mono WAV file of 32-bit floats. For a stream (`None`), the length is the largest that fits.
 pub fn wav_header(samples: Option<usize>) -> Vec<u8> {
     let data = samples.map_or(u32::MAX - 36, |samples| 4 * samples as u32);
     let mut bytes = b"RIFF".to_vec();
@@ -99,7 +99,7 @@ pub fn wav_header(samples: Option<usize>) -> Vec<u8> {
     bytes
 }
 
-/// Samples as a WAV file of 32-bit floats has them.
+/// Samples as 32-bit floats in the format of a WAV file.
 pub fn floats(samples: &[f32]) -> Vec<u8> {
     samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
 }

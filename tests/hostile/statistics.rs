@@ -1,16 +1,16 @@
-//! Whether two samples of times differ.
+//! Tests whether two samples of times differ.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// |z| of Mann and Whitney's statistic above which samples differ: level 0.001, two-sided.
+/// Samples differ if |z| of Mann and Whitney's statistic is above this: level 0.001, two-sided.
 pub const CRITICAL: f64 = 3.29;
-/// Resamplings for each shift that is tried.
+/// Number of resamplings for each tried shift.
 const TRIALS: usize = 400;
-/// A shift that is found has to be found in this share of them.
+/// A shift counts as detectable if it is found in this share of the resamplings.
 const POWER: f64 = 0.9;
 
-/// Mann and Whitney's U as a standard normal variable; ties get the mean of their ranks.
+/// Mann and Whitney's U as a standard normal variable. Ties get the mean of their ranks.
 pub fn mann_whitney(first: &[f64], second: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> = first.iter().map(|&x| (x, true)).collect();
     all.extend(second.iter().map(|&x| (x, false)));
@@ -40,8 +40,8 @@ impl Comparison {
         if of_song { self.song.push(time) } else { self.others.push(time) }
     }
 
-    /// Prints medians, means, the test's outcome, and the shift that it would have found. Returns whether the samples
-    /// differ.
+    /// Prints medians, means, the result of the test, and the smallest shift that it could detect. Returns whether the
+    /// samples differ.
     #[must_use]
     pub fn report(&self, name: &str) -> bool {
         let z = mann_whitney(&self.song, &self.others);
@@ -83,8 +83,8 @@ fn quantile(times: &[f64], share: f64) -> f64 {
     sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
-/// The least shift that the test finds with probability 0.9, if both sides are spread as `times` are: by resampling,
-/// to a few in a hundred. Infinite if the samples are too small for any.
+/// The smallest shift that the test finds with probability 0.9 if both sides are distributed like `times`. Estimated by
+/// resampling, to within a few percent. Infinite if the samples are too small.
 pub fn detectable(count: usize, times: &[f64]) -> f64 {
     let (mut least, mut most) = (0.0, 16.0 * deviation(times).max(1e-3));
     if times.is_empty() || !found(count, times, most) {
@@ -112,7 +112,7 @@ fn found(count: usize, times: &[f64], shift: f64) -> bool {
 mod tests {
     use super::*;
 
-    /// Normal deviates, by twelve uniform ones each.
+    /// Normal deviates, each the sum of twelve uniform ones.
     fn normal(count: usize, seed: u64) -> Vec<f64> {
         let mut rng = StdRng::seed_from_u64(seed);
         (0..count).map(|_| (0..12).map(|_| rng.r#gen::<f64>()).sum::<f64>() - 6.0).collect()
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(mann_whitney(&[1.0; 9], &[1.0; 9]), 0.0, "all tied");
     }
 
-    /// (3.29 + 1.28) · √(2 / n · π / 3) standard deviations for normal distributions.
+    /// For normal distributions the shift is (3.29 + 1.28) · √(2 / n · π / 3) standard deviations.
     #[test]
     fn the_power_is_that_of_theory() {
         for (count, theory) in [(100, 0.66), (30, 1.21)] {

@@ -1,4 +1,4 @@
-//! The attack on programs that keep a timetable: what they send next, and when, must depend on the clock alone.
+//! The attack on programs with a timetable: what they send next, and when, must depend only on the clock.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,10 +12,10 @@ use crate::program::run;
 use crate::songs::{SECONDS, floats, order, wav_header, write_wav};
 use crate::statistics::Comparison;
 
-/// Windows at the beginning that belong to neither side.
+/// Number of windows at the beginning that are not compared.
 const WARM_UP: usize = 2;
 
-/// Passages in a random order, each as long as a window.
+/// Passages in random order, each as long as a window.
 fn windows(amplifier: &Amplifier, count: usize) -> (Vec<bool>, Vec<Vec<f32>>) {
     let mut songs = vec![false; WARM_UP];
     songs.extend(order(count, 3));
@@ -24,13 +24,13 @@ fn windows(amplifier: &Amplifier, count: usize) -> (Vec<bool>, Vec<Vec<f32>>) {
     (songs, passages)
 }
 
-/// Asks about windows that follow each other without overlap.
+/// A command that asks about consecutive windows without overlap.
 fn monitor(bed: &Bed, source: &str) -> Command {
     let seconds = SECONDS.to_string();
     bed.command(&["monitor", source, "--json", "--window", &seconds, "--every", &seconds], &[])
 }
 
-/// A file has no clock: the next window is asked about as soon as an answer is there.
+/// A file has no clock: the next window is asked about as soon as an answer has arrived.
 #[test]
 #[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::monitor_file"]
 fn monitor_file() {
@@ -56,7 +56,7 @@ fn monitor_file() {
     amplifier.stop();
 }
 
-/// A stream has one: a window of sound every `PSI_SHAZAM_HOSTILE_INTERVAL` milliseconds.
+/// A stream has a clock: a window of audio every `PSI_SHAZAM_HOSTILE_INTERVAL` milliseconds.
 #[test]
 #[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::monitor_stream"]
 fn monitor_stream() {
@@ -96,7 +96,7 @@ fn monitor_stream() {
     amplifier.stop();
 }
 
-/// Three questions at fixed times after the first sample, then the goodbye.
+/// Three queries at fixed times after the first sample, then the goodbye.
 #[test]
 #[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::page"]
 fn page() {
@@ -112,7 +112,7 @@ fn page() {
         let (start, told) = page.record(&amplifier.songs.passage(of_song, 11, number));
         let answers = told.iter().filter(|event| event["type"] == "answer").count();
         assert_eq!(answers, 3, "{told:?}");
-        std::thread::sleep(Duration::from_millis(200)); // what belongs to this recording is over
+        std::thread::sleep(Duration::from_millis(200)); // wait for the end of this recording's traffic
         let connection = bed.connection();
         let begun = requests(&connection);
         assert_eq!(begun.len(), 6, "two requests for every question");

@@ -1,4 +1,4 @@
-//! The attack on programs that ask and end: do their later datagrams come at other times after the song?
+//! The attack on programs that ask and exit: does the song change when their later datagrams are sent?
 
 use std::process::Command;
 
@@ -12,10 +12,10 @@ use crate::relay::Connection;
 use crate::songs::{SECONDS, order};
 use crate::statistics::Comparison;
 
-/// The first recordings fill caches and belong to neither side.
+/// Number of first recordings, which fill caches and are not compared.
 const WARM_UP: usize = 2;
 
-/// When the client's datagrams came after the last answer.
+/// Times of the client's datagrams after the last answer.
 #[derive(Default)]
 pub struct Later {
     first: Comparison,
@@ -35,7 +35,7 @@ impl Later {
         self.sum.push(of_song, times.iter().sum());
     }
 
-    /// Prints all; whether any of it differs.
+    /// Prints all comparisons. Returns whether any of them differs.
     #[must_use]
     pub fn report(&self) -> bool {
         [
@@ -48,7 +48,7 @@ impl Later {
     }
 }
 
-/// What the program says that opening and voting took: for the reader, not for the test.
+/// The time that the program reports for opening and voting. It is printed, but not tested.
 #[derive(Default)]
 struct Opened {
     took: Comparison,
@@ -119,8 +119,8 @@ fn listen() {
     one_by_one(512, 60, |bed, of_song, number| bed.listen(of_song, SECONDS, number));
 }
 
-/// Many recordings in one run of the program: the pause after each answer, and the goodbye after the last. `each` is the
-/// number of pauses that belong to a recording, each with a name.
+/// Many recordings in one run of the program. Compares the pause after each answer, and the goodbye after the last one.
+/// `each` names the pauses that belong to one recording.
 fn in_one_run(amplifier: &Amplifier, recordings: usize, args: &[&str], each: &[&str]) {
     let bed = Bed::new(amplifier);
     let (mut comparisons, mut goodbye): (Vec<Comparison>, Comparison) = Default::default();
@@ -138,7 +138,7 @@ fn in_one_run(amplifier: &Amplifier, recordings: usize, args: &[&str], each: &[&
             continue;
         }
         let pauses = pauses(&connection);
-        // Of the last recording the last pause is the goodbye.
+        // The last pause of the last recording is the goodbye.
         assert_eq!(pauses.len(), songs.len() * each.len() - 1, "requests and answers alternate");
         for (number, &pause) in pauses.iter().enumerate() {
             comparisons[number % each.len()].push(songs[number / each.len()], milliseconds(pause));

@@ -1,4 +1,4 @@
-//! Catalogues on the move: exported, imported, merged, followed, and looked through for duplicates.
+//! Exporting, importing, merging and watching catalogues, and searching them for duplicates.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{DEADLINE, User, audio, copy_catalogue, expected, lines, signal, wait};
 
-/// What a user's database says of every recording of the corpus, without what differs from run to run.
+/// The answers of a user's database for all bundled recordings, without values that differ from run to run.
 fn answers(user: &User) -> Vec<Value> {
     let recordings: Vec<String> =
         expected().iter().map(|expected| audio(&expected.file).to_str().unwrap().to_owned()).collect();
@@ -37,7 +37,7 @@ fn counts(report: &Value) -> (u64, u64, usize) {
     (number("added"), number("already_there"), report["skipped"].as_array().unwrap().len())
 }
 
-/// All tracks by their paths; numbers are given in the order in which tracks come.
+/// All tracks by path, without their numbers, which depend on the order of adding.
 fn listed(user: &User) -> Vec<Value> {
     let mut tracks = user.list();
     tracks.iter_mut().for_each(|track| drop(track.as_object_mut().unwrap().remove("track_id")));
@@ -59,14 +59,14 @@ fn a_backup_taken_from_a_daemon_answers_as_the_original_does() {
     assert_eq!(report["seconds_of_audio"], exported["seconds_of_audio"]);
     assert_eq!(listed(&other), listed(&user));
     let after = answers(&other);
-    // Scores differ a little where the cost model leaves out other postings; tracks and offsets do not.
+    // Scores differ a little if the cost model leaves out other postings. Tracks and offsets do not differ.
     for (before, after) in before.iter().zip(&after) {
         for field in ["title", "path", "offset_seconds"] {
             assert_eq!(before[1][field], after[1][field], "{before} {after}");
         }
     }
     assert_eq!(counts(&import(&other, &user.path("backup.psz"))), (0, 8, 0));
-    // Another key: what is kept of it is not what was exported.
+    // The OPRF keys differ: the key is not part of an export.
     let key = |user: &User| fs::read(user.db().join("oprf.key")).unwrap();
     assert_ne!(key(&user), key(&other));
 }
@@ -119,7 +119,7 @@ fn an_export_goes_through_pipes() {
 #[test]
 fn damage_is_told_and_what_came_before_it_is_kept() {
     let (user, other) = (User::with_catalogue(), User::new());
-    // zstd gives out 128 kB at a time: some of that must be whole.
+    // zstd writes 128 kB at a time. Some of that must be complete records.
     for copy in 0..5u8 {
         for file in copy_catalogue(&user.path("more")) {
             let bytes = [fs::read(&file).unwrap(), vec![copy; 16]].concat();
@@ -177,7 +177,7 @@ fn copies_are_found_and_songs_are_not_taken_for_each_other() {
     let none = user.run(["duplicates", "--json"]);
     none.assert_code(0);
     assert_eq!(none.stdout, "");
-    // The recordings are excerpts of the catalogue's tracks, worn in several ways.
+    // The recordings are excerpts of the catalogue's tracks, degraded in several ways.
     let clean = audio("recordings/clean.mp3");
     let run = user.run(["index".as_ref(), clean.as_os_str(), "--duplicates".as_ref(), "--json".as_ref()]);
     run.assert_code(0);
@@ -196,7 +196,7 @@ fn copies_are_found_and_songs_are_not_taken_for_each_other() {
     assert!(user.run(["duplicates"]).stdout.contains("is part of"));
 }
 
-/// `index --watch`, and what it says.
+/// A running `index --watch`, and its output.
 struct Watch {
     child: Child,
     lines: Receiver<String>,
@@ -213,7 +213,7 @@ impl Watch {
         watch
     }
 
-    /// All that is said until something comes.
+    /// All output up to the value that `last` accepts.
     fn until(&self, last: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut said = Vec::new();
         loop {
@@ -247,7 +247,7 @@ fn a_folder_is_followed() {
     let mut watch = Watch::start(&user, &["--prune"]);
     assert_eq!(user.list().len(), 1, "others may use the database meanwhile");
 
-    // One that is written slowly is waited for.
+    // Waits for a file that is written slowly.
     let bytes = fs::read(&files[1]).unwrap();
     let slow = music.join("deep/slow.mp3");
     fs::write(&slow, &bytes[..bytes.len() / 2]).unwrap();
@@ -255,7 +255,7 @@ fn a_folder_is_followed() {
     fs::write(&slow, &bytes).unwrap();
     assert_eq!(counts(&watch.summary()), (1, 0, 0));
 
-    // A folder that comes with files, and one that moves.
+    // A new folder with files, and a folder that moves.
     fs::create_dir(user.path("album")).unwrap();
     fs::copy(&files[2], user.path("album/third.ogg")).unwrap();
     fs::rename(user.path("album"), music.join("album")).unwrap();
@@ -264,7 +264,7 @@ fn a_folder_is_followed() {
     assert_eq!(counts(&watch.summary()), (0, 1, 0));
     let removed = |said: &Value| said["event"] == "removed";
 
-    // Another content in the same place, and no file at all.
+    // New content in the same place, and a deleted file.
     fs::copy(&files[3], &slow).unwrap();
     watch.until(removed);
     fs::remove_file(music.join("moved/third.ogg")).unwrap();

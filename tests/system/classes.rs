@@ -1,4 +1,4 @@
-//! What recordings sound like: models trained, served, asked and changed.
+//! Classification: models are trained, served, asked and changed.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::sound::{RATE, melody, write_wav};
 use crate::support::{User, audio};
 
-/// Two classes of melodies: with all their overtones, and cut off above.
+/// Two classes of melodies: high-pass and low-pass filtered.
 fn classes(user: &User, folder: &str) {
     for class in ["low", "high"] {
         for number in 0..6u32 {
@@ -19,7 +19,7 @@ fn classes(user: &User, folder: &str) {
     }
 }
 
-/// The difference of neighbouring samples lifts what is high; their mean what is low.
+/// Filters with the difference of neighbouring samples (high-pass) or their mean (low-pass).
 fn filtered(samples: &[f32], high: bool) -> Vec<f32> {
     samples.windows(2).map(|pair| if high { pair[1] - pair[0] } else { (pair[0] + pair[1]) / 2.0 }).collect()
 }
@@ -43,7 +43,7 @@ fn classes_are_learnt_told_apart_and_added_while_a_daemon_serves() {
     assert_eq!(report["classes"], serde_json::json!(["high", "low"]));
     assert!(report["tested"]["right"].as_f64().unwrap() > 0.9, "{report}");
     assert!(fs::read(user.path("pitch.png")).unwrap().starts_with(b"\x89PNG"));
-    // Of neither melody in training.
+    // A melody that was not in training.
     let other = melody(5.0, 0.5, 99);
     for (class, high) in [("high", true), ("low", false)] {
         write_wav(&user.path("other.wav"), &filtered(&other, high));
@@ -63,7 +63,7 @@ fn classes_are_learnt_told_apart_and_added_while_a_daemon_serves() {
     ]);
     assert!(remote.stdout.contains("low"), "{remote:?}");
 
-    // A class more, and the others stay as they are.
+    // One more class. The others stay unchanged.
     let before = classified(&user, "other.wav", "pitch");
     let score = |answer: &Value, label: &str| -> Option<i64> {
         answer["classes"].as_array().unwrap().iter().find(|class| class["label"] == label)?["score"].as_i64()
@@ -122,7 +122,7 @@ fn tracks_are_known_by_their_sound_and_asked_beside_the_match_always() {
         user.run(fixed.iter().chain(more)).json()
     };
     let both = ["--also-by-sound", "songs"];
-    query("recordings/phone.wav", &both); // from here everything is held
+    query("recordings/phone.wav", &both); // from here on everything is cached
     let hit = query("recordings/clean.mp3", &both);
     assert_eq!(hit["match"]["title"], "The City Falls");
     assert_eq!(hit["by_sound"]["classes"][0]["label"], "the-city-falls.ogg", "{hit}");
@@ -132,7 +132,7 @@ fn tracks_are_known_by_their_sound_and_asked_beside_the_match_always() {
         |answer: &Value| (answer["by_sound"]["bytes"]["sent"].clone(), answer["bytes"]["sent"].clone());
     assert_eq!(bytes(&hit), bytes(&miss), "the server sees the same of both");
     assert!(query("recordings/clean.mp3", &[])["by_sound"].is_null());
-    // A model of groups is none of tracks.
+    // A model of groups is not a model of tracks.
     classes(&user, "sounds");
     trained(&user, &["sounds", "--model", "pitch"]);
     let recording = audio("recordings/clean.mp3");
@@ -157,7 +157,7 @@ fn what_cannot_be_learnt_or_classified_is_told() {
         classes(&user, "sounds");
         user.run(["train"].iter().chain(args)).assert_error(words);
     }
-    // A silent file and one that is no sound are left out, and named.
+    // A silent file and one without audio are left out and named.
     write_wav(&user.path("sounds/low/silent.wav"), &vec![0.0; 5 * RATE as usize]);
     fs::write(user.path("sounds/low/text.mp3"), "no sound").unwrap();
     let report = trained(&user, &["sounds", "--model", "pitch"]);

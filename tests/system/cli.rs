@@ -62,7 +62,7 @@ fn a_missing_database_says_what_to_do() {
         finished.assert_error(&["there is no database", "psi-shazam index"]);
         assert!(!user.db().exists(), "{command:?} makes no database");
     }
-    // A file is no database either.
+    // A file is not a database either.
     fs::write(user.path("file"), "").unwrap();
     for command in
         [&["list", "--db", "file"][..], &["index", "--db", "file", "."], &["serve", "--db", "file"]]
@@ -105,7 +105,7 @@ fn tracks_are_removed_by_number_and_path() {
     let before = user.list();
     let number = before[0]["track_id"].to_string();
     let path = before[1]["path"].as_str().unwrap();
-    // One that is not there: nothing is removed, whatever else was named.
+    // If one named track does not exist, nothing is removed.
     for unknown in ["999", "-1", "catalogue", "nothing.mp3", ""] {
         let refused = user.run(["remove", "--", &number, unknown]);
         refused.assert_error(&["there is no track", "Nothing was removed"]);
@@ -136,7 +136,7 @@ fn the_database_is_where_the_environment_says() {
     run(&["index", audio("catalogue/loyalists.ogg").to_str().unwrap()]).assert_code(0);
     assert!(user.path("elsewhere/store").is_dir() && !user.db().exists());
     assert_eq!(run(&["list", "--json"]).json_lines().len(), 1);
-    // An option outweighs it.
+    // An option overrides it.
     let other = user.path("other");
     run(&["list", "--db", other.to_str().unwrap()]).assert_error(&["there is no database at", "other"]);
 }

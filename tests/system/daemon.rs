@@ -1,4 +1,4 @@
-//! The daemon's life: tracks that come and go, signals, crashes, a second one.
+//! The daemon's life: tracks that are added and removed, signals, crashes, a second daemon.
 
 use std::fs;
 use std::io::pipe;
@@ -85,8 +85,8 @@ fn tracks_come_and_go_while_it_runs() {
     assert_eq!(stats["tracks"], 8);
 }
 
-/// Every addition replaces shards, hints and catalogue under the queries that run. A change waits for an
-/// answer to the one before: a client gives up on a manifest that is stale four times in a row.
+/// Every addition replaces shards, hints and catalogue while queries run. Each change waits for an answer after the
+/// previous one, because a client gives up when its manifest is stale four times in a row.
 #[test]
 fn answers_stay_right_while_tracks_come_and_go() {
     let user = User::new();
@@ -116,7 +116,7 @@ fn answers_stay_right_while_tracks_come_and_go() {
     assert!(status.success() && !log.contains("ERROR"), "{log}");
 }
 
-/// Its clients hold connections and manifests of the old key.
+/// The clients hold connections and manifests of the old key.
 #[test]
 fn answers_stay_right_while_the_oprf_key_rotates() {
     let user = User::with_catalogue();
@@ -163,7 +163,7 @@ fn killed_and_started_again_it_answers_as_before() {
     let (status, _) = daemon.stop("KILL");
     assert_eq!(status.code(), None);
     assert!(user.db().join("admin.sock").exists(), "a killed daemon leaves its socket behind");
-    // What a dead daemon left disturbs nobody.
+    // The files that a dead daemon left behind do no harm.
     assert_eq!(user.list().len(), 8);
     let daemon = user.serve();
     assert_eq!(daemon.key, key);
@@ -190,7 +190,7 @@ fn sigterm_and_sigint_stop_it_in_good_order() {
     }
 }
 
-/// For scripts: where it is and what it has, as one object on one line.
+/// For scripts, its address and contents are one JSON object on one line.
 #[test]
 fn serve_json_tells_a_script_where_it_is() {
     let user = User::with_catalogue();
@@ -215,7 +215,7 @@ fn serve_json_tells_a_script_where_it_is() {
     assert_eq!(said.recv().ok(), None, "nothing else is on standard output");
 }
 
-/// As in `serve | head -1`, and where a supervisor's pipe broke.
+/// As in `serve | head -1`, or when a supervisor's pipe breaks.
 #[test]
 fn it_serves_whether_or_not_anybody_reads_what_it_says() {
     let user = User::with_catalogue();
@@ -238,9 +238,9 @@ fn one_database_has_one_daemon() {
     let second = user.run(["serve", "--listen", "127.0.0.1:0"]);
     second.assert_error(&["already serves", &daemon.server()]);
     assert_eq!(second.stdout, "");
-    // The first one did not notice.
+    // The first daemon is not affected.
     assert_eq!(ask(&user, &daemon, "recordings/phone.wav", "1")["match"]["title"], "Loyalists");
-    // A port that is taken is told from that.
+    // A used port is a different error.
     let other = User::new();
     let taken = other.run(["serve", "--listen", &daemon.server()]);
     taken.assert_error(&["cannot listen on", &daemon.server(), "in use"]);
@@ -271,7 +271,7 @@ fn queries_side_by_side_take_turns() {
     });
 }
 
-/// Whoever holds the database without a socket is waited for, but not forever.
+/// A process that holds the database without a socket is waited for, but not forever.
 #[test]
 fn a_database_in_use_is_told_with_advice() {
     let user = User::with_catalogue();
@@ -281,7 +281,7 @@ fn a_database_in_use_is_told_with_advice() {
     assert_eq!(user.list().len(), 8);
 }
 
-/// A Unix socket's path has about 108 bytes; a database's folder may lie deeper.
+/// A Unix socket's path is limited to about 108 bytes, but a database's folder may have a longer path.
 #[test]
 fn a_deep_folder_is_no_obstacle() {
     let user = User::new();

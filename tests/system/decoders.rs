@@ -1,4 +1,4 @@
-//! The wrapper around the decoders of sound, fed with what is none. The other decoders are tested in their crates.
+//! The wrapper around the audio decoders, with input that is not audio. The other decoders are tested in their crates.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::support::audio;
 
-/// How a file of each format begins; the rest is up to the test.
+/// The first bytes of a file of each format. The test chooses the rest.
 const HEADS: [&[u8]; 9] = [
     b"RIFF\xff\xff\xff\x7fWAVEfmt \x10\0\0\0",
     b"fLaC\0\0\0\x22",
@@ -20,7 +20,7 @@ const HEADS: [&[u8]; 9] = [
     b"caff\0\x01\0\0desc",
 ];
 
-/// One file of each of these formats, its first tens of kilobytes.
+/// The first tens of kilobytes of one file of each format.
 fn files() -> Vec<Vec<u8>> {
     let names = [
         "catalogue/breaking-the-chains.mp3",

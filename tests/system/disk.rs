@@ -1,5 +1,5 @@
-//! Full disks, disks that nobody may write, and programs that want one database at a time. Where this user may not
-//! mount, the first two are skipped aloud.
+//! Full disks, read-only disks, and programs that need the same database at the same time. If this user may not mount
+//! disks, the first two print that they are skipped.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,7 +15,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// Mounts it; `None` where that is not allowed.
+    /// Mounts a disk, or returns `None` if that is not allowed.
     fn mount(folder: &Path, megabytes: u32) -> Option<Disk> {
         fs::create_dir_all(folder).unwrap();
         let size = format!("size={megabytes}m,mode=700");
@@ -33,7 +33,7 @@ impl Disk {
         assert!(remounted.success());
     }
 
-    /// Fills it up but for so many bytes.
+    /// Fills it up, except for `left` bytes.
     fn fill(&self, left: u64) {
         let mut ballast = File::create(self.folder.join("ballast")).unwrap();
         let block = [1; 65_536];
@@ -86,13 +86,13 @@ fn a_full_disk_is_told_before_it_is_met() {
         assert_eq!(user.list().len(), 1);
     }
     disk.free();
-    // The same daemon goes on.
+    // The same daemon continues.
     user.run(["index", "music"]).assert_code(0);
     assert_eq!(user.list().len(), 8);
     assert_served(&user, &daemon);
     assert!(daemon.stop("TERM").0.success());
     user.run(["check"]).assert_code(0);
-    // The same without a daemon; a database cannot be begun there, either.
+    // The same without a daemon. A database cannot be created there either.
     disk.fill(0);
     user.run(["compact"]).assert_error(&["the disk of", "is full"]);
     assert_eq!(user.list().len(), 8);
@@ -104,13 +104,13 @@ fn a_full_disk_is_told_before_it_is_met() {
     user.run(["index".as_ref(), known[0].as_os_str(), "--db".as_ref(), other.as_os_str()]).assert_code(0);
 }
 
-/// Paths that `index --json --verbose` told as being on disk.
+/// The path that a line of `index --json --verbose` reports as being on disk.
 fn added(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     (line["outcome"] == "added").then(|| line["file"].as_str().unwrap().to_owned())
 }
 
-/// Somebody else fills the disk while tracks are added; what was told stays, whatever sled makes of it.
+/// Another program fills the disk while tracks are added. Reported tracks stay, whatever sled does.
 #[test]
 fn a_disk_that_fills_up_meanwhile_costs_nothing_that_was_told() {
     let user = User::new();

@@ -1,5 +1,5 @@
-//! Recordings as people have them, through `index` and `query`: sound that is sound whatever its form, and what is
-//! none, with its reason. Nothing hangs, and nothing brings the program down.
+//! Files as people have them, through `index` and `query`. Audio of every format is used. Everything else is refused
+//! with a reason. Nothing hangs or crashes the program.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::support::sound::{RATE, Wav, melody, write_wav, write_wav_as};
 use crate::support::{Finished, User, audio, finish};
 
-/// A file, and a word of the reason that `query` and `index` must give for it.
+/// A bad file, and a word of the reason that `query` and `index` must give for it.
 type Trap = (PathBuf, &'static str);
 
 fn traps(folder: &Path) -> Vec<Trap> {
@@ -57,7 +57,7 @@ fn what_is_no_sound_is_an_error_with_a_reason() {
     let folder = user.path("folder.wav");
     fs::create_dir(&folder).unwrap();
     traps.push((folder, "folder"));
-    // All of them in one run, and a good one behind them, which is answered.
+    // All of them in one run, followed by a good one, which is answered.
     let good = audio("recordings/clean.mp3");
     let args = traps.iter().map(|(file, _)| file.as_os_str()).chain([good.as_os_str(), OsStr::new("--json")]);
     let asked = user.run([OsStr::new("query")].into_iter().chain(args));
@@ -71,7 +71,7 @@ fn what_is_no_sound_is_an_error_with_a_reason() {
         assert_eq!(answer["file"], file.to_str().unwrap());
     }
     assert_eq!(answers[traps.len()]["match"]["title"], "The City Falls");
-    // And one by one for people, on standard error.
+    // And one by one in text form, on standard error.
     for (file, word) in &traps {
         let asked = user.run([OsStr::new("query"), file.as_os_str()]);
         asked.assert_error(&[word, file.file_name().unwrap().to_str().unwrap()]);
@@ -120,7 +120,7 @@ fn sound_in_unusual_forms_is_named() {
     write_wav(&odd.join("a photo.jpg"), heard);
     write_wav(&odd.join("no extension"), heard);
     write_wav(&odd.join("wrong.mp3"), heard);
-    // Sound on top of a constant, and with holes that are no numbers.
+    // Audio with a constant offset, and with samples that are not numbers.
     write_wav(&odd.join("offset.wav"), &heard.iter().map(|sample| sample + 0.4).collect::<Vec<f32>>());
     let hole = |(index, &sample): (usize, &f32)| match index % 16_000 {
         0 => f32::NAN,
@@ -129,7 +129,7 @@ fn sound_in_unusual_forms_is_named() {
         _ => sample,
     };
     write_wav(&odd.join("holes.wav"), &heard.iter().enumerate().map(hole).collect::<Vec<f32>>());
-    // Cut off in the middle of a sample; its header promises more.
+    // Cut off in the middle of a sample, although its header promises more.
     let whole = fs::read(odd.join("no extension")).unwrap();
     fs::write(odd.join("cut.wav"), &whole[..whole.len() - 15_001]).unwrap();
     fs::copy(odd.join("wrong.mp3"), odd.join(OsStr::from_bytes(b"\xff\xfe caf\xe9.wav"))).unwrap();
@@ -141,7 +141,7 @@ fn sound_in_unusual_forms_is_named() {
     }
 }
 
-/// The longest argument list and the strangest names: a database and a folder that are no UTF-8.
+/// The longest argument list and the strangest names: a database and a folder whose names are not UTF-8.
 #[test]
 fn folders_whose_names_are_no_utf_8() {
     let user = User::new();
@@ -163,7 +163,7 @@ fn folders_whose_names_are_no_utf_8() {
     assert_named(&run("query", &[tune.as_os_str()]), "t\u{fffd}ne");
 }
 
-/// A file of three hours is indexed, and named by its beginning.
+/// A file of three hours is indexed, and recognised by its beginning.
 #[test]
 fn three_hours() {
     let user = User::new();
@@ -188,7 +188,7 @@ fn files_that_may_not_be_read() {
     let secret = user.path("secret.mp3");
     fs::copy(audio("recordings/clean.mp3"), &secret).unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
-    // Root reads everything; somebody else does not.
+    // Root can read everything, so another user is used.
     let somebody = (File::open(&secret).is_ok()).then_some(65534);
     if let Some(id) = somebody {
         let given = Command::new("chown").arg("-R").arg(id.to_string()).arg(user.path("")).status();
@@ -206,7 +206,7 @@ fn files_that_may_not_be_read() {
     assert_eq!(indexed["skipped"].as_array().unwrap().len(), 1, "{indexed}");
 }
 
-/// Most likely they were meant to be unset; what was meant is not guessed.
+/// They were probably meant to be unset, but the program does not guess.
 #[test]
 fn empty_settings_are_errors_that_say_so() {
     let user = User::new();

@@ -1,4 +1,4 @@
-//! Files that are no music, and peers that are no clients.
+//! Files that are not music, and peers that are not clients.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::sound::{RATE, melody, write_wav};
 use crate::support::{User, audio};
 
-/// Makes a folder of traps; returns the name of each with a word of the reason that must be given.
+/// Makes a folder of bad files. Returns each name with a word of the reason that must be given.
 fn traps(folder: &Path) -> Vec<(&'static str, &'static str)> {
     fs::create_dir_all(folder).unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
@@ -49,7 +49,7 @@ fn traps(folder: &Path) -> Vec<(&'static str, &'static str)> {
     ];
     write("secret.mp3", &mp3);
     fs::set_permissions(folder.join("secret.mp3"), Permissions::from_mode(0o000)).unwrap();
-    // Root reads everything.
+    // Root can read everything.
     match fs::File::open(folder.join("secret.mp3")) {
         Ok(_) => fs::remove_file(folder.join("secret.mp3")).unwrap(),
         Err(_) => traps.push(("secret.mp3", "denied")),
@@ -62,7 +62,7 @@ fn bad_files_are_skipped_with_a_reason_each() {
     let user = User::new();
     let music = user.path("music");
     let traps = traps(&music.join("traps"));
-    // A folder that is named like a file, and a name that is no UTF-8.
+    // A folder that is named like a file, and a name that is not UTF-8.
     let odd = music.join("folder.mp3");
     fs::create_dir(&odd).unwrap();
     fs::copy(audio("catalogue/loyalists.ogg"), odd.join(OsStr::from_bytes(b"caf\xe9.ogg"))).unwrap();
@@ -87,7 +87,7 @@ fn bad_files_are_skipped_with_a_reason_each() {
     let asked = user.run(["query", audio("recordings/phone.wav").to_str().unwrap(), "--json"]);
     assert_eq!(asked.json()["match"]["title"], "Loyalists");
 
-    // People get the same list; a bad file that is named itself is no worse than one in a folder.
+    // The text form has the same list. A bad file that is named directly is treated like one in a folder.
     let again = user.run(["index", "music", "music/traps/silent.wav"]);
     again.assert_code(0);
     assert!(again.stdout.contains(&format!("skipped        {}", traps.len() + 1)), "{again:?}");
@@ -134,7 +134,7 @@ fn garbage_does_not_disturb_the_daemon() {
         }
         socket.send_to(&datagram, daemon.address).unwrap();
     }
-    // On the owner's socket: an impossible length, a broken message, half a message, silence.
+    // To the owner's socket: an impossible length, a broken message, half a message, silence.
     let messages: [&[u8]; 5] = [&[255; 4], &[4, 0, 0, 0, 99, 99, 99, 99], &[100, 0, 0, 0, 1], &[1], &[]];
     let mut open = Vec::new();
     for message in messages {
@@ -146,7 +146,7 @@ fn garbage_does_not_disturb_the_daemon() {
     let recording = audio("recordings/clean.mp3");
     let asked = user.run(["query", recording.to_str().unwrap(), "--server", &daemon.server(), "--json"]);
     assert_eq!(asked.json()["match"]["title"], "The City Falls");
-    // Owners who say nothing hold up nobody.
+    // Silent owners do not delay anybody.
     let (status, log) = daemon.stop("TERM");
     assert_eq!(status.code(), Some(0), "{log}");
     drop(open);

@@ -1,4 +1,4 @@
-//! Indexing again, elsewhere, and after being cut off.
+//! Indexing again, from another folder, and after an interruption.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn counts(summary: &Value) -> (u64, u64, usize) {
     (number("added"), number("already_there"), summary["skipped"].as_array().unwrap().len())
 }
 
-/// Tracks by their content: what must be there exactly once.
+/// The titles of all tracks, sorted. The tests check that each is there exactly once.
 fn titles(user: &User) -> Vec<String> {
     let mut titles: Vec<String> =
         user.list().iter().map(|track| track["title"].as_str().unwrap().to_owned()).collect();
@@ -61,13 +61,13 @@ fn ctrl_c_keeps_what_was_added() {
     let user = User::new();
     let music = user.path("music");
     let files = copy_catalogue(&music);
-    // The first file in order is skipped aloud: then the program listens to signals and has work left.
+    // The program reports the first file as skipped. Then it handles signals and has work left.
     fs::write(music.join("000.mp3"), "").unwrap();
     let mut total = files.len();
     for copy in 1..6u8 {
         for (number, file) in files.iter().enumerate() {
             let mut bytes = fs::read(file).unwrap();
-            bytes.extend([copy; 16]); // another content
+            bytes.extend([copy; 16]); // other content
             fs::write(music.join(format!("{copy}-{number}.{}", file.extension().unwrap().display())), bytes)
                 .unwrap();
             total += 1;

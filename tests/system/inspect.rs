@@ -1,4 +1,4 @@
-//! What the fingerprint sees, in figures and pictures.
+//! `inspect`: the fingerprint in figures and pictures.
 
 use crate::support::sound::{RATE, melody, write_wav};
 use crate::support::{User, audio};
@@ -35,7 +35,7 @@ fn figures_and_a_picture_of_a_recording() {
     assert_eq!(size_of_png(&png).0, 1600);
     assert!(png.len() > 20_000, "{} bytes", png.len());
 
-    // A part of it, and the anchor that is asked for.
+    // A part of it, and the requested anchor.
     let part = user.run(["inspect", file, "--json", "--from", "3", "--seconds", "5", "--at", "5.5"]).json();
     assert!((part["seconds"].as_f64().unwrap() - 5.0).abs() < 0.01, "{part}");
     assert!((part["anchor"]["seconds"].as_f64().unwrap() - 5.5).abs() <= 0.5, "{part}");
@@ -64,7 +64,7 @@ fn the_match_is_that_of_a_query() {
     assert!((found["best"]["offset_seconds"].as_f64().unwrap() - 7.13).abs() < 0.1);
     assert!(found["votes"].as_u64().unwrap() > 50 && found["nearest"].is_null(), "{found}");
     let with = size_of_png(&std::fs::read(user.path("m.PNG")).unwrap());
-    // Without a match there is a picture, too: of votes that lie anywhere.
+    // Without a match there is also a picture, of scattered votes.
     let miss = user.run(["inspect", unknown.to_str().unwrap(), "--match", "--out", "miss.png"]);
     miss.assert_code(0);
     assert!(miss.stdout.contains("no match"), "{miss:?}");
@@ -86,7 +86,7 @@ fn what_cannot_be_seen_or_drawn_is_an_error_with_a_reason() {
     }
     user.run(["inspect", "good.wav", "--out", "none/such.png"]).assert_error(&["cannot write none/such.png"]);
     user.run(["inspect", "good.wav", "--seconds", "0"]).assert_error(&["1 to 60"]);
-    // No database is needed for figures; for the match it is.
+    // Figures need no database, but the match does.
     user.run(["inspect", "good.wav"]).assert_code(0);
     user.run(["inspect", "good.wav", "--match"]).assert_error(&["there is no database"]);
 }

@@ -1,4 +1,4 @@
-//! `kill -9` at moments drawn at random: what was told as added stays, once, and answers are right.
+//! `kill -9` at random moments: tracks reported as added stay, exactly once, and answers are right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,28 +12,30 @@ use serde_json::Value;
 
 use crate::support::{Daemon, Expected, User, audio, copy_catalogue, expected, lines, wait};
 
-/// Kills of each kind that meet the program at work; PSI_SHAZAM_KILLS for more.
+/// Number of kills of each kind that hit the program at work. Set PSI_SHAZAM_KILLS for more.
 const KILLS: usize = 6;
-/// Copies of every track with other bytes behind them: other content, so that indexing takes a while.
+/// Number of copies of every track. Each has extra bytes at its end and so counts as new content, which makes indexing
+/// slower.
 const COPIES: u8 = 4;
-/// The draw of the moments.
+/// Seed of the random moments.
 const SEED: u64 = 11;
-/// For a lock to be let go.
+/// Longest wait for a lock to be released.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn kills() -> usize {
     std::env::var("PSI_SHAZAM_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
 }
 
-/// A user with music, and what was learnt so far of the database.
+/// A user with music, and what is known so far about the database.
 pub struct Victim {
     pub user: User,
-    /// Paths that the program told as being on disk.
+    /// Paths that the program reported as being on disk.
     pub told: BTreeSet<String>,
-    /// Every shard's uid with its content. A label's mask is a function of both the hash and the uid.
+    /// The content of every shard, by uid. A uid must never be reused, because a label's mask depends only on the hash
+    /// and the uid.
     shards: BTreeMap<String, Vec<u8>>,
     rng: StdRng,
-    /// How long a run takes that nobody kills.
+    /// How long an undisturbed run takes.
     whole: Duration,
 }
 
@@ -62,7 +64,7 @@ impl Victim {
         self.user.command(["index", "music", "--json", "--verbose", "--jobs", "2"])
     }
 
-    /// Runs it to its end, and remembers how long that takes.
+    /// Runs the command to its end and remembers how long that takes.
     pub fn run_whole(&mut self, mut command: Command) {
         let start = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -71,7 +73,7 @@ impl Victim {
         self.whole = start.elapsed();
     }
 
-    /// Runs it until a moment of its life, and kills it. Returns whether it was still at work.
+    /// Runs the command until a random moment and kills it. Returns whether it was still at work.
     fn run_and_kill(&mut self, mut command: Command) -> bool {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let moment = self.whole.mul_f64(self.rng.r#gen());
@@ -82,7 +84,7 @@ impl Victim {
         output.iter().for_each(|line| self.note(&line));
         let at_work = status.code().is_none();
         if !at_work {
-            // Runs are faster than the first one was: aim at what they are.
+            // Runs are faster than the first one, so adjust the estimate.
             self.whole = (self.whole + moment) / 2;
         }
         at_work
@@ -95,20 +97,20 @@ impl Victim {
     }
 
     pub fn note(&mut self, line: &str) {
-        // The last line may be half a line.
+        // The last line may be incomplete.
         let Ok(line) = serde_json::from_str::<Value>(line) else { return };
         if line["outcome"] == "added" {
             self.told.insert(line["file"].as_str().unwrap().to_owned());
         }
     }
 
-    /// For a database that is put in this one's place, of which so much was told.
+    /// Forgets what is known, for another database that replaces this one. `told` are its reported paths.
     pub fn forget(&mut self, told: &BTreeSet<String>) {
         self.told = told.clone();
         self.shards.clear();
     }
 
-    /// No shard's name may stand for two contents, ever.
+    /// Checks that no shard's name is ever used for two contents.
     fn look_at_shards(&mut self) {
         let Ok(entries) = fs::read_dir(self.user.db().join("shards")) else { return };
         for entry in entries {
@@ -122,7 +124,7 @@ impl Victim {
         }
     }
 
-    /// Everything that must hold after a kill.
+    /// Checks everything that must hold after a kill.
     pub fn check(&mut self) {
         self.look_at_shards();
         if self.told.is_empty() && !self.user.db().join("store").exists() {
@@ -151,13 +153,13 @@ impl Victim {
         unlocked(|| db::Database::open_or_create(&self.user.db(), fingerprint::Settings::default()))
     }
 
-    /// A few recordings, one of them unknown.
+    /// A few recordings with their expected answers. One is unknown.
     fn expected(&self) -> Vec<Expected> {
         let wanted = ["recordings/clean.mp3", "recordings/phone.wav", "unknown/underground.ogg"];
         expected().into_iter().filter(|recording| wanted.contains(&recording.file.as_str())).collect()
     }
 
-    /// The files of the catalogue whose sound is in the database.
+    /// The catalogue's files whose content is in the database.
     fn titles(&self) -> BTreeSet<String> {
         let name = |path: &String| {
             let name = Path::new(path).file_name().unwrap().to_str().unwrap();
@@ -166,7 +168,7 @@ impl Victim {
         self.user.paths().iter().map(name).collect()
     }
 
-    /// The same through the real daemon.
+    /// Checks the same through the real daemon.
     fn check_with_daemon(&self) {
         let daemon = self.user.serve();
         let titles = self.titles();
@@ -184,8 +186,8 @@ fn ask(user: &User, daemon: &Daemon, recording: &str) -> Value {
     user.run(args).json()
 }
 
-/// Tests beside this one start processes, and until such a process is itself it holds what this one has open: the lock
-/// of the database that was just closed as well.
+/// Retries while the database is locked. Other tests start processes, and until such a process calls exec it holds the
+/// open files of this one, including the lock of a database that was just closed.
 fn unlocked<T>(open: impl Fn() -> Result<T, db::Error>) -> Result<T, db::Error> {
     let start = Instant::now();
     loop {
@@ -198,7 +200,7 @@ fn unlocked<T>(open: impl Fn() -> Result<T, db::Error>) -> Result<T, db::Error> 
     }
 }
 
-/// The right track at the right place if it is there, none otherwise.
+/// Checks for the right track at the right place if it is in the database, and for no match otherwise.
 fn assert_answer(answer: &Value, recording: &Expected, titles: &BTreeSet<String>) {
     let there = |track: &&String| titles.contains(Path::new(track).file_name().unwrap().to_str().unwrap());
     match recording.track.as_ref().filter(there) {
@@ -235,7 +237,7 @@ fn killed_while_it_indexes() {
         kill += 1;
     }
     println!("{at_work} of {kill} kills met it at work: index");
-    // What is not there yet is added by the next run, nothing twice.
+    // The next run adds what is missing, and nothing twice.
     victim.run_whole(victim.index());
     assert_eq!(victim.user.paths().len(), total);
     victim.check();
@@ -269,7 +271,7 @@ fn killed_while_it_runs(what: &str, args: &[&str]) {
     println!("{at_work} of {kill} kills met it at work: {what}");
 }
 
-/// Tracks that a daemon was given, and told to be on disk, survive the daemon.
+/// Tracks that a daemon reported as being on disk survive the daemon.
 #[test]
 fn the_daemon_is_killed_while_it_is_given_tracks() {
     let mut victim = Victim::new();

@@ -1,4 +1,4 @@
-//! The client as other programs use it.
+//! The client library as other programs use it.
 
 use client::{Cache, ClientConfig, Error, Session, Trust, sound_of_bytes, sound_of_file};
 
@@ -15,7 +15,7 @@ async fn bytes_become_a_name_in_one_call() {
     let (found, track) = answer.best().expect("a match");
     assert_eq!(track.title, "The City Falls");
     assert!((found.offset_seconds - 5.83).abs() < 0.1);
-    // Several in one session: all are asked, then the session ends, then all are opened.
+    // Several recordings in one session: all are asked, then the session ends, then all answers are opened.
     let mut session = Session::connect(&daemon.server(), config).await.unwrap();
     let same = session.ask(sound_of_file(&file).await.unwrap()).await.unwrap();
     let unknown = sound_of_file(audio("unknown/underground.ogg")).await.unwrap();
@@ -28,7 +28,7 @@ async fn bytes_become_a_name_in_one_call() {
     assert!(matches!(error, Error::Recording(_)) && !error.is_of_connection(), "{error}");
 }
 
-/// What an impatient program would try: to open an answer by the end of another session.
+/// An impatient program might try to open an answer with the end of another session.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_opens_by_the_end_of_its_own_session_only() {
     let user = User::with_catalogue();

@@ -1,4 +1,4 @@
-//! `listen`, with a program in the microphone's place that plays a recording.
+//! `listen`, with a program that plays a recording in place of the microphone.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::support::{Finished, User, audio, finish};
 
-/// A folder with a program called `arecord` that does this.
+/// A folder with a program called `arecord` that runs this script.
 fn recorder(user: &User, script: &str) -> PathBuf {
     let folder = user.path("programs");
     fs::create_dir_all(&folder).unwrap();
@@ -16,14 +16,14 @@ fn recorder(user: &User, script: &str) -> PathBuf {
     folder
 }
 
-/// Listens where only the programs of this folder are found; scripts name others by their paths.
+/// Runs `listen` with only this folder in the search path. Scripts call other programs by their full paths.
 fn listen(user: &User, programs: PathBuf, arguments: &[&str]) -> Finished {
     let mut command = user.command(["listen"]);
     command.args(arguments).env("PATH", programs);
     finish(command, &[])
 }
 
-/// A recording as `arecord` writes it: 16,000 samples a second, 16 bits each.
+/// A recording as `arecord` writes it: 16,000 samples per second, 16 bits each.
 fn raw(user: &User, recording: &str) -> PathBuf {
     let samples = fingerprint::decode_file(&audio(recording)).unwrap().samples;
     let sixteen = |sample: f32| ((sample * 32_767.0) as i16).to_le_bytes();

@@ -1,4 +1,5 @@
-//! Many clients at once while tracks come and go; `scale soak` does the same with more of all, and for long.
+//! Many concurrent clients while tracks are added and removed. `scale soak` does the same with more of everything, and
+//! for longer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -13,20 +14,20 @@ use tokio::task::JoinSet;
 use crate::support::{Daemon, User, audio, copy_catalogue, expected};
 
 const CLIENTS: usize = 16;
-/// Queries of all clients together: first in peace, then while the catalogue changes.
+/// Number of queries of all clients together in each phase: without changes, and while the catalogue changes.
 const QUERIES: usize = 96;
-/// Times that a track is added, all is laid out anew under another OPRF key, and the track is removed.
+/// Number of times that a track is added, everything is rebuilt under a new OPRF key, and the track is removed.
 const CHANGES: usize = 3;
-/// What the daemon may have grown by at the end, in bytes: a query has 140 kB.
+/// Most bytes by which the daemon's memory may have grown at the end. A query has 140 kB.
 const GROWTH: u64 = 48 << 20;
 
-/// A recording as it is asked about, and the file and the second that must come back.
+/// A recording, and the file and the second that must be in its answer.
 struct Known {
     question: Question,
     answer: Option<(String, f64)>,
 }
 
-/// Recordings of tracks that stay, and of none.
+/// Recordings of tracks that stay, and unknown recordings.
 fn known(late: &str) -> Vec<Known> {
     let stays = expected().into_iter().filter(|recording| recording.track.as_deref() != Some(late));
     let known = stays.map(|recording| {
@@ -37,7 +38,7 @@ fn known(late: &str) -> Vec<Known> {
     known.collect()
 }
 
-/// Asks with all clients; returns how many answers came, all of them right.
+/// Asks with all clients. Returns the number of answers, and checks that all are right.
 async fn ask(daemon: &Daemon, known: &Arc<Vec<Known>>) -> usize {
     let cache = Cache::in_memory();
     let (turns, mut running) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
@@ -65,7 +66,7 @@ async fn work(mut client: Asking, known: Arc<Vec<Known>>, turns: Arc<AtomicUsize
         let Known { question, answer } = &known[turn % known.len()];
         let found = loop {
             match client.identify(question.clone(), 1).await {
-                // It gives up where everything changes faster than it asks, which a busy machine brings about.
+                // A client gives up if the catalogue changes faster than it asks, which can happen on a busy machine.
                 Err(client::Error::Ask(AskError::Refused(refusal))) if refusal.code == RefusalCode::Stale => {
                 }
                 found => break found.unwrap(),

@@ -1,4 +1,4 @@
-//! The program as its users meet it: its processes, files, sockets and exit codes, on bundled music.
+//! The program as users see it: its processes, files, sockets and exit codes, with bundled music.
 
 mod catalogue;
 mod classes;

@@ -1,4 +1,4 @@
-//! What was played when: in files, in streams, through restarts and interruptions.
+//! `monitor`: what was played when, in files and streams, and through restarts and interruptions.
 
 use std::io::Write;
 use std::process::{ChildStdin, Stdio};
@@ -22,7 +22,7 @@ fn seconds(samples: &[f32], from: usize, to: usize) -> &[f32] {
     &samples[from * RATE as usize..to * RATE as usize]
 }
 
-/// 20 s of the first melody from 4 s on, 45 s of silence, and 25 s of the second from its beginning: 90 s.
+/// 90 s of samples: 20 s of the first melody from 4 s on, 45 s of silence, and 25 s of the second from its beginning.
 fn evening() -> Vec<f32> {
     let (first, second) = (melody(30.0, 0.5, 31), melody(30.0, 0.5, 32));
     let silence = vec![0.0; 45 * RATE as usize];
@@ -102,7 +102,7 @@ fn a_stream_is_told_as_it_comes_and_ends_with_ctrl_c() {
     begin(&mut stdin);
     let first = melody(30.0, 0.5, 31);
     pour(&mut stdin, seconds(&first, 2, 17));
-    // The source goes on, and what is known is told already.
+    // The source is still running, but what is known is already reported.
     let playing: Value = serde_json::from_str(&told.recv_timeout(crate::support::DEADLINE).unwrap()).unwrap();
     check(&playing, "playing", "first", [0.0, 10.0, 2.0, 12.0]);
     signal(&child, "INT");
@@ -160,7 +160,7 @@ fn compressed_streams_come_through_a_pipe() {
     }
 }
 
-/// The head of a WAV stream whose length nobody knows yet, as ffmpeg writes it.
+/// Writes the header of a WAV stream of unknown length, like ffmpeg.
 fn begin(stdin: &mut ChildStdin) {
     let mut header = Wav { rate: RATE, channels: 1, bits: 32 }.header(0);
     header[4..8].fill(0xff);

@@ -1,4 +1,5 @@
-//! Bad lines: a relay between the real client and the real daemon that loses, delays, reorders, repeats and cuts.
+//! Bad networks: a relay between the real client and the real daemon that loses, delays, reorders, repeats and cuts off
+//! datagrams.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -12,23 +13,23 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::support::{DEADLINE, Finished, User, audio, lines, wait};
 
-/// A line, each way.
+/// The properties of a line, for each direction.
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
     /// Share of the datagrams that are lost.
     lost: f64,
-    /// Share that arrives twice.
+    /// Share of the datagrams that arrive twice.
     twice: f64,
     delay: Duration,
-    /// Up to so much more for each by itself: they overtake each other.
+    /// Largest additional delay. It is random for each datagram, so datagrams overtake each other.
     spread: Duration,
-    /// After so many datagrams, both ways counted, nothing passes any more.
+    /// Number of datagrams, in both directions together, after which nothing passes.
     cut_after: Option<usize>,
-    /// ... for so long, or for ever.
+    /// How long nothing passes, or `None` for ever.
     cut_for: Option<Duration>,
 }
 
-/// Passes datagrams on to a server.
+/// Forwards datagrams to a server and back.
 struct Relay {
     address: SocketAddr,
     passed: Arc<AtomicUsize>,
@@ -54,7 +55,7 @@ impl Drop for Relay {
     }
 }
 
-/// How datagrams fare.
+/// Decides what happens to each datagram.
 #[derive(Clone)]
 struct Way {
     line: Line,
@@ -63,7 +64,7 @@ struct Way {
 }
 
 impl Way {
-    /// The delays of a datagram's copies, of which there may be none.
+    /// The delays of a datagram's copies. Empty if it is lost.
     fn copies(&self) -> Vec<Duration> {
         let Line { lost, twice, delay, spread, cut_after, cut_for } = self.line;
         let number = self.passed.fetch_add(1, SeqCst);
@@ -91,7 +92,7 @@ impl Way {
     }
 }
 
-/// Runs something later, on one of tokio's threads: there may be thousands at a time.
+/// Runs something after a delay, on a tokio thread, because there may be thousands at a time.
 fn delayed(work: impl FnOnce() + Send + 'static, delay: Duration) {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap());
@@ -128,7 +129,7 @@ fn pass_back(far: &UdpSocket, near: &Arc<UdpSocket>, client: SocketAddr, way: &W
     }
 }
 
-/// Asks through a relay about a recording. Whatever happens, it ends: `support::wait` sees to that.
+/// Asks about a recording through a relay. `support::wait` makes sure that it ends.
 fn ask(user: &User, relay: &Relay, key: &str) -> Finished {
     let recording = audio("recordings/clean.mp3");
     let server = relay.address.to_string();
@@ -144,7 +145,7 @@ fn ask(user: &User, relay: &Relay, key: &str) -> Finished {
     ])
 }
 
-/// Times every line is tried; PSI_SHAZAM_LINES for more.
+/// Number of tries for each line. Set PSI_SHAZAM_LINES for more.
 fn rounds() -> u64 {
     std::env::var("PSI_SHAZAM_LINES").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
@@ -177,7 +178,7 @@ fn bad_lines_are_slow_but_right() {
 fn a_line_that_is_cut_is_told_in_time() {
     let user = User::with_catalogue();
     let daemon = user.serve();
-    // In the handshake, in the catalogue, in the OPRF or the query.
+    // Cuts in the handshake, the catalogue, the OPRF and the query.
     thread::scope(|scope| {
         for cut in [0, 3, 25, 80] {
             let (user, daemon) = (&user, &daemon);
@@ -191,14 +192,14 @@ fn a_line_that_is_cut_is_told_in_time() {
             });
         }
     });
-    // The daemon took no harm.
+    // The daemon is not affected.
     let relay = Relay::start(daemon.address, Line::default(), 1);
     ask(&user, &relay, &daemon.key).assert_code(0);
     let (status, log) = daemon.stop("TERM");
     assert!(status.success() && !log.contains("panicked"), "{log}");
 }
 
-/// A run over many files goes on when the server was started again.
+/// A run over many files continues after the server is restarted.
 fn started_again(how: &str) {
     let user = User::with_catalogue();
     let daemon = user.serve();

@@ -1,4 +1,4 @@
-//! What an operator relies on: settings, metrics, health, logs, systemd, manual pages, completions, advice.
+//! What operators rely on: settings, metrics, health, logs, systemd, manual pages, completions, advice.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use crate::support::{DEADLINE, Daemon, User, audio, copy_catalogue};
 
-/// A port that is most likely free: the system gave it out a moment ago.
+/// A port that is most likely free, because the system has just assigned it.
 fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// One page over HTTP: its status line and its body.
+/// Fetches a page over HTTP. Returns its status line and its body.
 fn page(address: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -58,7 +58,7 @@ fn the_environment_goes_before_the_file_and_that_before_the_default() {
     assert_eq!((&shown["value"], &shown["place"]), (&"compact".into(), &"PSI_SHAZAM_LAYOUT".into()));
     let music = user.path("music");
     assert_eq!(setting(&user, &[], &[], "db")["value"], music.to_str().unwrap());
-    // A file that is named is the only one.
+    // A named settings file is the only one that is read.
     fs::write(user.path("other.toml"), "serve.layout = \"compact\"").unwrap();
     let named = ["--config", "other.toml"];
     assert_eq!(setting(&user, &named, &[], "layout")["value"], "compact");
@@ -82,12 +82,12 @@ fn commands_obey_the_file_and_arguments_go_before_it() {
     let mut command = user.command(["list"]);
     command.env("PSI_SHAZAM_JSON", "false");
     assert!(!crate::support::finish(command, &[]).stdout.starts_with('{'), "a flag can be taken back");
-    // What an option requires may stand in the file.
+    // The file may contain what an option requires.
     write_settings(&user, "[query]\nserver = \"nowhere.invalid\"\n");
     let recording = audio("recordings/noisy.m4a");
     let asked = user.run(["query", recording.to_str().unwrap(), "--no-cache"]);
     asked.assert_error(&["nowhere.invalid"]);
-    // And what requires it may stand there alone.
+    // The file may also contain an option without what it requires.
     write_settings(&user, "[query]\nno_cache = true\n");
     user.run(["query", recording.to_str().unwrap()]).assert_error(&["there is no database"]);
 }
@@ -180,7 +180,7 @@ fn metrics_count_what_was_done_and_name_nobody() {
     assert_eq!(labels, BTreeSet::from(["le", "limit", "reason", "version"]));
     assert!(!text.contains("127.0.0.1"), "an address in:\n{text}");
     the_dashboard_shows_what_there_is(&text);
-    // Tracks that come are seen without a restart.
+    // Changes of the catalogue are seen without a restart.
     user.run(["remove", "1"]).assert_code(0);
     assert_eq!(metric(&page(metrics, "/metrics").1, "psi_shazam_tracks"), Some(7.0));
     assert!(page(metrics, "/other").0.contains("404"));
@@ -188,7 +188,7 @@ fn metrics_count_what_was_done_and_name_nobody() {
     assert!(TcpStream::connect(metrics).is_err(), "the page ends with the daemon");
 }
 
-/// Every metric that the sample dashboard asks for is one that a daemon has.
+/// Checks that the daemon has every metric in the sample dashboard.
 fn the_dashboard_shows_what_there_is(metrics: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/grafana/psi-shazam.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -226,7 +226,7 @@ fn logs_are_json_where_that_is_wanted() {
     let socket = user.path("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
     systemd.set_read_timeout(Some(DEADLINE)).unwrap();
-    // Two seconds between two signs of life; how many come is not asked.
+    // One watchdog message every two seconds. Their number is not checked.
     command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "4000000");
     let mut child = command
         .stdin(std::process::Stdio::null())
@@ -261,7 +261,7 @@ fn logs_are_json_where_that_is_wanted() {
     user.run(["serve", "--log-level", "loud"]).assert_error(&["loud", "info"]);
 }
 
-/// The names of all commands, from the manual's pages.
+/// The names of all manual pages, one for each command.
 fn pages(user: &User) -> Vec<String> {
     user.run(["man", "pages"]).assert_code(0);
     let names = fs::read_dir(user.path("pages")).unwrap().map(|entry| entry.unwrap().file_name());

@@ -1,4 +1,4 @@
-//! From a file to its name: over QUIC, embedded, from standard input.
+//! From a file to its title: over QUIC, embedded, and from standard input.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,7 @@ fn every_recording_is_named_over_quic_and_alike_without_a_server() {
     }
 }
 
-/// What an observer counts is the same for known and unknown recordings of all lengths and formats.
+/// An observer counts the same bytes for known and unknown recordings of all lengths and formats.
 #[test]
 fn every_recording_costs_the_same_bytes() {
     let user = User::with_catalogue();
@@ -110,7 +110,7 @@ fn one_bad_file_does_not_stop_the_others() {
         assert!(!answers[bad]["error"].as_str().unwrap().is_empty());
     }
     [&answers[1], &answers[4]].into_iter().for_each(check);
-    // Without --json the answers stay on standard output, and the errors go to standard error.
+    // Without --json, answers go to standard output and errors to standard error.
     let asked = user.run(["query", "text.mp3", good]);
     asked.assert_error(&["psi-shazam: text.mp3: "]);
     assert!(asked.stdout.contains("The City Falls — Doug Kaufman"), "{asked:?}");

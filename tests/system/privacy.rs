@@ -1,4 +1,4 @@
-//! What leaves the machine: as much for every recording, nothing twice, and nothing for no recording.
+//! What leaves the machine: equally much for every recording, nothing twice, and nothing without a recording.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -29,7 +29,7 @@ fn question(file: &Path, settings: &Settings) -> Question {
     Question::of(&recording.samples, settings).unwrap()
 }
 
-/// Asks about one file from a fresh client; returns the answer and all frames.
+/// Asks about one file with a new client. Returns the answer and all frames.
 async fn asked(daemon: &Daemon, file: &Path) -> (Answer, Vec<Record>) {
     let trust = Trust::Pinned(daemon.server_key());
     let config = ClientConfig::new(trust, Cache::in_memory());
@@ -41,7 +41,7 @@ async fn asked(daemon: &Daemon, file: &Path) -> (Answer, Vec<Record>) {
     (answer, transcript)
 }
 
-/// Short and loud, long and faint, known and unknown, one in the catalogue and one with few hashes.
+/// Recordings that are short and loud, long and faint, known and unknown, and one with few hashes.
 fn recordings(user: &User) -> Vec<PathBuf> {
     let [short, long] = ["short.wav", "long.wav"].map(|name| user.path(name));
     write_wav(&short, &melody(1.5, 0.9, 5));
@@ -77,7 +77,7 @@ async fn transcripts_of_different_recordings_are_the_same() {
     daemon.stop().await.unwrap();
 }
 
-/// Every run of eight bytes; two random messages of this length share none (chance below 2^-30).
+/// Every run of eight bytes. Two random messages of this length share one with a probability below 2^-30.
 fn pieces(bytes: &[u8]) -> HashSet<&[u8]> {
     bytes.windows(8).collect()
 }
@@ -91,7 +91,7 @@ fn the_same_hashes_encrypt_to_other_bytes_every_time() {
     let masks = PublicMasks::derive(&params, &manifest.seed);
     let question = question(&audio("recordings/clean.mp3"), database.settings());
     let key = database.oprf_key();
-    // The same bins and items both times, so that nothing but the secret differs.
+    // The same bins and items both times, so that only the secret differs.
     let items: Vec<[u8; 4]> = question.candidates.iter().map(|c| c.hash.0.to_le_bytes()).collect();
     let chosen = bins::choose(&params, &manifest.bins, items.iter(), &mut OsRng);
     let keys = || -> Vec<AskedKey> {
@@ -110,7 +110,7 @@ fn the_same_hashes_encrypt_to_other_bytes_every_time() {
     assert!(pieces(&first).is_disjoint(&pieces(&second)));
 }
 
-/// The blinded points of one question, asked twice, share nothing either.
+/// The blinded points of one question that is asked twice share nothing either.
 #[test]
 fn the_same_hashes_are_blinded_anew_every_time() {
     let items: Vec<Vec<u8>> = (0..32u32).map(|item| item.to_le_bytes().to_vec()).collect();
@@ -118,7 +118,7 @@ fn the_same_hashes_are_blinded_anew_every_time() {
     assert!(pieces(first.message()).is_disjoint(&pieces(second.message())));
 }
 
-/// A recording that gives no hashes is asked about by padding alone, and is an error when all has been sent.
+/// A recording without hashes is asked with padding only. The error comes after everything has been sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_is_asked_about_like_music() {
     let user = User::with_catalogue();
@@ -135,7 +135,7 @@ async fn silence_is_asked_about_like_music() {
     ask("short.wav").await.unwrap().assert_error(&["too short"]);
     let counters = daemon.counters();
     assert_eq!((counters.evaluations, counters.queries, counters.refusals), (2, 2, 0));
-    // What is no sound at all causes no traffic.
+    // A file without audio causes no traffic.
     let connections = counters.connections;
     std::fs::write(user.path("text.wav"), "no sound").unwrap();
     ask("text.wav").await.unwrap().assert_code(2);

@@ -1,4 +1,4 @@
-//! Two hundred recordings, and nothing on the line that tells them apart.
+//! Two hundred recordings cannot be distinguished by their traffic.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use support::Asking;
 
 use crate::support::{Daemon, User, audio};
 
-/// Recordings that are compared.
+/// Number of recordings that are compared.
 const RECORDINGS: usize = 200;
-/// A datagram of at least so many bytes carries a part of a message, and no acknowledgements only.
+/// A datagram of at least this many bytes contains part of a message, not only acknowledgements.
 const FULL: usize = 600;
 
 const KNOWN: [&str; 8] = [
@@ -39,7 +39,7 @@ fn samples(files: &[&str]) -> Vec<Vec<f32>> {
     paths.iter().map(|path| fingerprint::decode_file(path).unwrap().samples).collect()
 }
 
-/// A passage of `source` that depends on `number`, with its own loudness, noise and dullness.
+/// A passage of `source`. `number` determines its place, loudness, noise and dullness.
 fn worn(source: &[f32], seconds: usize, number: usize) -> Vec<f32> {
     let length = seconds * SAMPLE_RATE as usize;
     let begin = number * 7919 % source.len().saturating_sub(length).max(1);
@@ -67,8 +67,8 @@ async fn connect(address: SocketAddr, daemon: &Daemon) -> Asking {
     Asking::connect(&address.to_string(), config).await.unwrap()
 }
 
-/// Which messages travel, in which order and how long each is: the same for every recording, whatever it is, how
-/// worn it is, how long it lasts, and whether it is in the catalogue.
+/// The messages, their order and their lengths are the same for every recording, whatever its content, quality and
+/// length, and whether or not it is in the catalogue.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_recordings_send_the_same_messages() {
     let user = User::with_catalogue();
@@ -92,7 +92,7 @@ async fn two_hundred_recordings_send_the_same_messages() {
     assert!(named > RECORDINGS / 4 && named < RECORDINGS, "both answers occur: {named} named");
 }
 
-/// A datagram as somebody on the line sees it.
+/// A datagram as an observer sees it.
 #[derive(Clone, Copy)]
 struct Seen {
     at: Instant,
@@ -100,7 +100,7 @@ struct Seen {
     bytes: usize,
 }
 
-/// Somebody on the line: passes datagrams on, and notes when each came. Runs until the process ends.
+/// An observer on the line, who forwards datagrams and notes when each one came. Runs until the process ends.
 fn observer(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
     let front = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
     let back = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -131,8 +131,8 @@ fn observer(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
     (address, seen)
 }
 
-/// From the last datagram of the OPRF's answer to the first of the encrypted query: the one pause in which only the
-/// client works, and in which it knows more of the recording than before.
+/// The time from the last datagram of the OPRF's response to the first of the encrypted query. It is the only pause in
+/// which only the client works and knows more about the recording than before.
 fn pause(seen: &[Seen]) -> Option<Duration> {
     let full: Vec<&Seen> = seen.iter().filter(|seen| seen.bytes >= FULL).collect();
     let runs: Vec<&[&Seen]> = full.chunk_by(|a, b| a.from_client == b.from_client).collect();
@@ -141,7 +141,7 @@ fn pause(seen: &[Seen]) -> Option<Duration> {
     Some(query[0].at - evaluated.last()?.at)
 }
 
-/// Mann and Whitney's U as a standard normal variable; ties get the mean of their ranks.
+/// Mann and Whitney's U as a standard normal variable. Ties get the mean of their ranks.
 fn mann_whitney(first: &[f64], second: &[f64]) -> f64 {
     let mut all: Vec<(f64, bool)> = first.iter().map(|&x| (x, true)).collect();
     all.extend(second.iter().map(|&x| (x, false)));
@@ -164,8 +164,8 @@ fn the_statistic_tells_a_shift_from_none() {
     assert!(mann_whitney(&shifted, &even) > 5.0);
 }
 
-/// The pause after the OPRF, of recordings that are in the catalogue against others. With 200 of each, a shift of
-/// 0.47 standard deviations is found with probability 0.9 at the level 0.001 (two-sided, normal distributions).
+/// Compares the pause after the OPRF between known and unknown recordings. With 200 of each, a shift of 0.47 standard
+/// deviations is found with probability 0.9 at the level 0.001 (two-sided, normal distributions).
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures times: cargo test --release --workspace --test system -- --ignored --nocapture pauses"]
 async fn pauses_do_not_tell_whether_a_recording_is_known() {
@@ -177,15 +177,15 @@ async fn pauses_do_not_tell_whether_a_recording_is_known() {
     let (known, unknown) = (samples(&KNOWN), samples(&UNKNOWN));
     let mut pauses: [Vec<f64>; 2] = Default::default();
     for number in 0..2 * RECORDINGS + 2 {
-        // In turns, so that whatever else the machine does falls on both alike.
+        // Alternates, so that other work on the machine affects both sides equally.
         let from = if number % 2 == 0 { &known } else { &unknown };
         let heard = worn(&from[number / 2 % from.len()], 6, number);
         let asked = question(&heard, synced.settings());
-        tokio::time::sleep(Duration::from_millis(20)).await; // what belongs to the query before is over
+        tokio::time::sleep(Duration::from_millis(20)).await; // wait for the end of the previous query's traffic
         seen.lock().unwrap().clear();
         let answer = client.identify(asked, 1).await.unwrap();
         let observed = pause(&seen.lock().unwrap());
-        // The first two fill caches; a recording that the wear made unknown belongs to neither side.
+        // The first two fill caches. A recording that is no longer recognised after degrading belongs to neither side.
         if let (Some(observed), true) = (observed, number >= 2)
             && answer.named.verdict.best.is_some() == (number % 2 == 0)
         {

@@ -1,10 +1,10 @@
-//! The support crate, and users of the program that Cargo built for these tests.
+//! The support crate, for the program that Cargo built for these tests.
 
 use std::ops::Deref;
 
 pub use ::support::*;
 
-/// A user of that program; what can be done in their home is in [`Home`].
+/// A user of that program. [`Home`] has the operations in the user's home.
 pub struct User(Home);
 
 impl User {

@@ -1,10 +1,10 @@
-//! What people see: plain text in a pipe, stages and colours in a terminal.
+//! Output for people: plain text in a pipe, stages and colours in a terminal.
 
 use std::process::Command;
 
 use crate::support::{Finished, User, audio, finish};
 
-/// Runs `query` in a terminal, which `script` makes.
+/// Runs `query` in a terminal, made with `script`.
 fn in_terminal(user: &User, file: &str, variables: &[(&str, &str)]) -> Finished {
     let program = user.program().display();
     let mut command: Command = user.command(["version"]);

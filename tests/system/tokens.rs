@@ -1,4 +1,4 @@
-//! A private catalogue: access tokens made, used and revoked while the daemon runs.
+//! A private catalogue: access tokens are made, used and revoked while the daemon runs.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +49,7 @@ fn only_holders_of_a_token_are_answered() {
     typo.assert_error(&["PSI_SHAZAM_TOKEN", "64 hexadecimal digits"]);
     assert!(!typo.stderr.contains(&token[4..67]), "{typo:?}");
 
-    // The owner needs none: the admin socket lets them in.
+    // The owner needs no token: the admin socket admits them.
     let own = user.run(["query", audio("recordings/phone.wav").to_str().unwrap(), "--json"]);
     assert_eq!(own.json()["match"]["title"], "Loyalists", "{own:?}");
 
@@ -67,7 +67,7 @@ fn only_holders_of_a_token_are_answered() {
 #[test]
 fn a_token_in_a_file_is_for_its_owner_only() {
     let user = User::with_catalogue();
-    // Made without a daemon, it is there when one starts.
+    // A token made without a daemon is in force when one starts.
     let made = user.run(["token", "create", "desk"]);
     made.assert_code(0);
     let daemon = Daemon::start(user.command(["serve", "--listen", "127.0.0.1:0", "--require-token"]));

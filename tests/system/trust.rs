@@ -1,4 +1,4 @@
-//! Which server is asked: pinned keys, first use, and a key that changed.
+//! Trust in servers: pinned keys, first use, and a key that changed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +48,7 @@ fn a_key_that_changed_is_refused_with_advice() {
     let (file, place) = (known.display().to_string(), address.to_string());
     refused.assert_error(&["HAS CHANGED", &place, &old_key, &daemon.key, "remove the line", &file]);
     assert_eq!(refused.stdout, "");
-    // As advised: the line goes, and the new key is taken.
+    // As advised, the user deletes the line, and the new key is accepted.
     fs::write(&known, "").unwrap();
     ask().assert_code(0);
     assert_eq!(fs::read_to_string(&known).unwrap(), format!("{address} {}\n", daemon.key));
@@ -92,7 +92,7 @@ fn the_identity_is_shown_and_replaced() {
     refused.assert_error(&["HAS CHANGED", &daemon.key, shown["key"].as_str().unwrap()]);
     drop(daemon);
 
-    // The way back is the file that was kept.
+    // The old key can be restored from the file that was kept.
     fs::rename(kept, user.db().join("identity.key")).unwrap();
     assert_eq!(identity(&[]).json()["key"], shown["key"]);
     let told = user.run(["identity", "--rotate"]);

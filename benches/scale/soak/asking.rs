@@ -1,4 +1,4 @@
-//! The clients: each asks in turn about excerpts whose answer is known, and holds what it gets against that.
+//! The clients. Each asks about excerpts with known answers, in turn, and checks what it gets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 use crate::made::Reference;
 use crate::music::Excerpt;
 
-/// How often and how many.
+/// Number of clients and queries, and the query rate.
 #[derive(Clone, Copy)]
 pub struct Pace {
     pub clients: usize,
@@ -22,18 +22,18 @@ pub struct Pace {
     pub per_second: Option<f64>,
 }
 
-/// Excerpts that are named when nobody else asks, with the title of each.
+/// Excerpts that are recognised on an idle server, each with its title.
 pub struct Known(Vec<(Excerpt, String)>);
 
-/// What became of one client's queries.
+/// The results of one client's queries.
 #[derive(Default)]
 pub struct Asked {
-    /// Milliseconds of each that was answered.
+    /// Milliseconds of each answered query.
     pub latencies: Vec<f64>,
     pub wrong: usize,
-    /// Errors, busy ones apart.
+    /// Errors, except busy ones.
     pub lost: Vec<String>,
-    /// Given up because the server said *busy* too often.
+    /// Number of queries given up because the server was busy too often.
     pub busy: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Tracks that come and go while others ask, through the owner's socket.
+//! Adds and removes tracks while clients ask, through the owner's socket.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,9 +14,9 @@ use server::admin::operations::{AddTrack, Compact, Encode, Flush, RemoveTracks, 
 use crate::build;
 use crate::made::Reference;
 
-/// Every so many changes all shards are laid out anew.
+/// Number of changes between two rebuilds of the layout.
 const COMPACT: u32 = 10;
-/// Between two looks at the clock.
+/// Interval between two checks of the clock.
 const POLL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default, Serialize)]
@@ -27,7 +27,7 @@ pub struct Changes {
     pub key_rotated: u32,
 }
 
-/// Changes the catalogue until `done`; clips from `first` on are not in it at first.
+/// Changes the catalogue until `done`. The clips from `first` on are not in it at the start.
 pub fn churn(
     folder: &Path,
     reference: &Reference,

@@ -1,5 +1,6 @@
-//! Many clients at once, or for long, against the real `psi-shazam serve`, while tracks come and go: is anything lost
-//! or wrong, does anybody wait longer than the others, and does the daemon's memory stay where it is?
+//! Many concurrent clients, or a long run, against the real `psi-shazam serve` while tracks are added and removed.
+//! Checks whether an answer is lost or wrong, whether some clients wait longer than others, and whether the daemon's
+//! memory grows.
 
 mod asking;
 mod churn;
@@ -18,7 +19,7 @@ use support::{Daemon, Home, program_beside};
 
 use crate::{build, music, serve};
 
-/// Between two looks at the daemon's memory.
+/// Interval between two samples of the daemon's memory.
 const SAMPLE: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
@@ -26,23 +27,23 @@ pub struct SoakArgs {
     /// Folder of real music, in clips of 30 s
     #[arg(long)]
     reference: PathBuf,
-    /// Clips of the catalogue; what the folder lacks is made from it
+    /// Number of clips of the catalogue; missing ones are made from the folder's
     #[arg(long, default_value_t = 1_000)]
     clips: usize,
-    /// Clients, each with a connection of its own
+    /// Number of clients, each with its own connection
     #[arg(long, default_value_t = 64)]
     clients: usize,
-    /// Queries of all clients together
+    /// Number of queries of all clients together
     #[arg(long, default_value_t = 5_000)]
     queries: usize,
-    /// Queries a second of all clients together; without it, each asks again as soon as it has its answer
+    /// Queries per second of all clients together; without it, each asks again as soon as it has its answer
     #[arg(long)]
     per_second: Option<f64>,
-    /// Seconds between two changes of the catalogue: a track is added, or removed again; every tenth lays the shards
-    /// out anew, every other time under another OPRF key
+    /// Seconds between two changes of the catalogue: a track is added or removed; every tenth change rebuilds the
+    /// shards, and every other rebuild uses a new OPRF key
     #[arg(long, value_name = "SECONDS")]
     churn: Option<f64>,
-    /// Different excerpts that are asked about
+    /// Number of different excerpts to ask about
     #[arg(long, default_value_t = 100)]
     excerpts: usize,
 }

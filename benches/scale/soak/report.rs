@@ -1,4 +1,4 @@
-//! What came out.
+//! The results.
 
 use std::time::Duration;
 
@@ -30,30 +30,32 @@ pub struct Latency {
     pub worst: f64,
 }
 
-/// Waits in units of the median of all queries.
+/// Waiting times in units of the median of all queries.
 #[derive(Serialize)]
 pub struct Fairness {
-    /// The median of the client that waited least, and of the one that waited most.
+    /// The median of the client that waited least.
     pub best_client: f64,
+    /// The median of the client that waited most.
     pub worst_client: f64,
-    /// The longest wait of all.
+    /// The longest wait of any query.
     pub worst_query: f64,
 }
 
-/// Bytes of the daemon.
+/// Memory of the daemon, in bytes.
 #[derive(Serialize)]
 pub struct Memory {
     pub at_start: u64,
     pub at_most: u64,
-    /// Medians of the second and of the last quarter of the time: the first one fills buffers.
+    /// Median of the second quarter of the run. The first quarter fills buffers and is not used.
     pub second_quarter: u64,
+    /// Median of the last quarter of the run.
     pub last_quarter: u64,
-    /// (seconds, bytes), about a hundred.
+    /// About a hundred samples (seconds, bytes).
     pub samples: Vec<(f64, u64)>,
 }
 
 impl Report {
-    /// `memory`: (seconds, bytes), at least one.
+    /// Makes the report. `memory` has at least one sample (seconds, bytes).
     pub fn new(asked: Vec<Asked>, changes: Changes, memory: Vec<(f64, u64)>, elapsed: Duration) -> Report {
         let mut all: Vec<f64> = asked.iter().flat_map(|asked| asked.latencies.iter().copied()).collect();
         all.sort_by(f64::total_cmp);
@@ -105,7 +107,7 @@ impl Memory {
     }
 }
 
-/// The smallest value that covers a share of sorted ones.
+/// The quantile of sorted values at `share`, 0 to 1.
 fn at(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)

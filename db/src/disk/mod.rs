@@ -1,11 +1,11 @@
-//! Bytes on the device, whatever they mean.
+//! Files and folders on the device, independent of their meaning.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `whole` | files that are whole or not there, and seals |
-//! | `folders` | folders made, listed, renamed, deleted |
+//! | `whole` | files that are complete or absent, and seals |
+//! | `folders` | creating, listing, renaming and deleting folders |
 //! | `keys` | private keys: files of mode 0600 |
-//! | `device` | sled's bytes down to the device, and room on it |
+//! | `device` | flushing sled's bytes to the device, and free space on it |
 
 pub(crate) mod device;
 pub(crate) mod folders;

@@ -4,7 +4,7 @@ use fingerprint::{Frame, GlobalFrame, Hash};
 
 use super::*;
 
-/// Numbers that look random; the same every time.
+/// Pseudo-random numbers, the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -14,7 +14,7 @@ impl Random {
     }
 }
 
-/// Two landmarks a frame, of a few thousand different hashes.
+/// Two landmarks per frame, with a few thousand different hashes.
 fn music(seed: u64, frames: u32) -> Vec<Landmark> {
     let mut random = Random(seed);
     let landmark = |n: u32| (n / 2, random.below(5_000));
@@ -59,8 +59,8 @@ fn find(all: &[Vec<Landmark>], fresh: Option<&dyn Fn(u32) -> bool>) -> Vec<Dupli
     duplicates(&catalogue(all), 3.0, fresh, read).unwrap()
 }
 
-/// Nine tracks of a minute; the fifth is a copy of the second without its first ten seconds, the last one an
-/// edit of the third, and the sixth has 6 s of the first.
+/// Nine tracks of a minute. The fifth is a copy of the second without its first ten seconds, the last is an edit of the
+/// third, and the sixth contains 6 s of the first.
 fn nine() -> Vec<Vec<Landmark>> {
     let mut all: Vec<Vec<Landmark>> = (1..10).map(|seed| music(seed, 1_875)).collect();
     all[4] = shifted(&all[1], 313..1_875, 0).collect();

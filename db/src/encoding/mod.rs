@@ -1,12 +1,12 @@
-//! Shards encoded, put in force, and served.
+//! Encoding shards, putting them in force, and serving them.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `encode` | postings to shards, all of them or only into the open ones |
-//! | `commit` | new shards put in force, old ones deleted |
+//! | `encode` | encoding postings into all shards or only the open ones |
+//! | `commit` | putting new shards in force, deleting old ones |
 //! | `report` | what an encoding did |
-//! | `rotate` | another OPRF key in the place of the one in force |
-//! | `served` | what is in force, as a daemon wants it |
+//! | `rotate` | replacing the OPRF key |
+//! | `served` | what is in force, in the form that a daemon needs |
 
 pub(crate) mod commit;
 pub(crate) mod encode;

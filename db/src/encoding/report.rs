@@ -9,7 +9,7 @@ use crate::tables::records::StoredTrack;
 /// What an encoding did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EncodeReport {
-    /// Tracks that can be found now and could not before.
+    /// Tracks that can be found now but could not before.
     pub tracks: usize,
     /// Tracks that can be found.
     pub tracks_in_all: usize,

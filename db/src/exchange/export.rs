@@ -1,4 +1,4 @@
-//! Tracks written in the portable format, for another database.
+//! Writes tracks in the portable format, for another database.
 
 use std::io::{self, Write};
 
@@ -11,20 +11,20 @@ use crate::exchange::format::{EXPORT_VERSION, MAGIC, Origin, RECORD_CAP, encode_
 use crate::tables::records::NewTrack;
 use crate::tables::schema;
 
-/// zstd's usual level: of the 2.2 bytes that are left of a posting, level 19 saves 3%.
+/// zstd's default level. It compresses a posting to 2.2 bytes, and level 19 would save only 3% more.
 const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 
-/// Writes an export. Nothing reads back whole before [`Exporter::finish`].
+/// Writes an export. The file is incomplete until [`Exporter::finish`].
 pub struct Exporter<W: Write> {
     out: zstd::Encoder<'static, W>,
     digest: [u8; 32],
 }
 
 impl<W: Write> Exporter<W> {
-    /// Writes what comes before the tracks. `settings` are those of the database that they come from.
+    /// Writes the part before the tracks. `settings` are those of the database that the tracks come from.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Errors of writing to `out`.
     pub fn new(mut out: W, settings: &Settings) -> io::Result<Exporter<W>> {
         let start = [&MAGIC[..], &EXPORT_VERSION.to_le_bytes()].concat();
         out.write_all(&start)?;
@@ -35,18 +35,18 @@ impl<W: Write> Exporter<W> {
         Ok(exporter)
     }
 
-    /// Writes one track; its postings are sorted by frame.
+    /// Writes one track. Its postings must be sorted by frame.
     ///
     /// # Errors
-    /// What the destination says; `InvalidInput` for a track of more than 64 MiB.
+    /// Errors of writing; `InvalidInput` for a track of more than 64 MiB.
     pub fn track(&mut self, track: &NewTrack) -> io::Result<()> {
         self.record(&encode_track(track))
     }
 
-    /// Writes the end; returns the destination.
+    /// Writes the end of the file and returns the destination.
     ///
     /// # Errors
-    /// What the destination says.
+    /// Errors of writing.
     pub fn finish(mut self) -> io::Result<W> {
         self.record(&[])?;
         self.out.finish()
@@ -62,7 +62,7 @@ impl<W: Write> Exporter<W> {
     }
 }
 
-/// An export that says whatever is wanted.
+/// An export with arbitrary content.
 #[cfg(fuzzing)]
 pub(crate) fn forged(bodies: &[&[u8]]) -> io::Result<Vec<u8>> {
     let mut exporter = Exporter::new(Vec::new(), &Settings::default())?;
@@ -71,7 +71,7 @@ pub(crate) fn forged(bodies: &[&[u8]]) -> io::Result<Vec<u8>> {
 }
 
 impl Database {
-    /// A track with its postings, as another database may take it; `None` if there is none with this number.
+    /// The track with this number and its postings, ready for another database, or `None` if there is none.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -79,7 +79,7 @@ impl Database {
         let Some(stored) = self.tables.track(id)? else { return Ok(None) };
         let landmarks = match self.tables.postings_of(id) {
             Ok(landmarks) => landmarks,
-            // Removed while it was read.
+            // The track was removed while it was read.
             Err(_) if self.tables.track(id)?.is_none() => return Ok(None),
             Err(error) => return Err(error),
         };

@@ -1,6 +1,6 @@
-//! LEB128 of numbers of 32 bits, as stored postings and exports have it.
+//! LEB128 of 32-bit numbers, for stored postings and exports.
 
-/// Appends a number: one to five bytes.
+/// Appends a number in one to five bytes.
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -9,7 +9,7 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
-/// Reads a number, and moves past it. `None` if the bytes end too soon, or the number has more than 32 bits.
+/// Reads a number and moves past it. Returns `None` if the bytes end too soon or the number has more than 32 bits.
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u32> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(5).enumerate() {
@@ -30,7 +30,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_round_trip(first: u32, shift in 0u32..32, rest in prop::collection::vec(any::<u8>(), 0..4)) {
-            let value = first >> shift; // every length comes up
+            let value = first >> shift; // covers every length
             let mut bytes = Vec::new();
             put(&mut bytes, value);
             prop_assert_eq!(bytes.len(), (32 - (value | 1).leading_zeros()).div_ceil(7) as usize);

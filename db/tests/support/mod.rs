@@ -1,5 +1,5 @@
-//! What the tests of this folder share: made-up tracks, queries in memory, files.
-#![allow(dead_code)] // each test takes what it needs
+//! Shared by the tests in this folder: invented tracks, queries in memory, files.
+#![allow(dead_code)] // each test uses only a part
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ pub fn open(folder: &Path) -> Database {
     Database::open_or_create(folder, Settings::default()).unwrap()
 }
 
-/// A made-up track; hashes below 200 are common, so that bins see repeats.
+/// An invented track. Hashes below 200 are common, so that bins get repeats.
 pub fn track(number: u8, frames: u32) -> NewTrack {
     let mut rng = StdRng::seed_from_u64(number.into());
     let mut hash = || if rng.gen_bool(0.05) { rng.gen_range(0..200) } else { rng.r#gen() };
@@ -32,7 +32,7 @@ pub fn track(number: u8, frames: u32) -> NewTrack {
     }
 }
 
-/// Labels on the catalogue's time line that come back for `hashes`, asked a query's worth at a time.
+/// The labels on the catalogue's time line that are returned for `hashes`, asked in as many queries as needed.
 pub fn ask(served: &Served, database: &Database, hashes: &BTreeSet<u32>) -> BTreeMap<u32, BTreeSet<u32>> {
     let params = Params::new(served.manifest.spec).unwrap();
     let masks = PublicMasks::derive(&params, &served.manifest.seed);
@@ -72,7 +72,7 @@ pub fn ask(served: &Served, database: &Database, hashes: &BTreeSet<u32>) -> BTre
     found
 }
 
-/// Checks that every posting of `tracks` comes back, but for the few that the layout dropped.
+/// Checks that every posting of `tracks` is found, except the few that the layout dropped.
 pub fn check(database: &Database, tracks: &[NewTrack]) {
     let served = database.served().unwrap();
     let catalogue = Catalogue::decode(&served.attachment).unwrap();
@@ -111,7 +111,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// All files below, by their relative paths.
+/// The relative paths of all files in a folder and its subfolders.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![folder.to_owned()];

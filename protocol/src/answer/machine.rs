@@ -1,4 +1,4 @@
-//! What is in force, and what a request comes to under it.
+//! What is in force, and which work a request needs.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,36 +14,36 @@ use crate::offer::{MAX_MODELS, ModelOffer};
 use crate::token::AccessToken;
 use crate::wire::{Digest, Header, Refusal, Request, Response, request_cap};
 
-/// What a server answers with: a snapshot, the one before, and models. Shared by all connections.
+/// What a server answers from: a snapshot, the previous one, and models. Shared by all connections.
 pub struct AnswerMachine {
     current: RwLock<Current>,
     models: RwLock<Arc<Models>>,
 }
 
-/// The snapshot, and what earlier ones allowed: who asks under one of those is stale, not wrong.
+/// The snapshot, and what earlier ones allowed. A request that fits an earlier snapshot is stale, not invalid.
 struct Current {
     snapshot: Arc<Snapshot>,
-    /// The one before, so that a query under way when a track is added need not start over. It shares all shards but
-    /// those that changed. None of another key: an evaluation does not say which manifest it is meant for, and what
-    /// today's key makes of a hash finds nothing in those shards.
+    /// The previous snapshot, so that a query under way need not start over when a track is added. It shares all
+    /// unchanged shards. `None` if it had a different OPRF key: an evaluation request does not name its manifest, and
+    /// hashes evaluated under the current key match nothing in the old shards.
     previous: Option<Arc<Snapshot>>,
-    /// The longest request that was ever legal.
+    /// Longest request payload that was ever legal, in bytes.
     request_cap: u64,
-    /// Lengths of the OPRF requests of earlier manifests.
+    /// Lengths of the OPRF requests of earlier manifests, in bytes.
     asked_bytes: HashSet<usize>,
 }
 
 #[derive(Default)]
 struct Models {
     models: Vec<Arc<Model>>,
-    /// The list as it travels.
+    /// The encoded list.
     offers: Vec<u8>,
-    /// The longest request to any model that there ever was.
+    /// Longest request payload that was ever legal for any model, in bytes.
     request_cap: u64,
 }
 
 impl AnswerMachine {
-    /// Offers this snapshot, and no models.
+    /// Offers this snapshot and no models.
     pub fn new(snapshot: Arc<Snapshot>) -> AnswerMachine {
         let request_cap = request_cap(snapshot.params());
         let current = Current { snapshot, previous: None, request_cap, asked_bytes: HashSet::new() };
@@ -51,7 +51,7 @@ impl AnswerMachine {
         AnswerMachine { current: RwLock::new(current), models: RwLock::new(Arc::new(models)) }
     }
 
-    /// Puts another snapshot in force. The one before is still answered, unless its OPRF key was another one.
+    /// Puts another snapshot in force. The previous one is still answered, unless it had a different OPRF key.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let asked = current.snapshot.params().asked() * ELEMENT_BYTES;
@@ -64,7 +64,7 @@ impl AnswerMachine {
         }
     }
 
-    /// Puts these models in force, and no others.
+    /// Replaces the models in force.
     ///
     /// # Errors
     /// [`Error::TooLong`] for more than [`MAX_MODELS`].
@@ -83,26 +83,26 @@ impl AnswerMachine {
         self.current.read().unwrap_or_else(PoisonError::into_inner).snapshot.clone()
     }
 
-    /// The longest payload of a request that was ever legal here.
+    /// The longest request payload that was ever legal here, in bytes.
     pub fn request_cap(&self) -> u64 {
         let queries = self.current.read().unwrap_or_else(PoisonError::into_inner).request_cap;
         queries.max(self.models().request_cap)
     }
 
-    /// Whether the rest of this frame is worth reading from a client that is admitted, or is not. One that is not may
-    /// send what is as short as a token: a token, and the digest of a manifest.
+    /// Decides by its header whether to read the rest of a frame. A client that is not admitted may only send frames as
+    /// short as a token: a token, or the digest of a manifest.
     ///
     /// # Errors
-    /// The refusal.
+    /// The refusal to send.
     pub fn expect(&self, header: Header, admitted: bool) -> Result<(), Refusal> {
         let short = header.length as usize <= AccessToken::BYTES;
         if short || admitted { Ok(()) } else { Err(unauthorized()) }
     }
 
-    /// What a request of an admitted client comes to. A token was looked at before, whatever it was.
+    /// The work that a request of an admitted client needs. The caller has already checked the token.
     ///
     /// # Errors
-    /// A refusal of what is stale or breaks a rule.
+    /// A refusal if the request is stale or breaks a rule.
     pub fn decide(&self, request: Request) -> Result<Work, Refusal> {
         match request {
             Request::Token(_) => reply(Response::Admitted),
@@ -143,7 +143,7 @@ impl AnswerMachine {
     fn hints(&self, uids: &[ShardUid]) -> Result<Work, Refusal> {
         let snapshot = self.snapshot_where(|snapshot| snapshot.places(uids).is_some()).ok_or_else(stale)?;
         let places = snapshot.places(uids).ok_or_else(stale)?;
-        // A client has no reason to ask for one twice, and eight bytes must not buy thousands for ever.
+        // No honest client asks for a hint twice. Otherwise eight bytes of request could cost thousands of response.
         if places.len() > snapshot.hints().len() {
             return Err(invalid("more hints than there are"));
         }
@@ -165,7 +165,7 @@ impl AnswerMachine {
         self.models.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The current snapshot or the one before, whichever `is_meant`.
+    /// The current or the previous snapshot, whichever `is_meant` accepts.
     fn snapshot_where(&self, is_meant: impl Fn(&Snapshot) -> bool) -> Option<Arc<Snapshot>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let both = [Some(&current.snapshot), current.previous.as_ref()];

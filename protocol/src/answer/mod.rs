@@ -1,15 +1,15 @@
-//! The answering side: which request is legal now, which is stale, how long one may be, and what it comes to.
+//! The answering side: which request is legal now, which is stale, how long one may be, and what work it needs.
 //!
-//! [`AnswerMachine`] holds what is in force and decides about one request after the other. Limits, queues and sockets
-//! are the server's: it asks the machine, takes what the request costs from its limits, and does the [`Work`].
+//! [`AnswerMachine`] holds what is in force and decides about one request at a time. Limits, queues and sockets belong
+//! to the server: it asks the machine, charges the request's cost to its limits, and does the [`Work`].
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `machine` | what is in force, and what a request comes to |
-//! | `work` | what is left to compute, and replies whose bytes stay where they are |
+//! | `machine` | what is in force, and which work a request needs |
+//! | `work` | what is left to compute, and replies that borrow their bytes |
 //! | `snapshot`, `model` | what is offered |
-//! | `tokens` | who may ask, where not everybody may |
-//! | [`refusals`] | what a client is told when it does not get what it asked for |
+//! | `tokens` | who may ask a private server |
+//! | [`refusals`] | what a client is told instead of an answer |
 
 mod machine;
 mod model;

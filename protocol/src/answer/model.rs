@@ -1,4 +1,4 @@
-//! A linear model, ready to be asked.
+//! A linear model that can be asked.
 
 use psi::SEED_BYTES;
 use psi::linear::{BLIND_SEED_BYTES, LinearMasks, LinearMatrix, LinearParams};
@@ -7,7 +7,7 @@ use crate::Error;
 use crate::offer::ModelOffer;
 use crate::wire::{Digest, Request};
 
-/// One state of a model. It never changes; a model that is trained again is another one.
+/// One state of a model. It never changes: a retrained model is a new value.
 pub struct Model {
     offer: ModelOffer,
     digest: Digest,
@@ -16,8 +16,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Encodes a model's weights `[class][feature]`. `public` and `seed` go to clients. `blind` is a secret of the
-    /// server's, and must be another one whenever a weight changes.
+    /// Encodes a model's weights `[class][feature]`. `public` and `seed` go to clients. `blind` is the server's secret
+    /// and must change whenever a weight changes.
     ///
     /// # Errors
     /// [`Error::Model`] for a name that clients would refuse, or weights that the parameters don't allow.
@@ -44,17 +44,17 @@ impl Model {
             public_bytes: public.len() as u64,
             hints: Digest::of(matrix.hints()),
         };
-        // Held against the checks of a client before any client meets it.
+        // A client's checks run here first, so that no client ever receives an offer that it must refuse.
         ModelOffer::decode_all(&ModelOffer::encode_all(std::slice::from_ref(&offer))).map_err(wrong)?;
         Ok(Model { digest: offer.digest(), offer, public, matrix })
     }
 
-    /// What clients are told of it.
+    /// What clients are told about the model.
     pub fn offer(&self) -> &ModelOffer {
         &self.offer
     }
 
-    /// Names this state of the model.
+    /// The digest that names this state of the model.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -73,7 +73,7 @@ impl Model {
         &self.matrix
     }
 
-    /// The longest payload of a request for its scores.
+    /// Longest payload of a request for its scores, in bytes.
     pub(super) fn request_cap(&self) -> u64 {
         let empty = Request::Classify { model: self.digest, upload: Vec::new() };
         (empty.encode().len() + self.matrix.params().upload_bytes()) as u64

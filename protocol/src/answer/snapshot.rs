@@ -1,4 +1,4 @@
-//! What a server offers at one moment: the manifest and all that it names.
+//! What a server offers at one moment: the manifest and everything that it names.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::Error;
 use crate::manifest::Manifest;
 use crate::wire::Digest;
 
-/// One state of a database, ready to be asked. It never changes; a new state is another snapshot.
+/// One state of a database that can be asked. It never changes: a new state is a new snapshot.
 pub struct Snapshot {
     manifest: Manifest,
-    /// The manifest as it travels.
+    /// The encoded manifest.
     encoded: Vec<u8>,
     digest: Digest,
     attachment: Vec<u8>,
@@ -23,12 +23,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Checks that the parts fit each other: `attachment` is the encoded catalogue, `hints` and `shards` stand in the
-    /// manifest's order, and `key` is the one that they were made under.
+    /// Checks that the parts fit together. `attachment` is the encoded catalogue, `hints` and `shards` are in the
+    /// manifest's order, and `key` is the OPRF key that the shards were made under.
     ///
     /// # Errors
-    /// All of [`Manifest::decode`] for a manifest that clients would refuse, [`Error::Snapshot`] for parts that it does
-    /// not name, [`Error::Key`] for another key.
+    /// All of [`Manifest::decode`] for a manifest that clients would refuse, [`Error::Snapshot`] for parts that the
+    /// manifest does not name, [`Error::Key`] for a different key.
     pub fn new(
         key: Arc<OprfKey>,
         manifest: Manifest,
@@ -61,7 +61,7 @@ impl Snapshot {
         &self.manifest
     }
 
-    /// The manifest as it travels.
+    /// The encoded manifest.
     pub fn encoded(&self) -> &[u8] {
         &self.encoded
     }
@@ -81,7 +81,7 @@ impl Snapshot {
         &self.attachment
     }
 
-    /// A hint per shard, in the manifest's order.
+    /// One hint per shard, in the manifest's order.
     pub fn hints(&self) -> &[Hint] {
         &self.hints
     }
@@ -91,7 +91,7 @@ impl Snapshot {
         &self.evaluator
     }
 
-    /// Places of these shards in the manifest; nothing if one of them is not there.
+    /// The places of these shards in the manifest, or `None` if one of them is missing.
     pub(super) fn places(&self, uids: &[ShardUid]) -> Option<Vec<usize>> {
         let mut by_uid: Vec<(ShardUid, usize)> =
             self.manifest.shards.iter().enumerate().map(|(place, info)| (info.uid, place)).collect();

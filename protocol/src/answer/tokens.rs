@@ -1,10 +1,10 @@
-//! Who may ask, where not everybody may.
+//! Who may ask a private server.
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::token::{AccessToken, TokenDigest};
 
-/// The tokens in force. Every request looks here, so that one that is revoked ends at once.
+/// The tokens in force. Every request is checked here, so a revoked token stops working at once.
 pub struct Tokens {
     required: bool,
     known: RwLock<Vec<TokenDigest>>,
@@ -15,23 +15,23 @@ pub struct Tokens {
 pub struct Shown(Mutex<Option<TokenDigest>>);
 
 impl Tokens {
-    /// None yet; without `required` everybody may ask.
+    /// Starts without any token. Unless `required`, everybody may ask.
     pub fn new(required: bool) -> Tokens {
         Tokens { required, known: RwLock::default() }
     }
 
-    /// Puts these in force, and no others.
+    /// Replaces the tokens in force.
     pub fn replace(&self, known: Vec<TokenDigest>) {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
-    /// Whether the holder of this shown may ask.
+    /// Whether a client that has shown this may ask.
     pub fn admit(&self, shown: &Shown) -> bool {
         let shown = *shown.0.lock().unwrap_or_else(PoisonError::into_inner);
         !self.required || shown.is_some_and(|digest| self.knows(&digest))
     }
 
-    /// Looks at a token; a good one is noted in the shown. A server that asks for none takes any.
+    /// Checks a token and stores a valid one in `shown`. A server that requires no token accepts any.
     pub fn show(&self, shown: &Shown, token: &AccessToken) -> bool {
         let digest = token.digest();
         let good = !self.required || self.knows(&digest);
@@ -39,7 +39,7 @@ impl Tokens {
         good
     }
 
-    /// Every one is compared, in constant time, so that nothing tells how close a guess was.
+    /// Compares with every token in constant time, so that the time does not reveal how close a guess is.
     fn knows(&self, digest: &TokenDigest) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().fold(false, |found, one| found | (one == digest))

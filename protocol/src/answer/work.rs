@@ -1,4 +1,4 @@
-//! What a legal request comes to.
+//! The work that a legal request needs.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use crate::wire::{Digest, HEADER_BYTES, Refusal, Response};
 
 /// What is left to do for a request.
 pub enum Work {
-    /// Nothing: this is the reply.
+    /// Nothing to compute: send this reply.
     Reply(Reply),
-    /// To evaluate blinded elements under this key.
+    /// Evaluate blinded elements under this key.
     Evaluate(Arc<OprfKey>, Vec<u8>),
-    /// To answer this upload over the snapshot, alone or with others.
+    /// Answer this upload from the snapshot, alone or together with others.
     Query(Arc<Snapshot>, Vec<u8>),
-    /// To compute the model's scores of this upload, likewise.
+    /// Compute the model's scores of this upload, alone or together with others.
     Classify(Arc<Model>, Vec<u8>),
 }
 
 /// Evaluates the elements of [`Work::Evaluate`].
 ///
 /// # Errors
-/// A refusal of elements that are none.
+/// A refusal of invalid elements.
 pub fn evaluate(key: &OprfKey, elements: &[u8]) -> Result<Response, Refusal> {
     key.evaluate(elements).map(Response::Evaluated).map_err(|error| invalid(error.to_string()))
 }
 
 impl Snapshot {
-    /// Most uploads that are worth a pass together.
+    /// Most uploads that are worth computing in one pass.
     pub const TOGETHER: usize = MAX_BATCH;
 
-    /// Answers uploads in one pass over the shards, a refusal for each that is none.
+    /// Answers uploads in one pass over the shards. An invalid upload gets a refusal.
     pub fn answers(&self, uploads: &[Vec<u8>]) -> Vec<Result<Response, Refusal>> {
         let answers = self.evaluator().answer_batch(uploads).into_iter();
         answers
@@ -43,10 +43,10 @@ impl Snapshot {
 }
 
 impl Model {
-    /// Most uploads that are worth a pass together.
+    /// Most uploads that are worth computing in one pass.
     pub const TOGETHER: usize = MAX_BATCH;
 
-    /// Computes the scores of uploads in one pass over the weights, a refusal for each that is none.
+    /// Computes the scores of uploads in one pass over the weights. An invalid upload gets a refusal.
     pub fn scores(&self, uploads: &[Vec<u8>]) -> Vec<Result<Response, Refusal>> {
         let scores = self.matrix().answer_batch(uploads).into_iter();
         scores
@@ -55,9 +55,9 @@ impl Model {
     }
 }
 
-/// A response, perhaps one whose bytes stay where they are.
+/// A response, which may borrow its bytes from a snapshot or a model.
 pub enum Reply {
-    /// Of its own.
+    /// A response that owns its bytes.
     Response(Response),
     /// The snapshot's attachment.
     Attachment(Arc<Snapshot>),
@@ -68,7 +68,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Bytes of payload that it fetches from the snapshot or a model.
+    /// Bytes of payload taken from the snapshot or a model.
     pub fn bytes(&self) -> usize {
         match self {
             Reply::Response(Response::Manifest(bytes) | Response::Models(bytes)) => bytes.len(),
@@ -79,7 +79,7 @@ impl Reply {
         }
     }
 
-    /// The frame in pieces, its header in the first. `header` is room for it.
+    /// The frame in pieces. The first piece is the header, stored in `header`.
     pub fn parts<'a>(&'a self, header: &'a mut Vec<u8>) -> Vec<&'a [u8]> {
         let (empty, payload): (Response, Vec<&[u8]>) = match self {
             Reply::Response(response) => {

@@ -1,7 +1,7 @@
-//! Jobs without I/O. A job says what is to be sent, is handed what came back, and goes on from there.
+//! Jobs without I/O. A job says what to send, receives the response, and continues.
 //!
-//! Inside, a job is an async function that waits for its driver and for nothing else, so that a sequence of messages
-//! reads as one. Outside, it is a state machine: [`Job::step`] runs it up to its next [`Step`]. No runtime polls it.
+//! Inside, a job is an async function that waits only for its driver, so that a sequence of messages reads like
+//! ordinary code. Outside, it is a state machine: [`Job::step`] runs it to its next [`Step`]. No runtime polls it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,35 +12,35 @@ use std::time::Duration;
 use super::{AskMachine, Error, Stage};
 use crate::frame::Frame;
 
-/// What a driver has to do next.
+/// What the driver must do next.
 #[derive(Debug)]
 #[must_use]
 pub enum Step<T> {
-    /// To send this, and to hand the response to [`Job::receive`].
+    /// Send this, and pass the response to [`Job::receive`].
     Exchange(Exchange),
-    /// To do nothing for so long: the server is busy.
+    /// Wait this long, because the server is busy.
     Wait(Duration),
-    /// To note that a stage has ended.
+    /// Note that a stage has ended.
     Ended(Stage),
-    /// Nothing: this is the outcome.
+    /// Nothing. The job has ended with this outcome.
     Done(T),
 }
 
-/// One request, and what may come back.
+/// One request, and the limit of its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// What is exchanged, for messages to people.
     pub what: &'static str,
     /// The encoded request.
     pub frame: Vec<u8>,
-    /// The longest payload that an honest server could answer with.
+    /// Longest payload that an honest server could answer with, in bytes.
     pub cap: u64,
 }
 
-/// The machine as the job leaves it, and the job's outcome.
+/// The machine after the job, and the job's result.
 pub type Outcome<T> = (AskMachine, Result<T, Error>);
 
-/// Something that an [`AskMachine`] does. A job that is dropped takes its machine with it.
+/// One task of an [`AskMachine`]. Dropping the job drops its machine.
 #[must_use]
 pub struct Job<T> {
     line: Line,
@@ -52,8 +52,8 @@ impl<T> Job<T> {
         Job { line, work: Box::pin(work) }
     }
 
-    /// Computes up to the next step. This takes milliseconds of every core; in a program that serves sockets it belongs
-    /// on a thread that computes.
+    /// Computes up to the next step. This takes milliseconds of every core. A program that serves sockets should call
+    /// it on a separate thread.
     ///
     /// # Panics
     /// After [`Step::Done`].
@@ -64,12 +64,12 @@ impl<T> Job<T> {
                 Some(Signal::Exchange(exchange)) => Step::Exchange(exchange),
                 Some(Signal::Ended(stage)) => Step::Ended(stage),
                 Some(Signal::Wait(pause)) => Step::Wait(pause),
-                None => Step::Wait(Duration::ZERO), // a job waits for its driver alone
+                None => Step::Wait(Duration::ZERO), // a job waits only for its driver
             },
         }
     }
 
-    /// Hands in the response to the last [`Step::Exchange`].
+    /// Passes in the response to the last [`Step::Exchange`].
     pub fn receive(&mut self, response: Frame) {
         self.line.slot().response = Some(response);
     }
@@ -87,12 +87,12 @@ struct Slot {
     response: Option<Frame>,
 }
 
-/// The job's end of the talk with its driver.
+/// The job's side of the exchange with its driver.
 #[derive(Clone, Default)]
 pub(super) struct Line(Arc<Mutex<Slot>>);
 
 impl Line {
-    /// The response to a request.
+    /// Sends a request and returns the response.
     pub async fn exchange(&self, exchange: Exchange) -> Result<Frame, Error> {
         self.slot().response = None;
         self.signal(Signal::Exchange(exchange)).await;
@@ -107,7 +107,7 @@ impl Line {
         self.signal(Signal::Ended(stage)).await;
     }
 
-    /// Shows the driver a signal; returns when the driver steps again.
+    /// Gives the driver a signal. Returns when the driver steps again.
     async fn signal(&self, signal: Signal) {
         let mut signal = Some(signal);
         poll_fn(|_| match signal.take() {

@@ -13,22 +13,22 @@ use super::{Error, Prepared, Sealed, Stage};
 use crate::token::AccessToken;
 use crate::wire::{Refusal, RefusalCode, Request, Response, response_cap};
 
-/// Retries of one request while the server is busy.
+/// Most retries of one request while the server is busy.
 const BUSY_RETRIES: u32 = 3;
 /// Longest wait before a busy server is asked again.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
-/// Fresh starts where the server's manifest, or its model, changes under a question.
+/// Most times that a question starts over because the server's manifest or its model changed.
 const STALE_RETRIES: u32 = 3;
 
-/// Asks one server, over as many connections as it takes, one job at a time.
+/// Asks one server, one job at a time, over any number of connections.
 ///
-/// What it sends depends on what the server says and on what the store holds, never on the question or the answer: so
-/// all retries look alike whatever is asked.
+/// What it sends depends on what the server says and on what the store holds, never on the question or the answer. So
+/// retries look the same for every question.
 pub struct AskMachine {
     pub(super) line: Line,
     pub(super) store: Arc<dyn Store>,
     pub(super) held: Option<Arc<Synced>>,
-    /// Whether `held` is what the server had when it was last asked.
+    /// Whether the server confirmed `held` as current when it was last asked.
     pub(super) current: bool,
     pub(super) models: Held,
     pub(super) session: Arc<Ended>,
@@ -39,7 +39,7 @@ pub struct AskMachine {
 }
 
 impl AskMachine {
-    /// Keeps what the server sends once in `store`. A token is shown before anything is asked.
+    /// Creates a machine that keeps parts in `store`. If there is a token, it is shown before the first question.
     pub fn new(store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine {
         AskMachine {
             line: Line::default(),
@@ -54,26 +54,26 @@ impl AskMachine {
         }
     }
 
-    /// Goes on with another server, or with one that is known by another key: nothing that is held serves there. It
-    /// stays the same session.
+    /// Continues with another server, or with one that has another key. Drops everything that is held. The session
+    /// stays the same.
     pub fn moved(self, store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine {
         let AskMachine { session, traffic, .. } = self;
         AskMachine { session, traffic, ..AskMachine::new(store, token) }
     }
 
-    /// From now on requests go over another connection: the token is shown there, and the manifest checked, anew.
+    /// Tells the machine that requests now go over a new connection. It shows the token and checks the manifest again.
     pub fn reconnected(&mut self) {
         self.shown = false;
         self.current = false;
         self.models.current = false;
     }
 
-    /// What was sent and received so far.
+    /// The frames and bytes sent and received so far.
     pub fn traffic(&mut self) -> &mut Traffic {
         &mut self.traffic
     }
 
-    /// Shows the token, where there is one. Nothing else is sent.
+    /// Shows the token, if there is one. Sends nothing else.
     pub fn greet(mut self) -> Job<()> {
         Job::new(self.line.clone(), async move {
             let outcome = self.show_token().await;
@@ -81,7 +81,7 @@ impl AskMachine {
         })
     }
 
-    /// Fetches what must be held before a question, and is not.
+    /// Fetches what a question needs and the machine does not hold.
     pub fn sync(mut self) -> Job<Arc<Synced>> {
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
@@ -94,7 +94,7 @@ impl AskMachine {
         })
     }
 
-    /// Asks about a sound. Where the manifest changes meanwhile it starts over, with fresh blinds and a fresh secret.
+    /// Asks about a recording. If the manifest changes meanwhile, it starts over with fresh blinds and a fresh secret.
     pub fn ask(mut self, prepared: impl Into<Prepared>) -> Job<Sealed> {
         let mut prepared: Prepared = prepared.into();
         Job::new(self.line.clone(), async move {
@@ -108,7 +108,7 @@ impl AskMachine {
         })
     }
 
-    /// Ends the session: nothing is sent any more, so that what it asked can be opened.
+    /// Ends the session. Nothing more can be sent, so its answers can be opened.
     pub fn end(self) -> Arc<Ended> {
         self.session
     }
@@ -146,7 +146,7 @@ impl AskMachine {
         Ok(Sealed { synced, pending, answer, heard: ready.heard, session: self.session.clone() })
     }
 
-    /// Whether a job starts over after this error; what was stale is asked for again then.
+    /// Whether a job starts over after this error. If so, marks what is stale, so that it is fetched again.
     pub(super) fn starts_over(&mut self, error: &Error, retries: &mut u32) -> bool {
         let stale = matches!(error, Error::Refused(refusal) if refusal.code == RefusalCode::Stale);
         let again = stale && *retries < STALE_RETRIES;
@@ -159,7 +159,7 @@ impl AskMachine {
     }
 
     /// Sends a request and returns the response; a refusal is an error. `cap` is the longest payload that an honest
-    /// server could answer with. While the server is busy the same bytes are sent again.
+    /// server could answer with, in bytes. Retries with the same bytes while the server is busy.
     pub(super) async fn call(
         &mut self,
         what: &'static str,
@@ -187,7 +187,7 @@ impl AskMachine {
         }
     }
 
-    /// Shows the access token where there is one, once per connection; requests that follow are its holder's.
+    /// Shows the access token, if there is one, once per connection. It counts for all later requests.
     pub(super) async fn show_token(&mut self) -> Result<(), Error> {
         let Some(token) = self.token.clone().filter(|_| !self.shown) else { return Ok(()) };
         let (what, request) = ("the access token", Request::Token(token));

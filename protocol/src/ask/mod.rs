@@ -1,17 +1,18 @@
 //! The asking side: what a client must hold, what it sends, and what it keeps sealed until the end.
 //!
-//! An [`AskMachine`] does no I/O. Its methods turn it into a [`Job`], which a driver steps: it sends what the job shows,
-//! hands in what came back, and waits where it is told to. When the job is done the machine comes back with the outcome.
+//! An [`AskMachine`] does no I/O. Its methods turn it into a [`Job`], which a driver steps: it sends the job's
+//! requests, passes in the responses, and waits when told to. When the job is done, it returns the machine with the
+//! outcome.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `job` | a sequence of messages as a state machine |
 //! | `machine` | questions, tokens, retries |
 //! | `synced` | manifest, catalogue, hints, masks |
-//! | `question` | a sound, its hashes, and what stands ready to be sent |
-//! | `sealed` | answers, and the end of a session that opens them |
+//! | `question` | a recording, its hashes, and what is ready to be sent |
+//! | `sealed` | sealed answers, and the end of a session, which opens them |
 //! | `models` | linear models, and sealed scores |
-//! | `store` | what is kept between questions, wherever that is |
+//! | `store` | what is kept between questions |
 //! | `traffic` | frames and bytes, counted |
 
 mod error;
@@ -40,13 +41,13 @@ pub use traffic::{Bytes, Direction, Record, Traffic};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Fetching what was not held, deriving the masks; next to nothing after the first question.
+    /// Fetching missing parts and deriving the masks. Almost nothing after the first question.
     Setup,
-    /// Finding the hashes (or features), choosing and blinding.
+    /// Finding, choosing and blinding the hashes, or making the features.
     Fingerprint,
-    /// The server's evaluation and its way, unblinding.
+    /// The OPRF round trip, with the server's evaluation, and the unblinding.
     Oprf,
-    /// Encrypting the powers (or features).
+    /// Encrypting the powers or the features.
     Encrypt,
     /// From the first byte of the query to the last byte of its answer.
     Server,

@@ -1,4 +1,4 @@
-//! A server's linear models: what is held of one, and one classification from features to sealed scores.
+//! A server's linear models: what a client holds of one, and a classification from features to sealed scores.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct HeldModel {
 }
 
 impl HeldModel {
-    /// What the server says of it.
+    /// The server's description of the model.
     pub fn offer(&self) -> &ModelOffer {
         &self.offer
     }
@@ -32,28 +32,28 @@ impl HeldModel {
         &self.params
     }
 
-    /// What features and classes mean; up to the application.
+    /// Says what the features and classes mean. The application defines its format.
     pub fn public(&self) -> &[u8] {
         &self.public
     }
 }
 
-/// What an application makes of a sound for a model.
+/// The features of a recording that an application makes for a model.
 pub enum Features {
-    /// As many numbers as the model has features, of at most [`MAX_MAGNITUDE`].
+    /// One number for each feature of the model, each of magnitude at most [`MAX_MAGNITUDE`].
     Known(Vec<i8>),
-    /// There are none, for this reason. The model is asked all the same, about zeros.
+    /// The recording has no features, for this reason. The model is still asked, with zeros.
     Unknown(String),
 }
 
-/// Makes features for a model. An error is about the model, and is given before anything of the sound is sent.
+/// Makes features for a model. An error concerns only the model, and comes before anything of the recording is sent.
 pub type MakeFeatures = Box<dyn Fn(&HeldModel) -> Result<Features, Error> + Send + Sync>;
 
 /// What an [`AskMachine`] holds of a server's models.
 #[derive(Default)]
 pub(super) struct Held {
     models: Vec<Arc<HeldModel>>,
-    /// Whether they are what the server had when it was last asked.
+    /// Whether the server confirmed them as current when it was last asked.
     pub current: bool,
 }
 
@@ -63,7 +63,7 @@ impl Held {
     }
 }
 
-/// The scores of a sound, sealed; see [`super::Sealed`].
+/// The sealed scores of a recording; see [`super::Sealed`].
 pub struct SealedScores {
     model: Arc<HeldModel>,
     pending: PendingScores,
@@ -76,9 +76,9 @@ pub struct SealedScores {
 pub struct Scores {
     /// The model that gave them.
     pub model: Arc<HeldModel>,
-    /// One for each class, as it would be in the clear.
+    /// One score for each class, equal to the score computed in the clear.
     pub scores: Vec<i32>,
-    /// Why the sound had no features, where it had none: then zeros were asked.
+    /// Why the recording has no features, if it has none. The model was then asked with zeros.
     pub fault: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl SealedScores {
     /// Opens the scores.
     ///
     /// # Errors
-    /// [`Error::StillOpen`] for the end of another session.
+    /// [`Error::StillOpen`] if `ended` is the end of another session.
     pub fn open(self, ended: &Arc<Ended>) -> Result<Scores, Error> {
         match Arc::ptr_eq(&self.session, ended) {
             true => self.open_apart(),
@@ -97,7 +97,7 @@ impl SealedScores {
     /// Opens the scores while their session goes on; see [`super::Sealed::open_apart`].
     ///
     /// # Errors
-    /// None that the checks on arrival leave possible.
+    /// None, because the scores were checked on arrival.
     pub fn open_apart(self) -> Result<Scores, Error> {
         let SealedScores { model, pending, answer, fault, .. } = self;
         let scores = pending.open(&model.hints, &answer)?;
@@ -114,7 +114,7 @@ impl AskMachine {
         })
     }
 
-    /// The model of this name; fetches the list, and of the model what is not held.
+    /// The model of this name. Fetches the list and the parts of the model that are not held.
     pub fn model(mut self, name: String) -> Job<Arc<HeldModel>> {
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
@@ -127,8 +127,8 @@ impl AskMachine {
         })
     }
 
-    /// Asks the model of this name about what `features` makes of it. A model that changes meanwhile is fetched again,
-    /// and `features` called again.
+    /// Asks the model of this name about the features that `features` makes for it. If the model changes meanwhile, it
+    /// is fetched again and `features` is called again.
     pub fn classify(mut self, name: String, features: MakeFeatures) -> Job<SealedScores> {
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
@@ -172,7 +172,7 @@ impl AskMachine {
         }
     }
 
-    /// The list is asked for once per connection: a model that changed meanwhile is noticed when it is asked.
+    /// Fetches the list once per connection. A later change of the model is noticed when the model is asked.
     async fn held_model(&mut self, name: &str) -> Result<Arc<HeldModel>, Error> {
         if let Some(model) = self.models.find(name).filter(|_| self.models.current) {
             return Ok(model);
@@ -219,7 +219,7 @@ impl AskMachine {
     }
 }
 
-/// Features that can be asked: zeros in the place of what the model does not take.
+/// Features that the model accepts, or zeros and the reason.
 fn legal(params: &LinearParams, features: Features) -> (Vec<i8>, Option<String>) {
     let zeros = || vec![0; params.features()];
     match features {

@@ -1,4 +1,4 @@
-//! What is asked, and what stands ready to be sent.
+//! What is asked, and what is ready to be sent.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use super::synced::Synced;
 /// A recording to be named.
 #[derive(Clone)]
 pub enum Sound {
-    /// Mono samples at [`SAMPLE_RATE`], of which the first minute counts. Fingerprinted under the server's settings.
-    /// Sound that has no fingerprint (silence, less than a second, a steady tone) is asked about like any other, by
-    /// padding alone.
+    /// Mono samples at [`SAMPLE_RATE`]. Only the first minute counts. They are fingerprinted under the server's
+    /// settings. A recording without a fingerprint (silence, less than a second, a steady tone) is asked like any
+    /// other, with padding only.
     Samples(Arc<Vec<f32>>),
-    /// Hashes that were found before, under the settings that they carry.
+    /// Hashes found earlier, with their settings.
     Question(Arc<Question>),
 }
 
 /// The hashes of a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
-    /// How it was fingerprinted.
+    /// The settings of the fingerprint.
     pub settings: Settings,
-    /// Its hashes, as [`fingerprint::query_candidates`] gives them.
+    /// The hashes that [`fingerprint::query_candidates`] found.
     pub candidates: Vec<Candidate>,
-    /// Its length in seconds.
+    /// Length of the recording, in seconds.
     pub seconds: f64,
 }
 
@@ -54,8 +54,8 @@ impl From<Question> for Prepared {
     }
 }
 
-/// A sound on its way to a server. [`Synced::prepare`] does what does not need the server ahead of time; without that
-/// it is done when the sound is asked.
+/// A recording to be asked about. [`Synced::prepare`] does ahead of time all work that needs no server. Otherwise that
+/// work is done when the recording is asked.
 pub struct Prepared {
     pub(super) sound: Sound,
     pub(super) ready: Option<Ready>,
@@ -68,41 +68,41 @@ impl From<Sound> for Prepared {
 }
 
 impl Prepared {
-    /// The sound, to be asked about again.
+    /// The recording, to be asked again.
     pub fn sound(&self) -> Sound {
         self.sound.clone()
     }
 
-    /// Hashes that were found in the sound, once it is prepared.
+    /// Number of hashes found in the recording, once it is prepared.
     pub fn hashes(&self) -> Option<usize> {
         self.ready.as_ref().map(|ready| ready.heard.hashes)
     }
 }
 
-/// What a server will be asked, under one manifest. Blinds are never used twice.
+/// What will be sent to a server, under one manifest. Blinds are never used twice.
 pub(super) struct Ready {
     pub synced: Arc<Synced>,
     pub blinded: Blinded,
     pub heard: Heard,
 }
 
-/// What stays of a sound until its answer is opened.
+/// What is kept of a recording until its answer is opened.
 pub(super) struct Heard {
-    /// Those that are asked, in the order in which labels refer to them.
+    /// The hashes that are asked. Labels refer to them by this order.
     pub asked: AskedHashes,
-    /// How many hashes there were to choose from.
+    /// Number of hashes found in the recording, before choosing.
     pub hashes: usize,
     pub seconds: f64,
-    /// Why the sound has no fingerprint, where it has none.
+    /// Why the recording has no fingerprint, if it has none.
     pub fault: Option<Arc<fingerprint::Error>>,
 }
 
 impl Synced {
-    /// Fingerprints a sound under this server's settings, chooses what is asked of it, and blinds that. Computes for
-    /// some tens of milliseconds on all cores.
+    /// Fingerprints a recording under this server's settings, chooses the hashes to ask, and blinds them. Takes some
+    /// tens of milliseconds on all cores.
     ///
     /// # Errors
-    /// [`Error::SettingsChanged`] for a question of other settings.
+    /// [`Error::SettingsChanged`] for a question with other settings.
     pub fn prepare(self: &Arc<Synced>, sound: Sound) -> Result<Prepared, Error> {
         let ready = Some(self.ready(&sound)?);
         Ok(Prepared { sound, ready })

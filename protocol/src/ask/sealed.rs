@@ -1,9 +1,9 @@
 //! Answers that cannot be opened before everything has been sent.
 //!
 //! A malicious server can choose its catalogue so that opening and voting take seconds for one song and milliseconds
-//! for every other. So nothing that a client sends may wait for an answer to be opened. The types see to it: a question
-//! ends in a [`Sealed`] value, and that opens with the [`Ended`] of its own session, which [`AskMachine::end`] gives
-//! out in exchange for the machine.
+//! for every other. So nothing that a client sends may wait for an answer to be opened. The types enforce this: a
+//! question ends in a [`Sealed`] value, which opens only with the [`Ended`] of its own session. [`AskMachine::end`]
+//! consumes the machine and returns that value.
 //!
 //! [`AskMachine::end`]: super::AskMachine::end
 
@@ -34,7 +34,7 @@ impl Ended {
     }
 }
 
-/// The answer to a question, sealed. It keeps the question's one secret, and opens once.
+/// The sealed answer to a question. It holds the question's one secret and can be opened once.
 ///
 /// ```compile_fail
 /// # fn example(sealed: protocol::ask::Sealed) {
@@ -55,17 +55,17 @@ impl Sealed {
         self.heard.asked.len()
     }
 
-    /// Hashes that there were to choose from.
+    /// Number of hashes found in the recording, before choosing.
     pub fn hashes(&self) -> usize {
         self.heard.hashes
     }
 
-    /// Bytes that wait to be opened.
+    /// Bytes of the sealed answer.
     pub fn bytes(&self) -> usize {
         self.answer.len()
     }
 
-    /// Takes the answer out, to be kept elsewhere. Nobody can read it.
+    /// Takes the answer out, to be kept elsewhere. It stays encrypted.
     pub fn take_answer(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.answer)
     }
@@ -78,7 +78,7 @@ impl Sealed {
     /// Opens the answer.
     ///
     /// # Errors
-    /// [`Error::StillOpen`] for the end of another session.
+    /// [`Error::StillOpen`] if `ended` is the end of another session.
     pub fn open(self, ended: &Arc<Ended>) -> Result<Opened, Error> {
         match Arc::ptr_eq(&self.session, ended) {
             true => self.open_apart(),
@@ -86,8 +86,8 @@ impl Sealed {
         }
     }
 
-    /// Opens the answer while its session goes on. Only for a thread of its own that nothing which sends ever waits for:
-    /// a monitor asks by a timetable and opens beside it.
+    /// Opens the answer while its session goes on. Call this only on a separate thread, and never let anything that
+    /// sends wait for it. A monitor, for example, asks on a timetable and opens answers beside it.
     ///
     /// # Errors
     /// [`Error::Psi`] for an answer that was taken out and not put back.
@@ -98,21 +98,21 @@ impl Sealed {
             let frame = GlobalFrame::from_elements(returned.label.try_into().ok()?);
             catalogue.locate(frame).map(|_| Label { candidate: returned.item, frame })
         };
-        // What a server can make this keep is bounded, whatever falls on the time line.
+        // Bounds the memory that a server can make this use, however many labels fall on the time line.
         let mut labels = Labels::new(heard.asked.len());
         pending.open_in_runs(&synced.shards(), &answer, keep, |some| labels.extend(some))?;
         Ok(Opened { synced, heard, labels })
     }
 }
 
-/// The labels of one answer, which wait for the vote.
+/// The labels of one answer, before the vote.
 pub struct Opened {
     synced: Arc<Synced>,
     heard: Heard,
     labels: Labels,
 }
 
-/// What the vote says of a sound, and how it came about.
+/// The result of the vote on a recording, and its details.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Named {
@@ -120,23 +120,23 @@ pub struct Named {
     pub verdict: Verdict,
     /// The tracks of `verdict.candidates`, in their order.
     pub tracks: Vec<Track>,
-    /// Hashes that there were to choose from.
+    /// Number of hashes found in the recording, before choosing.
     pub hashes: usize,
     /// Hashes that were asked, without the padding.
     pub hashes_asked: usize,
-    /// Those of them with a label on the time line, by chance or because the server has them.
+    /// Number of asked hashes with a label on the time line, by chance or because the server has them.
     pub hashes_found: usize,
-    /// Labels on the time line.
+    /// Number of labels on the time line.
     pub labels: usize,
-    /// The labels that fall into the track of the first candidate, above the threshold or not, as points; none
-    /// without candidates.
+    /// The labels in the first candidate's track, as points, even if it is below the threshold. Empty without
+    /// candidates.
     pub votes: Vec<Vote>,
-    /// Why the sound had no fingerprint, where it had none: then padding alone was asked.
+    /// Why the recording has no fingerprint, if it has none. Only padding was asked then.
     pub fault: Option<Arc<fingerprint::Error>>,
 }
 
 impl Opened {
-    /// Counts the votes, for the best `top` tracks.
+    /// Counts the votes and returns the best `top` tracks.
     pub fn vote(self, top: usize) -> Named {
         let Opened { synced, heard, labels } = self;
         let catalogue = &synced.catalogue;

@@ -1,14 +1,14 @@
-//! What a client keeps between its questions, wherever it keeps it: a folder, memory, a browser's storage.
+//! What a client keeps between questions, in any place: a folder, memory, a browser's storage.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::wire::Digest;
 
-/// Something that a server sends once and a client keeps.
+/// A part that a server sends once and a client keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The last manifest. The server says whether it is still current.
+    /// The last manifest. The server tells whether it is still current.
     Manifest,
     /// A catalogue.
     Catalogue(Digest),
@@ -18,7 +18,7 @@ pub enum Part {
     Model(Digest),
 }
 
-/// Parts of one kind.
+/// The kind of a part that has a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// [`Part::Catalogue`].
@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 impl Part {
-    /// Kind and digest; the manifest has neither.
+    /// The part's kind and digest, or `None` for the manifest.
     pub fn named(&self) -> Option<(Kind, Digest)> {
         match *self {
             Part::Manifest => None,
@@ -41,14 +41,14 @@ impl Part {
     }
 }
 
-/// Keeps the parts of one server. A store that fails costs traffic, never an answer: what it returns is held against
+/// Keeps the parts of one server. A failing store costs traffic, never an answer: what it returns is checked against
 /// its digest, and what is missing or damaged is fetched again.
 pub trait Store: Send + Sync {
-    /// What was kept, if it has at most `cap` bytes.
+    /// The stored part, if there is one of at most `cap` bytes.
     fn load(&self, part: Part, cap: u64) -> Option<Vec<u8>>;
-    /// Keeps a part, in the place of one of the same name.
+    /// Stores a part. Replaces an older one of the same name.
     fn keep(&self, part: Part, bytes: &[u8]);
-    /// Forgets the parts of a kind that are none of these.
+    /// Deletes all parts of a kind except these.
     fn retain(&self, kind: Kind, named: &HashSet<Digest>);
 }
 
@@ -79,7 +79,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// A part whose bytes have its digest.
+/// Loads a part and checks its digest.
 pub(super) fn load_checked(store: &dyn Store, part: Part, cap: u64) -> Option<Vec<u8>> {
     let bytes = store.load(part, cap)?;
     let sound = part.named().is_none_or(|(_, digest)| Digest::of(&bytes) == digest);

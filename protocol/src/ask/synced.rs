@@ -13,9 +13,9 @@ use super::{AskMachine, Error, Stage};
 use crate::manifest::{Manifest, ShardInfo};
 use crate::wire::{ATTACHMENT_CAP, Digest, MANIFEST_CAP, Request, Response, response_cap};
 
-/// Hints are fetched in requests of at most so many bytes of answer.
+/// Most bytes of hints in the response to one request.
 const HINT_BATCH_BYTES: usize = 2 * 1024 * 1024;
-/// 16-bit elements of a label: a frame number of 32 bits.
+/// Number of 16-bit elements of a label, which is a 32-bit frame number.
 const LABEL_ELEMENTS: usize = 2;
 
 /// One manifest and everything that it names, checked.
@@ -24,13 +24,13 @@ pub struct Synced {
     pub(super) manifest: Manifest,
     settings: Settings,
     pub(super) catalogue: Catalogue,
-    /// In the manifest's order.
+    /// The hints, in the manifest's order.
     hints: Vec<Hint>,
     pub(super) asker: Asker,
 }
 
 impl Synced {
-    /// How the server's tracks are fingerprinted.
+    /// The settings under which the server's tracks are fingerprinted.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -80,8 +80,8 @@ impl Offer {
 }
 
 impl AskMachine {
-    /// What the manifest names. It is checked with the server once per connection, because a query under an old manifest
-    /// is refused as stale anyway.
+    /// Everything that the manifest names. Checks with the server once per connection that the manifest is current.
+    /// That is enough, because a query under an old manifest is refused as stale.
     pub(super) async fn synced(&mut self) -> Result<Arc<Synced>, Error> {
         self.show_token().await?;
         let synced = match self.held.clone().filter(|_| self.current) {
@@ -92,7 +92,7 @@ impl AskMachine {
         Ok(synced)
     }
 
-    /// Brings everything up to date; what is held is not fetched.
+    /// Brings everything up to date. Fetches only what is not held.
     async fn update(&mut self) -> Result<Arc<Synced>, Error> {
         let offer = self.fetch_manifest().await?;
         let digest = Digest::of(&offer.bytes);
@@ -113,7 +113,7 @@ impl AskMachine {
         Ok(synced)
     }
 
-    /// Keeps a manifest all of whose parts are there, and forgets the parts that it does not name.
+    /// Stores a manifest whose parts are all held, and deletes the parts that it does not name.
     fn keep(&self, offer: &Offer) {
         self.store.keep(Part::Manifest, &offer.bytes);
         let hints = offer.manifest.shards.iter().map(|shard| shard.hint).collect();
@@ -126,7 +126,7 @@ impl AskMachine {
             Some(held) => Some(held.manifest.encode()),
             None => load_checked(&*self.store, Part::Manifest, MANIFEST_CAP),
         };
-        // One that cannot be used is as good as none.
+        // An unusable manifest counts as none.
         let held = held.and_then(|bytes| Offer::read(bytes).ok());
         let request = Request::Manifest { held: held.as_ref().map(|offer| Digest::of(&offer.bytes)) };
         let what = "the manifest";
@@ -149,7 +149,7 @@ impl AskMachine {
         Ok(catalogue)
     }
 
-    /// An attachment of known digest and length.
+    /// Fetches an attachment of known digest and length.
     pub(super) async fn fetch(
         &mut self,
         [what, noun]: [&'static str; 2],
@@ -223,7 +223,7 @@ impl AskMachine {
     }
 }
 
-/// The masks of a seed; those derived last are kept for the process's next machine.
+/// The masks of a seed. The last masks are kept for the process's next machine.
 fn masks_of(params: &Params, seed: &[u8; SEED_BYTES]) -> Arc<PublicMasks> {
     type Name = (psi::LatticeSet, usize, usize, [u8; SEED_BYTES]);
     static LAST: Mutex<Option<(Name, Arc<PublicMasks>)>> = Mutex::new(None);

@@ -1,4 +1,4 @@
-//! The two machines against each other, and the asking one against servers that lie, without any I/O.
+//! The two machines against each other, and the asking machine against lying servers, without I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn manifest(spec: ParamsSpec, hints: &[Hint], catalogue: &[u8]) -> Manifest {
     }
 }
 
-/// Hashes of one track, a frame apart.
+/// `count` hashes of one track, one frame apart.
 fn question(count: u32) -> Question {
     let candidate = |n: u32| Candidate {
         hash: Hash::pack(30 + n % 300, 40 + n / 300, n % 20),
@@ -91,7 +91,7 @@ fn snapshot() -> Arc<Snapshot> {
     Arc::new(Snapshot::new(key, manifest, catalogue, hints, shards).unwrap())
 }
 
-/// What the answering machine makes of a request, with nothing around it.
+/// The encoded response of the answering machine to a request.
 fn respond(machine: &AnswerMachine, request: Request) -> Vec<u8> {
     let upload = |upload: Vec<u8>| [upload];
     let response = match machine.decide(request) {
@@ -108,7 +108,7 @@ fn frame(bytes: &[u8]) -> Frame {
     Frame { kind: bytes[0], payload: bytes[HEADER_BYTES..].to_vec() }
 }
 
-/// Drives a job with a server that answers by `serve`; also what was waited for.
+/// Drives a job against a server that answers with `serve`. Also returns the waits.
 fn drive<T>(mut job: Job<T>, mut serve: impl FnMut(Request) -> Vec<u8>) -> (Outcome<T>, Vec<Duration>) {
     let mut waits = Vec::new();
     loop {
@@ -155,7 +155,7 @@ fn another_sessions_end_opens_nothing() {
     let ((machine, sealed), _) =
         drive(self::machine(None).ask(Sound::from(question(60))), |r| respond(&answering, r));
     assert!(matches!(sealed.unwrap().open(&self::machine(None).end()), Err(Error::StillOpen)));
-    // It stays one session over another connection, and with another server's store.
+    // It stays one session over a new connection and with another server's store.
     let ((machine, sealed), _) =
         drive(machine.moved(Arc::new(MemoryStore::default()), None).ask(Sound::from(question(60))), |r| {
             respond(&answering, r)
@@ -277,7 +277,7 @@ fn a_question_of_other_settings_is_an_error_before_anything_of_it_is_sent() {
     assert_eq!(kinds, [1, 2, 3]);
 }
 
-/// The largest catalogue that a manifest may name, made by a server that wants its client to work: every label of
+/// The largest catalogue that a manifest may name, from a server that wants to overload its client: every label of
 /// every hash, from every shard, falls on one track that covers the whole time line.
 #[test]
 fn four_thousand_hostile_shards_leave_a_bounded_number_of_labels() {

@@ -1,4 +1,4 @@
-//! What went over the line, as somebody who watches it could count it at best.
+//! What went over the line: the most that an observer could count.
 
 use crate::wire::{Request, Response};
 
@@ -11,43 +11,43 @@ pub enum Direction {
     Received,
 }
 
-/// What an observer of the connection could see of one frame at best.
+/// The most that an observer of the connection could see of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Which way it went.
     pub direction: Direction,
     /// The kind byte of its header.
     pub kind: u8,
-    /// Its bytes, header included.
+    /// Its length in bytes, header included.
     pub length: u64,
 }
 
-/// Bytes of frames, headers included; QUIC adds about 3%.
+/// Bytes of frames, headers included. QUIC adds about 3%.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bytes {
-    /// Sent for this question: the check of the manifest, the OPRF, the encrypted powers.
+    /// Bytes sent for this question: the manifest check, the OPRF request, the encrypted powers.
     pub sent: u64,
-    /// Received for this question: the check of the manifest, the OPRF, the encrypted answers.
+    /// Bytes received for this question: the manifest check, the OPRF response, the encrypted answers.
     pub received: u64,
-    /// Sent before the question to fetch what was not held.
+    /// Bytes sent before the question to fetch missing parts.
     pub setup_sent: u64,
-    /// Received before the question: manifest, catalogue and hints that were not held.
+    /// Bytes received before the question: missing manifest, catalogue and hints.
     pub setup_received: u64,
 }
 
 impl Bytes {
-    /// Both kinds of what was sent.
+    /// All bytes sent.
     pub fn up(&self) -> u64 {
         self.sent + self.setup_sent
     }
 
-    /// Both kinds of what was received.
+    /// All bytes received.
     pub fn down(&self) -> u64 {
         self.received + self.setup_received
     }
 }
 
-/// All frames since the machine was made, and the bytes since they were last taken.
+/// All frames since the machine was made, and the bytes since [`Traffic::take_bytes`] was last called.
 #[derive(Debug, Default)]
 pub struct Traffic {
     records: Vec<Record>,
@@ -55,17 +55,17 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// Every frame.
+    /// All frames since the machine was made.
     pub fn records(&self) -> &[Record] {
         &self.records
     }
 
-    /// Bytes since they were last taken.
+    /// Bytes since [`Traffic::take_bytes`] was last called.
     pub fn bytes(&self) -> Bytes {
         self.bytes
     }
 
-    /// Bytes since this was last called.
+    /// Bytes since the last call. Resets the count.
     pub fn take_bytes(&mut self) -> Bytes {
         std::mem::take(&mut self.bytes)
     }

@@ -1,4 +1,4 @@
-// The answer: what, where in it, how sure, and the offsets that say so.
+// Shows the answer: the track, the place in it, the certainty, and the offsets as evidence.
 
 import { drawCover } from "./spectrogram.js";
 import { certainty, count, position } from "./words.js";

@@ -1,5 +1,5 @@
-// A colour map of even steps in lightness, from the paper to the ink, through the accent's hue: equal
-// differences of level look equal (OKLCH; B. Ottosson, "A perceptual color space for image processing", 2020).
+// A colour map with even steps in lightness, from the paper to the ink, through the accent's hue. Equal differences of
+// level look equal (OKLCH; B. Ottosson, "A perceptual color space for image processing", 2020).
 
 const STEPS = 256;
 
@@ -13,7 +13,7 @@ export function colourMap(dark) {
   for (let step = 0; step < STEPS; step += 1) {
     const share = step / (STEPS - 1);
     const mix = (index) => from[index] + share * (to[index] - from[index]);
-    // The middle is the most colourful, as the ends have no room for it.
+    // The middle is the most colourful, because the ends have no room for chroma.
     const chroma = mix(1) + 0.08 * Math.sin(Math.PI * share);
     map.set(rgb(mix(0), chroma, mix(2)), step * 3);
   }

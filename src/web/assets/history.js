@@ -1,4 +1,4 @@
-// What was heard in this browser; kept by it alone.
+// The history of this browser. It is stored only in the browser.
 
 import { position } from "./words.js";
 

@@ -1,4 +1,4 @@
-// The page's one thing to do: listen, or take a file; show it while it comes; show the answer.
+// The page's task: listen or take a file, show the audio as it arrives, and show the answer.
 
 import { hideAnswer, showAnswer } from "./answer.js";
 import { remember, showHistory } from "./history.js";
@@ -10,16 +10,17 @@ import { Stages } from "./stages.js";
 import { count } from "./words.js";
 
 const element = (id) => document.getElementById(id);
-// The quietest level that moves the halo, in dB below full scale, and how long nothing may be heard.
+// The quietest level that moves the halo, in dB relative to full scale.
 const QUIETEST = -60;
+// How long the microphone may be silent before the page reports it.
 const SILENT_SECONDS = 2;
 
 let timetable = [4, 7, 10];
 let run = null;
-// The last one's picture is drawn anew where the theme or the width changes.
+// The last spectrogram, which is redrawn when the theme or the width changes.
 let shown = null;
 
-// idle, starting, listening (the microphone is on), asking (it is off, the answer is awaited)
+// States: idle, starting, listening (the microphone is on), asking (it is off, and the page waits for the answer).
 function enter(state, words) {
   document.body.dataset.state = state;
   element("listen-word").textContent = { listening: "Stop", starting: "One moment", asking: "Asking" }[state] ?? "Listen";
@@ -27,7 +28,7 @@ function enter(state, words) {
   if (words) say(words);
 }
 
-// What the answer's card says already is for those who cannot see it.
+// `unseen` repeats the answer's card for people who cannot see it.
 function say(words, unseen = "") {
   if (element("status").textContent === unseen + words) return;
   const span = document.createElement("span");
@@ -43,7 +44,7 @@ function style(name, value) {
   element("listen").style.setProperty(name, value);
 }
 
-// One recording or file, until all that was asked about it is answered.
+// One recording or file, until all its queries are answered.
 class Run {
   microphone = null;
   best = null;
@@ -97,7 +98,7 @@ class Run {
   answer(event) {
     const best = event.answer.match;
     this.stages.voted(event);
-    // A later question has heard more; but one that finds nothing does not take an answer back.
+    // A later query has heard more. But if it finds nothing, the earlier answer stays.
     if (best && (!this.best || best.score >= this.best.score)) {
       const first = !this.best;
       if (first) element("answer").dataset.round = event.round;
@@ -138,7 +139,7 @@ class Run {
     style("--heard", 0);
   }
 
-  // Before the first question this forgets everything; after it the questions go on without the microphone.
+  // Before the first query, this drops the recording. After it, the queries continue without the microphone.
   stop() {
     if (!this.microphone) return;
     this.byUser = true;
@@ -177,11 +178,11 @@ function take(file) {
   run = new Run({ ask: "file", name: file.name }, 1);
   run.stopped = performance.now();
   enter("asking", `Reading ${file.name}…`);
-  // The file may vanish under the page.
+  // The file may disappear while the page reads it.
   run.session.sendFile(file).catch(() => run?.session.enough());
 }
 
-// A mark on the dial for each question.
+// Puts a mark on the dial for each query.
 function markTimetable() {
   const marks = timetable.map((seconds) => {
     const angle = (2 * Math.PI * seconds) / timetable.at(-1);

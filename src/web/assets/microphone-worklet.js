@@ -1,4 +1,4 @@
-// Runs beside the sound: hands the samples on in pieces, and changes nothing.
+// Runs on the audio thread. Passes the samples on in pieces, unchanged.
 
 const PIECE = 2048;
 

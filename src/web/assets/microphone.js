@@ -1,6 +1,6 @@
-// The microphone: raw samples as they come.
+// The microphone: raw samples as they arrive.
 
-// What the browser calls its reasons, and what the page calls them.
+// The browser's names of errors, and the page's kinds of problems.
 const REASONS = {
   NotAllowedError: "microphone_refused",
   SecurityError: "microphone_refused",
@@ -10,7 +10,7 @@ const REASONS = {
   AbortError: "microphone_taken",
 };
 
-// Nothing that makes speech clearer: it would take the music away.
+// Turns off all speech enhancement, because it would suppress music.
 const AS_IT_IS = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 
 export async function openMicrophone(onSamples) {
@@ -31,7 +31,7 @@ export async function openMicrophone(onSamples) {
     const node = new AudioWorkletNode(context, "microphone");
     node.port.onmessage = (message) => onSamples(message.data);
     context.createMediaStreamSource(stream).connect(node);
-    node.connect(context.destination); // it is silent; unconnected it would not run
+    node.connect(context.destination); // it outputs silence, but would not run unconnected
     await context.resume();
   } catch (error) {
     close();

@@ -1,9 +1,9 @@
-// Words for what can go wrong, by its kind: what happened, and what to do next.
+// Messages for problems, by kind: what happened, and what to do next.
 
 const seconds = (number) => `${Math.max(1, Math.ceil(number))} s`;
 
 const WORDS = {
-  // On this page
+  // Problems on this page
   microphone_refused: () => ({
     title: "The microphone is not allowed",
     text: "The browser does not let this page use the microphone. Nothing was recorded.",
@@ -34,7 +34,7 @@ const WORDS = {
     text: "Only the address that psi-shazam web printed may ask. It is another one every time that the program starts.",
     next: "Copy the whole address from the terminal, with what follows the # sign.",
   }),
-  // The recording
+  // Problems with the recording
   no_match: () => ({
     title: "No match",
     text: "The server does not know this recording, or too little of it was heard.",
@@ -71,7 +71,7 @@ const WORDS = {
     text: `Files may have ${p.megabytes} MB here.`,
     next: "Cut ten seconds out of it, or use psi-shazam query, which has no limit.",
   }),
-  // The server
+  // Problems with the server
   no_database: (p) => ({
     title: "There is no music to compare with",
     text: "No server was named, and this machine has no database.",

@@ -2,10 +2,10 @@
 
 const KEY = "psi-shazam-page";
 const PIECE = 1 << 20;
-// A slow reader makes the browser wait rather than hold the whole file.
+// Most bytes buffered for a slow reader. So the browser never holds the whole file.
 const WAITING = 4 * PIECE;
 
-// The page's key stands in its address, and is taken out of it, so that it is in no screenshot.
+// The page's key comes in its address. It is removed from there, so that it does not appear in screenshots.
 export function pageKey() {
   const shown = location.hash.slice(1);
   if (shown) {
@@ -15,7 +15,7 @@ export function pageKey() {
   return sessionStorage.getItem(KEY) ?? "";
 }
 
-// Asks the program whether the key is right; throws a problem where it is not.
+// Asks the program whether the key is right. Throws a problem if it is not.
 export async function status() {
   let response;
   try {
@@ -33,7 +33,7 @@ export class Session {
   #waiting = [];
   #ended = false;
 
-  // `handlers` has a function for each type of event, `columns` for columns, and `end` for the end.
+  // `handlers` has a function for each type of event, `columns` for binary columns, and `end` for the end.
   constructor(hello, handlers) {
     this.#socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/session`);
     this.#socket.binaryType = "arraybuffer";
@@ -65,7 +65,7 @@ export class Session {
     this.enough();
   }
 
-  // Nothing more will be sent.
+  // Tells the program that nothing more will be sent.
   enough() {
     this.send("enough");
   }

@@ -1,8 +1,8 @@
-// The columns and peaks that the fingerprint sees, as they come.
+// Shows the columns and peaks that the fingerprint uses, as they arrive.
 
 import { colourMap } from "./colours.js";
 
-// Levels in a byte are half decibels; so far below the loudest is shown.
+// The displayed range of levels below the loudest, in half decibels: the unit of a level's byte.
 const RANGE = 2 * 62;
 const STEPS = 320;
 
@@ -14,7 +14,7 @@ export class Spectrogram {
   #scale = null;
   #seconds;
 
-  // Shows so many seconds at once, or more where a file is longer.
+  // Shows this many seconds at once, or more if a file is longer.
   constructor(canvas, seconds) {
     this.#canvas = canvas;
     this.#seconds = seconds;
@@ -40,7 +40,7 @@ export class Spectrogram {
     return this.#scale?.peaks ?? [];
   }
 
-  // Nothing more will come: what there is fills the picture.
+  // Called when nothing more will come. Stretches the columns to fill the picture.
   fit() {
     this.#seconds = 1;
     this.draw();
@@ -64,7 +64,7 @@ export class Spectrogram {
     this.#drawPeaks(pen, seconds, density, dark);
   }
 
-  // One pixel a column and a step of pitch; low ones at the bottom.
+  // Draws one pixel per column and step of pitch, with low pitches at the bottom.
   #fillCells(map) {
     const columns = this.#columns.length;
     [this.#cells.width, this.#cells.height] = [columns, STEPS];
@@ -84,7 +84,7 @@ export class Spectrogram {
     pen.putImageData(image, 0, 0);
   }
 
-  // The row of the columns that lies so far up; equal steps up are equal intervals of pitch.
+  // The row of the columns at this height. Equal steps of height are equal intervals of pitch.
   #row(height) {
     const { low_hz: low, high_hz: high } = this.#scale;
     return ((low * (high / low) ** height - low) / (high - low)) * (this.#columns[0].length - 1);
@@ -107,7 +107,7 @@ export class Spectrogram {
   }
 }
 
-// The recording's peaks as a picture of their own: its cover.
+// Draws the recording's peaks as a picture, which serves as its cover.
 export function drawCover(canvas, peaks, seconds) {
   const pen = canvas.getContext("2d");
   const [width, height] = [2 * canvas.clientWidth, 2 * canvas.clientHeight];

@@ -1,4 +1,4 @@
-// What happened, stage by stage, and what of it left this machine.
+// Shows what happened, stage by stage, and what left this machine.
 
 import { count, size, time } from "./words.js";
 
@@ -23,7 +23,7 @@ export class Stages {
     document.getElementById("sent").hidden = false;
   }
 
-  // A question begins: all stages are ahead of it again.
+  // A query begins. All its stages are still to come.
   asking(round) {
     this.#sent[round] = { up: 0, down: 0 };
     for (const { row } of this.#rows.values()) {
@@ -39,7 +39,7 @@ export class Stages {
 
   passed({ round, stage, milliseconds, sent, received }) {
     if (stage === "setup") {
-      // What was fetched for the first question serves them all.
+      // What was fetched for the first query serves all queries.
       [this.#setup.up, this.#setup.down] = [this.#setup.up + sent, this.#setup.down + received];
       this.#pass(stage, milliseconds, null, this.#setup.up, this.#setup.down);
       return;
@@ -54,7 +54,7 @@ export class Stages {
     this.#what("vote", `${count(labels)} labels came back; ${outcome}`);
   }
 
-  // Questions that had the same size are told in one breath.
+  // Describes queries of the same size together.
   ended() {
     const rounds = this.#sent.filter(({ up }) => up);
     if (!rounds.length) return;

@@ -1,4 +1,4 @@
-// Light or dark: what the system prefers, unless the user chose. Runs before anything is drawn.
+// Light or dark: the user's choice, or else the system's preference. Runs before anything is drawn.
 (() => {
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Formats numbers for people.
 
 export function position(seconds) {
   const sign = seconds < 0 ? "−" : "";
@@ -17,7 +17,7 @@ export function count(number) {
   return number.toLocaleString("en-GB");
 }
 
-// The chance that something else scores as much.
+// Says how likely it is that a wrong answer scores as much by accident.
 export function certainty(confidence) {
   const chance = 1 - confidence;
   if (chance < 1e-6) return "Certain";

@@ -1,6 +1,6 @@
-//! A client that opens each answer before it asks on, for tests and measurements that know their server.
+//! A client that opens each answer before it asks again, for tests and measurements with a trusted server.
 //!
-//! A program for people must not do this: a server could read the song from the pauses.
+//! A real program must not do this: a malicious server could learn the song from the pauses.
 
 use std::ops::{Deref, DerefMut};
 
@@ -22,7 +22,7 @@ impl Asking {
         Ok(Asking { session: Session::connect(server, config).await?, opener: Opener::start()? })
     }
 
-    /// Asks, and opens the answer at once: the best `top` tracks.
+    /// Asks about a recording and opens the answer at once. Returns the best `top` tracks.
     ///
     /// # Errors
     /// Those of [`Session::ask`] and of opening.
@@ -30,7 +30,7 @@ impl Asking {
         self.identify_watched(sound, top, &mut |_| ()).await
     }
 
-    /// As [`Asking::identify`]; `watch` is told what happens meanwhile.
+    /// Like [`Asking::identify`], and reports progress to `watch`.
     ///
     /// # Errors
     /// Those of [`Asking::identify`].

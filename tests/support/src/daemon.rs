@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use crate::process::{DEADLINE, Heard, Memory, end, lines, memory_bytes, signal, wait};
 
-/// A running `psi-shazam serve`; killed when dropped.
+/// A running `psi-shazam serve`. It is killed when dropped.
 ///
-/// One that is dropped by a panic prints its log first.
+/// If it is dropped by a panic, it prints its log first.
 pub struct Daemon {
     child: Child,
     /// Where it listens.
@@ -20,12 +20,12 @@ pub struct Daemon {
     pub key: String,
     /// Where it answers `/metrics`, if it does.
     pub metrics: Option<SocketAddr>,
-    /// From the start of its process until it said that it serves.
+    /// Time from the start of its process until it said that it serves.
     pub start: Duration,
     log: Option<Heard>,
 }
 
-/// What `serve --json` says, as far as it is used here.
+/// The part of the output of `serve --json` that is used here.
 #[derive(Deserialize)]
 struct Serving {
     address: SocketAddr,
@@ -34,10 +34,10 @@ struct Serving {
 }
 
 impl Daemon {
-    /// Starts it by this command, which is `serve` without `--json`, and waits until it serves.
+    /// Starts it with this command, which is `serve` without `--json`, and waits until it serves.
     ///
     /// # Panics
-    /// If it does not serve by [`DEADLINE`], with what it logged.
+    /// If it does not serve within [`DEADLINE`]. The message contains its log.
     #[track_caller]
     pub fn start(mut command: Command) -> Daemon {
         let begun = Instant::now();
@@ -65,29 +65,29 @@ impl Daemon {
         self.address.to_string()
     }
 
-    /// Its process.
+    /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its memory now.
+    /// Its resident memory now, in bytes.
     #[track_caller]
     pub fn resident_bytes(&self) -> u64 {
         memory_bytes(self.pid(), Memory::Resident)
     }
 
-    /// The most memory that it had so far.
+    /// The most resident memory that it had so far, in bytes.
     #[track_caller]
     pub fn peak_bytes(&self) -> u64 {
         memory_bytes(self.pid(), Memory::Peak)
     }
 
-    /// What it logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.log.as_ref().map(Heard::so_far).unwrap_or_default()
     }
 
-    /// Sends a signal and waits for the end; returns the exit status and everything that it logged.
+    /// Sends a signal and waits for the end. Returns the exit status and the whole log.
     #[track_caller]
     pub fn stop(mut self, name: &str) -> (ExitStatus, String) {
         signal(&self.child, name);
@@ -115,7 +115,7 @@ mod tests {
     const SERVING: &str =
         r#"{"event":"serving","address":"127.0.0.1:4433","key":"00ff","metrics":null,"pid":1}"#;
 
-    /// A shell's script instead of the program.
+    /// Runs a shell script instead of the program.
     fn start(script: &str) -> Daemon {
         let mut command = Command::new("sh");
         command.args(["-c", script, "serve", "--listen"]);

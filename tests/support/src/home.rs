@@ -1,4 +1,4 @@
-//! A user's home in a temporary folder, and the program run in it.
+//! A user's home in a temporary folder, in which the program runs.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,19 +11,19 @@ use tempfile::TempDir;
 
 use crate::{Daemon, Finished, audio, finish};
 
-/// A user's home: a folder of its own, with a database, and nothing of the real one.
+/// A user's home: a temporary folder with a database, separate from the real home.
 pub struct Home {
     program: PathBuf,
     folder: TempDir,
 }
 
 impl Home {
-    /// An empty one, in which `program` is run.
+    /// An empty home, in which `program` is run.
     pub fn new(program: impl Into<PathBuf>) -> Home {
         Home { program: program.into(), folder: TempDir::new().unwrap() }
     }
 
-    /// One of a user who has indexed the bundled catalogue.
+    /// The home of a user who has indexed the bundled catalogue.
     #[track_caller]
     pub fn with_catalogue(program: impl Into<PathBuf>) -> Home {
         let home = Home::new(program);
@@ -33,7 +33,7 @@ impl Home {
         home
     }
 
-    /// The program that is run.
+    /// The program that runs in this home.
     pub fn program(&self) -> &Path {
         &self.program
     }
@@ -43,7 +43,7 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    /// The database's folder, where the program finds it by itself.
+    /// The database's folder, in the place where the program looks by default.
     pub fn db(&self) -> PathBuf {
         self.path("data/psi-shazam/db")
     }
@@ -94,7 +94,7 @@ impl Home {
         Daemon::start(self.command(["serve", "--listen", &listen.to_string()]))
     }
 
-    /// The tracks, as `list --json` tells them.
+    /// The tracks, as printed by `list --json`.
     #[track_caller]
     pub fn list(&self) -> Vec<Value> {
         let listed = self.run(["list", "--json"]);
@@ -102,7 +102,7 @@ impl Home {
         listed.json_lines()
     }
 
-    /// Their paths in order.
+    /// The paths of the tracks, in order.
     #[track_caller]
     pub fn paths(&self) -> Vec<String> {
         let mut paths: Vec<String> =
@@ -118,7 +118,7 @@ fn is_setting(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b"PSI_SHAZAM_") || others.iter().any(|other| name == *other)
 }
 
-/// The `psi-shazam` that was built beside this program, for benches.
+/// The `psi-shazam` binary that was built beside this program, for benches.
 #[track_caller]
 pub fn program_beside() -> PathBuf {
     let program = env::current_exe().unwrap().with_file_name("psi-shazam");
@@ -134,7 +134,7 @@ mod tests {
     fn the_program_meets_nothing_of_the_real_home() {
         let home = Home::new("/bin/sh");
         let finished = home.run(["-c", "pwd; echo \"$HOME $XDG_DATA_HOME\"; env | grep ^PSI_SHAZAM_"]);
-        finished.assert_code(1); // grep finds none
+        finished.assert_code(1); // grep finds nothing
         let folder = home.folder.path().canonicalize().unwrap();
         let mut lines = finished.stdout.lines();
         assert_eq!(lines.next().map(PathBuf::from), Some(folder));

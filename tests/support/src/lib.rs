@@ -1,16 +1,15 @@
-//! What tests and benches of the whole program share. Never published.
+//! Code shared by the tests and benches of the whole program. Never published.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `home` | a user's home in a temporary folder, and the program run in it |
-//! | `asking` | a client that opens each answer before it asks on |
+//! | `home` | a user's home in a temporary folder, in which the program runs |
+//! | `asking` | a client that opens each answer before it asks again |
 //! | `daemon` | a running `psi-shazam serve` |
-//! | `process` | processes: to their end, by a deadline, by signal, line by line, and their memory |
-//! | `music` | the bundled music, and what its recordings are |
-//! | `sound` | melodies and WAV files made on the spot |
+//! | `process` | running processes with deadlines, signals, their output line by line, and their memory |
+//! | `music` | the bundled music, and the expected answers for its recordings |
+//! | `sound` | generated melodies and WAV files |
 //!
-//! Everything here panics where something goes wrong, with what the program said: a test fails by that, and a bench
-//! ends.
+//! Everything here panics on errors, with the program's output. That fails a test and ends a bench.
 
 #![forbid(unsafe_code)]
 

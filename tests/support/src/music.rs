@@ -12,14 +12,14 @@ pub fn audio(file: &str) -> PathBuf {
     tests.join("audio").join(file)
 }
 
-/// What a recording is, by `tests/audio/expected.json`.
+/// The expected answer for a recording, from `tests/audio/expected.json`.
 #[derive(Debug, Deserialize)]
 pub struct Expected {
-    /// The recording, as [`audio`] takes it.
+    /// The recording's path, for [`audio`].
     pub file: String,
-    /// The track that it was cut from, as [`audio`] takes it; `None` if that is not in the catalogue.
+    /// The path of the track that it was cut from, for [`audio`], or `None` if that is not in the catalogue.
     pub track: Option<String>,
-    /// Where in the track it begins.
+    /// Where in the track it begins, in seconds.
     pub offset_seconds: Option<f64>,
 }
 
@@ -28,7 +28,7 @@ pub fn expected() -> Vec<Expected> {
     serde_json::from_str(&fs::read_to_string(audio("expected.json")).unwrap()).unwrap()
 }
 
-/// Copies the bundled catalogue's files (without their folder) to `folder`.
+/// Copies the bundled catalogue's files (without their subfolders) to `folder`.
 pub fn copy_catalogue(folder: &Path) -> Vec<PathBuf> {
     fs::create_dir_all(folder).unwrap();
     // A track may have several recordings.

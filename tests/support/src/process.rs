@@ -1,4 +1,4 @@
-//! Processes: to their end, by a deadline, by signal, line by line, and their memory.
+//! Running processes with deadlines, signals, their output line by line, and their memory.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Far more than any step of a test takes on a busy machine: what is not done by then hangs.
+/// A step that takes longer than this hangs. It is far more than any step of a test needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(5);
 
-/// What a process left.
+/// The result of a finished process.
 #[derive(Debug)]
 pub struct Finished {
     /// How it ended.
@@ -32,7 +32,7 @@ impl Finished {
         assert_eq!(self.status.code(), Some(code), "{}\n{}", self.stdout, self.stderr);
     }
 
-    /// Checks that it ended with exit code 2, and that the error speaks of all `words`.
+    /// Checks that it ended with exit code 2 and that the error contains all `words`.
     #[track_caller]
     pub fn assert_error(&self, words: &[&str]) {
         self.assert_code(2);
@@ -47,14 +47,14 @@ impl Finished {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Standard output as one JSON value a line.
+    /// Standard output as one JSON value per line.
     #[track_caller]
     pub fn json_lines(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
-/// Runs a command to its end, with `input` on its standard input. One that does not end by [`DEADLINE`] is killed.
+/// Runs a command to its end, with `input` on its standard input. Kills it after [`DEADLINE`].
 #[track_caller]
 pub fn finish(command: Command, input: &[u8]) -> Finished {
     finish_within(command, input, DEADLINE)
@@ -66,15 +66,15 @@ fn finish_within(mut command: Command, input: &[u8], deadline: Duration) -> Fini
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (stdout, stderr) = (Heard::from(child.stdout.take()), Heard::from(child.stderr.take()));
     let (mut stdin, input) = (child.stdin.take().expect("it is piped"), input.to_vec());
-    // On its own thread: a program that hangs before it reads must not hold up the deadline. One that ends before it
-    // has read everything closes the pipe.
+    // Writes on a separate thread, because a program that hangs before it reads must not delay the deadline. A program
+    // that ends before it has read everything closes the pipe.
     let writing = thread::spawn(move || stdin.write_all(&input));
     let status = wait_within(&mut child, deadline);
     let _ = writing.join().expect("it does not panic");
     Finished { status, stdout: stdout.whole(), stderr: stderr.whole() }
 }
 
-/// Waits for a process. One that does not end by [`DEADLINE`] is killed.
+/// Waits for a process to end. Kills it after [`DEADLINE`].
 #[track_caller]
 pub fn wait(child: &mut Child) -> ExitStatus {
     wait_within(child, DEADLINE)
@@ -100,7 +100,7 @@ pub(crate) fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Whether `condition` comes true before [`DEADLINE`].
+/// Whether `condition` becomes true within [`DEADLINE`].
 pub fn poll(condition: impl FnMut() -> bool) -> bool {
     poll_within(DEADLINE, condition)
 }
@@ -123,7 +123,7 @@ pub fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Lines as they come.
+/// Receives lines as they come.
 pub fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -136,13 +136,15 @@ pub fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// What a process says, collected as it comes, so that no full pipe stops the process.
+/// Collects the output of a process as it comes, so that a full pipe never stops the process.
 pub(crate) struct Heard {
     bytes: Arc<Mutex<Vec<u8>>>,
     reading: JoinHandle<()>,
 }
 
 impl Heard {
+    /// Collects from a pipe.
+    ///
     /// # Panics
     /// If there is no pipe.
     pub(crate) fn from(pipe: Option<impl Read + Send + 'static>) -> Heard {
@@ -157,12 +159,12 @@ impl Heard {
         Heard { bytes, reading }
     }
 
-    /// What was said so far.
+    /// The output so far.
     pub(crate) fn so_far(&self) -> String {
         String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// Everything, once the pipe is closed.
+    /// Waits until the pipe is closed and returns the whole output.
     pub(crate) fn whole(self) -> String {
         let Heard { bytes, reading } = self;
         reading.join().expect("it does not panic");
@@ -170,12 +172,12 @@ impl Heard {
     }
 }
 
-/// Which memory of a process.
+/// A measure of a process's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// What is resident now.
+    /// The resident memory now.
     Resident,
-    /// The most that was resident so far.
+    /// The most resident memory so far.
     Peak,
 }
 
@@ -250,7 +252,7 @@ mod tests {
     fn memory_is_told_in_bytes() {
         let resident = memory_bytes(std::process::id(), Memory::Resident);
         assert!(resident > 500_000, "{resident}");
-        // Linux sums its counts up late.
+        // Linux updates its counters late.
         assert!(memory_bytes(std::process::id(), Memory::Peak) > resident / 2);
     }
 }

@@ -1,13 +1,14 @@
-//! Sound files made on the spot.
+//! Generated audio files.
 
 use std::f64::consts::TAU;
 use std::fs;
 use std::path::Path;
 
-/// Samples a second of what is made here: the working rate of fingerprints.
+/// Sample rate of everything here, in samples per second: the working rate of fingerprints.
 pub const RATE: u32 = 8000;
 
-/// Three voices whose notes change six times a second, the same for the same `seed`. Samples are at [`RATE`], between
+/// Three voices whose notes change six times a second. The notes depend only on `seed`. Samples are at [`RATE`],
+/// between
 /// -`loudness` and `loudness`.
 pub fn melody(seconds: f64, loudness: f64, seed: u64) -> Vec<f32> {
     let mut state = seed;
@@ -35,19 +36,19 @@ pub fn write_wav(path: &Path, samples: &[f32]) {
     write_wav_as(path, Wav { rate: RATE, channels: 1, bits: 32 }, samples);
 }
 
-/// The form of a WAV file. 32 bits are floats.
+/// The format of a WAV file. Samples of 32 bits are floats.
 #[derive(Clone, Copy)]
 pub struct Wav {
-    /// Samples a second and channel.
+    /// Samples per second and channel.
     pub rate: u32,
-    /// Channels, whose samples take turns.
+    /// Number of channels. Their samples are interleaved.
     pub channels: u16,
-    /// Bits of a sample: 8 (unsigned), 16 or 32.
+    /// Bits per sample: 8 (unsigned), 16 or 32.
     pub bits: u16,
 }
 
 impl Wav {
-    /// What stands before so many samples, those of all channels counted.
+    /// The header for this many samples, counted over all channels.
     pub fn header(self, samples: usize) -> Vec<u8> {
         let block = self.channels * self.bits / 8;
         let data = samples as u32 * u32::from(self.bits / 8);
@@ -68,8 +69,8 @@ impl Wav {
     }
 }
 
-/// Writes mono samples at [`RATE`] in this form: each repeated to fill the rate, which is a multiple of [`RATE`], and the
-/// same in all channels.
+/// Writes mono samples at [`RATE`] in this format, the same in all channels. Each sample is repeated to reach the
+/// format's rate, which must be a multiple of [`RATE`].
 pub fn write_wav_as(path: &Path, form: Wav, samples: &[f32]) {
     let times = (form.rate / RATE) as usize * usize::from(form.channels);
     let mut bytes = form.header(samples.len() * times);

@@ -1,4 +1,4 @@
-//! A file system that forgets at the end whatever nobody flushed, and not in order.
+//! A simulated file system that loses unflushed changes at a power failure, in any order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Permissions};
@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::trace::{Arg, Call};
 
-/// What is written whole or not at all, in bytes: the system's pages.
+/// Size of a page in bytes. A page is written completely or not at all.
 const PAGE: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,10 +18,10 @@ enum Entry {
     File(usize),
 }
 
-/// Something that was done and not yet flushed.
+/// A change that is not yet flushed.
 #[derive(Clone)]
 struct Pending<T> {
-    /// When it ended.
+    /// When the call ended.
     at: usize,
     what: T,
 }
@@ -46,39 +46,40 @@ struct Handle {
     offset: usize,
 }
 
-/// Names that mean something else after one call.
+/// The names that one call changes, with their new entries.
 type Names = Vec<(PathBuf, Option<Entry>)>;
 
-/// Everything below one folder.
+/// The simulated file system: everything below one folder.
 #[derive(Clone)]
 pub struct Machine {
     root: PathBuf,
     files: Vec<File>,
-    /// Names as the system sees them, and as the device has them.
+    /// Names as the running system sees them.
     names: BTreeMap<PathBuf, Entry>,
+    /// Names as the device has them.
     device: BTreeMap<PathBuf, Entry>,
     pending: Vec<Pending<Names>>,
     handles: HashMap<i64, Handle>,
-    /// What the program said on its standard output.
+    /// The program's standard output.
     pub said: Vec<u8>,
-    /// Whether bytes that were handed to the device (`sync_file_range`) are there, as far as the file had that length:
-    /// so without a cache in the device that forgets.
+    /// Whether bytes handed to the device with `sync_file_range` survive, as far as the file on the device was that
+    /// long. That is so for a device without a volatile cache.
     pub keeps_order: bool,
 }
 
-/// What of the pending is on the device after all.
+/// Which pending changes are on the device after a power failure.
 #[derive(Debug, Clone, Copy)]
 pub enum Luck {
     Nothing,
     Everything,
-    /// Each by chance.
+    /// Each one by chance.
     Some,
-    /// All up to a moment.
+    /// All up to some moment.
     First,
 }
 
 impl Machine {
-    /// One on whose device is what stands below `root` now.
+    /// A machine whose device has what is below `root` now.
     pub fn new(root: &Path) -> Machine {
         let mut machine = Machine {
             root: root.to_owned(),
@@ -105,10 +106,10 @@ impl Machine {
         machine
     }
 
-    /// One more call is over.
+    /// Applies one more finished call.
     ///
     /// # Panics
-    /// For what it does not know, so that nothing is passed over.
+    /// For unknown calls, so that nothing is ignored silently.
     pub fn step(&mut self, call: &Call) {
         match call.name.as_str() {
             "openat" => self.open(call),
@@ -117,7 +118,7 @@ impl Machine {
             "write" | "pwrite64" | "lseek" | "ftruncate" => self.edit(call),
             "fsync" | "fdatasync" => self.flush(call),
             "sync_file_range" => self.hand_over(call),
-            // Some systems know these only with "at".
+            // Some systems have these only with "at".
             "mkdir" | "mkdirat" => self.name(call, vec![(path(call, 0), Some(Entry::Folder))]),
             "unlink" | "unlinkat" | "rmdir" => self.name(call, vec![(path(call, 0), None)]),
             "rename" | "renameat" | "renameat2" => {
@@ -142,7 +143,7 @@ impl Machine {
         }
     }
 
-    /// Whether some argument is one of the files here.
+    /// Whether any argument is one of the files here.
     fn concerns(&self, call: &Call) -> bool {
         call.args.iter().any(|arg| match arg {
             Arg::Number(number) => self.handles.contains_key(number),
@@ -194,7 +195,8 @@ impl Machine {
         self.files[file].pending.push(Pending { at: call.ended, what });
     }
 
-    /// What was over before the flush began is on the device when it ends: of a file its bytes, of a folder its names.
+    /// Flushes a file's bytes or a folder's names: everything that ended before the flush began is on the device when
+    /// the flush ends.
     fn flush(&mut self, call: &Call) {
         let Some(handle) = self.handles.get(&call.number(0)) else { return };
         match handle.entry {
@@ -224,7 +226,7 @@ impl Machine {
         }
     }
 
-    /// Handing over keeps no length: what lies beyond the end that the device knows is lost with it.
+    /// Hands bytes to the device. This does not flush the length: bytes beyond the length on the device may be lost.
     fn hand_over(&mut self, call: &Call) {
         let Some(Handle { entry: Entry::File(file), .. }) = self.handles.get(&call.number(0)) else { return };
         if !self.keeps_order {
@@ -243,7 +245,7 @@ impl Machine {
         }
     }
 
-    /// Asserts that what the system has below `root` is what the calls made.
+    /// Asserts that the real content below `root` is what the calls made.
     pub fn assert_as(&self, root: &Path) {
         let found: Vec<PathBuf> = walkdir::WalkDir::new(root)
             .min_depth(1)
@@ -265,12 +267,12 @@ impl Machine {
         }
     }
 
-    /// Calls that nothing has flushed yet.
+    /// Number of calls that nothing has flushed yet.
     pub fn unflushed(&self) -> usize {
         self.pending.len() + self.files.iter().map(|file| file.pending.len()).sum::<usize>()
     }
 
-    /// Cuts the power, and writes below `to` what is found afterwards. What is in no folder any more is lost.
+    /// Cuts the power and writes what is left below `to`. Entries whose folder is gone are lost.
     pub fn cut(&self, luck: Luck, rng: &mut impl Rng, to: &Path) {
         let edits = self.files.iter().flat_map(|file| &file.pending).map(|edit| edit.at);
         let times: Vec<usize> = edits.chain(self.pending.iter().map(|names| names.at)).collect();
@@ -310,7 +312,8 @@ impl Luck {
 }
 
 impl File {
-    /// Of writes that survive by chance each page does by itself; lost ones may leave their length, as zeros.
+    /// A file's content after the power failure. With [`Luck::Some`], each page survives by its own chance, and lost
+    /// pages may leave their length as zeros.
     fn after(&self, luck: Luck, moment: usize, rng: &mut impl Rng) -> Vec<u8> {
         let mut bytes = self.device.clone();
         for Pending { at, what } in &self.pending {
@@ -357,7 +360,7 @@ fn put(names: &mut BTreeMap<PathBuf, Entry>, changes: Names) {
     }
 }
 
-/// The path at this place among those of the call.
+/// The path at this place among the paths of the call.
 fn path(call: &Call, place: usize) -> PathBuf {
     let paths = call.args.iter().filter_map(|arg| match arg {
         Arg::Bytes(bytes) => Some(PathBuf::from(String::from_utf8_lossy(bytes).into_owned())),

@@ -1,5 +1,5 @@
-//! The power is cut: the program runs under strace, and its calls run again on a machine that keeps what was flushed
-//! and of the rest what chance leaves. What was told as added stays, and answers are right.
+//! Power failures. The program runs under strace. Its calls are replayed on a simulated machine, which keeps everything
+//! flushed and a random part of the rest. Tracks reported as added stay, and answers are right.
 
 mod machine;
 mod trace;
@@ -15,18 +15,18 @@ use self::trace::Call;
 use crate::kills::Victim;
 use crate::support::{lines, wait};
 
-/// Cuts of each kind; PSI_SHAZAM_CUTS for more, PSI_SHAZAM_DISORDER for a device that keeps nothing in order until it is
-/// told to flush.
+/// Number of power failures of each kind. Set PSI_SHAZAM_CUTS for more, and PSI_SHAZAM_DISORDER for a device that keeps
+/// no order between flushes.
 const CUTS: usize = 6;
 const SEED: u64 = 12;
 
-/// A run that was watched, and what was on the device before it.
+/// A traced run, and what was on the device before it.
 struct Watched {
     calls: Vec<Call>,
     before: Machine,
 }
 
-/// Runs it to its end. Nothing where it cannot be traced.
+/// Runs the command to its end. Returns `None` if it cannot be traced.
 fn watch(victim: &mut Victim, command: &Command) -> Option<Watched> {
     let trace = victim.user.path("trace");
     let Some(mut traced) = trace::traced(command, &trace) else {
@@ -40,7 +40,7 @@ fn watch(victim: &mut Victim, command: &Command) -> Option<Watched> {
     let heard: Vec<String> = lines(child.stdout.take().unwrap()).iter().collect();
     assert!(wait(&mut child).success());
     let calls = trace::read(&fs::read_to_string(&trace).unwrap());
-    // The machine's account of the run is the system's.
+    // The simulated machine must agree with the real system.
     let mut machine = before.clone();
     calls.iter().for_each(|call| machine.step(call));
     machine.assert_as(&victim.user.path("data"));
@@ -48,7 +48,7 @@ fn watch(victim: &mut Victim, command: &Command) -> Option<Watched> {
     Some(Watched { calls, before })
 }
 
-/// Lets the power fail at moments of a run, and looks at what is left.
+/// Lets the power fail at random moments of a run and checks what is left.
 fn cut_the_power(victim: &mut Victim, command: &Command) {
     let Some(Watched { calls, before }) = watch(victim, command) else { return };
     let told = victim.told.clone();
@@ -75,7 +75,8 @@ fn cut_the_power(victim: &mut Victim, command: &Command) {
     println!("{cuts} cuts, {unflushed} calls unflushed, {unread} databases that sled does not open");
 }
 
-/// Whether sled reads its files. On a device that keeps no order it may not; this is told, and nothing else is asked.
+/// Whether sled can read its files. On a device that keeps no order it may fail. That is reported, and nothing more is
+/// checked.
 fn opens(victim: &Victim) -> bool {
     !victim.user.db().exists() || !matches!(victim.opened(), Err(db::Error::Damaged { .. }))
 }
@@ -86,7 +87,7 @@ fn put_back(machine: &Machine, luck: Luck, rng: &mut StdRng, data: &Path) {
     machine.cut(luck, rng, data);
 }
 
-/// Whether something may be different after this call.
+/// Whether this call may change something.
 fn writes(call: &Call) -> bool {
     let known = ["write", "sync", "truncate", "mkdir", "rename", "unlink"];
     known.iter().any(|name| call.name.contains(name))

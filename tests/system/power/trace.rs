@@ -1,21 +1,22 @@
-//! What a program asked of the file system, as strace tells it.
+//! A program's file system calls, as recorded by strace.
 
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
-/// What changes files, and what says which file is meant.
+/// The calls that change files, and those that tell which file is meant.
 pub const WATCHED: &str = "openat,?openat2,?open,?creat,write,writev,pwrite64,pwritev,?pwritev2,ftruncate,truncate,\
     ?fallocate,fsync,fdatasync,?sync_file_range,?rename,?renameat,?renameat2,?unlink,unlinkat,?rmdir,?mkdir,mkdirat,?link,\
     linkat,?symlink,symlinkat,close,dup,?dup2,?dup3,lseek,?copy_file_range,sendfile,mmap";
 
-/// One call that came back.
+/// One finished call.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub name: String,
     pub args: Vec<Arg>,
     pub returned: i64,
-    /// Lines on which it began and ended: they order the calls of all threads.
+    /// Line of the trace on which it began. Lines order the calls of all threads.
     pub begun: usize,
+    /// Line of the trace on which it ended.
     pub ended: usize,
 }
 
@@ -48,10 +49,10 @@ impl Call {
     }
 }
 
-/// The same command under strace, which writes to `trace`; nothing where there is no strace or it may not trace.
+/// The same command under strace, which writes to `trace`. `None` if there is no strace or it may not trace.
 pub fn traced(command: &Command, trace: &std::path::Path) -> Option<Command> {
     let watched = format!("trace={WATCHED}");
-    // Strings whole: sled's buffers have half a megabyte.
+    // Records complete strings: sled's buffers have half a megabyte.
     let options = ["-f", "-xx", "-s", "16777216", "-e", &watched, "-o"];
     let works =
         Command::new("strace").args(options).args(["/dev/null", "true"]).stderr(Stdio::null()).status();
@@ -73,7 +74,7 @@ pub fn traced(command: &Command, trace: &std::path::Path) -> Option<Command> {
     Some(traced)
 }
 
-/// The calls in the order in which they ended; a file's number is free from when its closing begins.
+/// The calls in the order in which they ended. A file descriptor counts as free from the moment its close begins.
 pub fn read(trace: &str) -> Vec<Call> {
     let mut begun: HashMap<&str, (usize, &str)> = HashMap::new();
     let mut calls = Vec::new();
@@ -97,7 +98,7 @@ pub fn read(trace: &str) -> Vec<Call> {
     calls
 }
 
-/// Nothing for a call that failed, or that the end of the process cut off.
+/// Parses one call. Returns `None` if it failed or was cut off by the end of the process.
 fn call(text: &str, begun: usize, ended: usize) -> Option<Call> {
     let (call, returned) = text.rsplit_once(" = ")?;
     let returned = returned.split_whitespace().next()?;
