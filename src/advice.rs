@@ -1,11 +1,11 @@
-//! What to do about an error that says what is wrong, but not what next.
+//! What to do about an error that says what is wrong, but not what to do next.
 
 use std::io::{Error as IoError, ErrorKind};
 
 use server::DaemonError;
 use server::admin::AdminError;
 
-/// The advice for the first cause that there is some for.
+/// The advice for the first cause in the chain that has any.
 pub fn of(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         let client = cause.downcast_ref::<client::Error>().and_then(of_client);

@@ -28,7 +28,7 @@ Exit code: 0 whether or not there are any, 2 after an error.";
 
 #[derive(Args)]
 pub struct ExportArgs {
-    /// The file to write; `-`, or none, is standard output
+    /// The file to write; `-` or no name for standard output
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -48,7 +48,7 @@ pub struct ImportArgs {
 
 #[derive(Args)]
 pub struct DuplicatesArgs {
-    /// Least length of a shared stretch, in seconds
+    /// Minimum length of a shared stretch, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..=3600))]
     pub least: u16,
     #[command(flatten)]

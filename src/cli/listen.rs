@@ -19,7 +19,7 @@ pub struct ListenArgs {
     /// How long to record
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=60))]
     pub seconds: u8,
-    /// How many candidates to list
+    /// Number of candidates to list
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub top: u16,
     #[command(flatten)]

@@ -23,10 +23,10 @@ Exit code: 0 if a track was found, 1 if none was, 2 after an error.";
 pub struct MonitorArgs {
     /// A recording of any length, a named pipe, or `-` for standard input
     pub source: PathBuf,
-    /// Seconds of sound that are asked about at a time; 4 to 60
+    /// Length of each window of sound to ask about, in seconds; 4 to 60
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=60))]
     pub window: u32,
-    /// Seconds from one window to the next; 1 to 3600
+    /// Time from one window to the next, in seconds; 1 to 3600
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub every: u32,
     /// Print a cue sheet

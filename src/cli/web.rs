@@ -22,8 +22,8 @@ pub struct WebArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", env = "PSI_SHAZAM_WEB_LISTEN",
         value_parser = page_address)]
     pub listen: SocketAddr,
-    /// Also listen where other machines can come from. Nothing on that way is encrypted, and browsers give no
-    /// microphone to such a page: put a proxy with HTTPS in front
+    /// Allow an address that other machines can reach. The connection is not encrypted, and browsers give such a page
+    /// no microphone: put an HTTPS proxy in front of it
     #[arg(long)]
     pub expose: bool,
     #[command(flatten)]
