@@ -1,4 +1,4 @@
-//! `psi-shazam check`: is everything on disk what was written?
+//! `psi-shazam check`: verifies that the data on disk is what was written.
 
 use std::io::Write;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!report.is_sound())))
 }
 
-/// What the database keeps of the daemon's key is bytes to it.
+/// The database treats the daemon's key as plain bytes, so the key is checked here.
 fn check_identity(folder: &Path, report: &mut CheckReport) {
     if let Ok(bytes) = std::fs::read(folder.join(db::IDENTITY))
         && Identity::from_pkcs8(&bytes).is_err()

@@ -21,7 +21,7 @@ pub fn run(args: &IdentityArgs) -> Result<ExitCode> {
         (Library::Local(database), true) => rotate(&database, args.database.json)?,
         (Library::Local(database), false) => show(key_of(&database)?, args.database.json)?,
         (Library::Daemon(daemon), false) => show(daemon.describe()?.key.parse()?, args.database.json)?,
-        // Its clients hold connections under the old key, and new ones would meet both.
+        // Its clients hold connections under the old key, and new clients would meet both keys.
         (Library::Daemon(_), true) => {
             bail!("a daemon serves {}; stop it before its key is replaced", folder.display())
         }

@@ -22,7 +22,7 @@ pub fn run(args: &WebArgs) -> Result<ExitCode> {
             args.listen
         );
     }
-    // What is wrong with these is better told here than on the page.
+    // Errors in these are reported here rather than on the page.
     token::given(&args.whom)?;
     if args.whom.server.is_none() {
         cli::database_folder(&args.db)?;
@@ -38,7 +38,7 @@ async fn serve(args: &WebArgs) -> Result<()> {
         Some(server) => plain(server),
         None => format!("the database in {}", cli::database_folder(&args.db)?.display()),
     };
-    // In one piece: a reader that takes the address and leaves is welcome.
+    // Printed at once: the reader may take the address and leave.
     let lines = format!(
         "open    http://{}/#{text}\nasking  {whom}\nWho has this address can ask through this program. Ctrl-C ends it.\n",
         listener.local_addr()?

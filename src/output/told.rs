@@ -1,11 +1,11 @@
-//! The answer to a query, as people read it.
+//! The answer to a query as text for people.
 
 use std::io::{self, Write};
 
 use super::paint::{DIM, GOOD, MISS, Paint, STRONG};
 use super::{FileAnswer, certainty, name, plain, position, size};
 
-/// The answer as a person reads it.
+/// Prints the answer as plain text.
 pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", plain(&answer.file))?;
@@ -42,7 +42,7 @@ pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     )
 }
 
-/// What the sound alone says, which is less.
+/// What the model says from the sound alone; a weaker statement than a match.
 fn guess(answer: &FileAnswer) -> Option<String> {
     let sound = answer.by_sound.as_ref()?;
     let best = sound.classes.first().filter(|_| !sound.none_of_these);
@@ -54,7 +54,7 @@ fn guess(answer: &FileAnswer) -> Option<String> {
     })
 }
 
-/// The answer in a terminal, after its stages.
+/// Prints the answer in a terminal, below its stages.
 pub fn show_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let paint = Paint::of(&io::stdout());
