@@ -12,8 +12,7 @@ use server::admin::{AdminClient, Operation, Progress, Site};
 /// Longest wait for a database that is in use. Several queries take less; an `index` may take more.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
-const ADVICE: &str =
-    " (wait for the other one; or run `psi-shazam serve`: while it runs, any number can index and query)";
+const ADVICE: &str = " (wait for the other program, or run `psi-shazam serve`: it lets any number of programs index and query)";
 
 /// An open database. Each command runs one of [`server::admin::operations`] on it.
 pub enum Library {
@@ -30,7 +29,7 @@ impl Library {
     pub fn open(folder: &Path, create: bool) -> Result<Library> {
         let start = Instant::now();
         if folder.is_file() {
-            bail!("{} is a file, and a database is a folder; choose one by --db DIR", folder.display());
+            bail!("{} is a file, but a database is a folder; choose one with --db DIR", folder.display());
         }
         loop {
             if let Some(client) = AdminClient::connect(folder)? {

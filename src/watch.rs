@@ -95,7 +95,7 @@ fn cannot_watch(root: &Root, error: notify::Error) -> anyhow::Error {
 
 fn folder(path: &Path) -> Result<Root> {
     if !path.is_dir() {
-        bail!("{} is no folder; only folders can be watched", path.display());
+        bail!("{} is not a folder; only folders can be watched", path.display());
     }
     // The path as the system writes it in its notices.
     Root::new(&path.canonicalize()?)
@@ -202,7 +202,7 @@ impl Watched {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) => return Ok(()),
             Err(RecvTimeoutError::Disconnected) => {
-                bail!("the system tells nothing of these folders any more")
+                bail!("the system no longer reports changes in these folders")
             }
         };
         self.last_notice = Instant::now();

@@ -187,16 +187,16 @@ impl Counting {
         to.register("evaluations", "OPRF batches evaluated", self.evaluations.clone());
         to.register("classifications", "Classifications answered", self.classifications.clone());
         to.register("refusals", "Requests refused, by what the client was told", self.refusals.clone());
-        let help = "Requests that came too often, by the limit; all of them are refused as busy";
+        let help = "Requests refused as busy because they came too often, by limit";
         to.register("limited", help, self.limited.clone());
         to.register_with_unit("received", "Frames read", Unit::Bytes, self.bytes_in.clone());
         to.register_with_unit("sent", "Frames written", Unit::Bytes, self.bytes_out.clone());
         for (name, help, histogram) in [
-            ("evaluation", "Time that an OPRF batch computes", &self.evaluation_seconds),
-            ("query", "Time from a whole query to its answer, with its wait", &self.query_seconds),
+            ("evaluation", "Time to compute an OPRF batch", &self.evaluation_seconds),
+            ("query", "Time from a complete query to its answer, including the wait", &self.query_seconds),
             (
                 "classification",
-                "Time from a whole classification to its scores, with its wait",
+                "Time from a complete classification request to its scores, including the wait",
                 &self.classification_seconds,
             ),
             ("pass", "Time of a pass over the shards", &self.pass_seconds),

@@ -27,7 +27,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The identity is no Ed25519 key in PKCS#8.
-    #[error("the server's identity is no Ed25519 key in PKCS#8 form")]
+    #[error("the server's identity is not an Ed25519 key in PKCS#8 form")]
     Identity,
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]

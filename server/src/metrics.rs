@@ -141,7 +141,7 @@ impl Pages {
             ("open_connections", "Connections open now", hosted.server().open_connections() as u64),
             (
                 "queue_depth",
-                "Requests that wait, or share the pass of another one",
+                "Requests that wait, or share another request's pass",
                 shared.workers.waiting() as u64,
             ),
             ("running_jobs", "Jobs that compute", shared.workers.computing() as u64),
@@ -153,7 +153,11 @@ impl Pages {
         }
         own.register_with_unit("matrix", "Shards in memory", Unit::Bytes, gauge(matrices as u64));
         if let Some(bytes) = resident_bytes() {
-            registry.register("process_resident_memory_bytes", "Memory of the process", gauge(bytes));
+            registry.register(
+                "process_resident_memory_bytes",
+                "Resident memory of the process",
+                gauge(bytes),
+            );
         }
         let help = "When the process started, since 1970";
         registry.register("process_start_time_seconds", help, ConstGauge::new(self.started));

@@ -84,7 +84,7 @@ fn read_capped(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(FILE_CAP + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_CAP {
-        return Err(std::io::Error::other("it has more than a megabyte"));
+        return Err(std::io::Error::other("it is larger than a megabyte"));
     }
     Ok(text)
 }
@@ -169,7 +169,7 @@ impl Known<'_> {
         let Some(first) = meant.first() else { return Err(self.unknown(path, key, value.get_ref())) };
         if meant.iter().any(|setting| setting.is_secret()) {
             bail!(
-                "`{key}` is a secret and does not belong here; put it into a file of its own and name that: {key}_file"
+                "`{key}` is a secret and does not belong here; put it into a separate file and set {key}_file"
             );
         }
         let mut values = texts(key, value.get_ref(), &first.arg)?;
@@ -183,15 +183,18 @@ impl Known<'_> {
     /// Explains what is wrong with an unknown key, and suggests the nearest known one.
     fn unknown(&self, path: &[String], key: &str, value: &DeValue) -> anyhow::Error {
         if settings::is_act(self.command, key) {
-            return anyhow!("`{key}` does something once; give it on the command line: --{}", dashed(key));
+            return anyhow!("`{key}` is a one-time action; give it on the command line: --{}", dashed(key));
         }
         if self.is_command(&[path, &[key.to_owned()]].concat()) {
-            return anyhow!("`{key}` is a command; its options belong into a table: [{key}]");
+            return anyhow!("`{key}` is a command; put its options into a table: [{key}]");
         }
         let place = if path.is_empty() { "the top".to_owned() } else { format!("[{}]", path.join(".")) };
         let elsewhere = self.settings.iter().find(|setting| setting.key == key);
         if let (Some(other), false) = (elsewhere, matches!(value, DeValue::Table(_))) {
-            return anyhow!("`{key}` is no setting of {place}; it belongs to [{}]", other.command.join("."));
+            return anyhow!(
+                "`{key}` is not a setting of {place}; it belongs to [{}]",
+                other.command.join(".")
+            );
         }
         let deeper = |setting: &&Setting| setting.command.starts_with(path);
         let own = self.settings.iter().filter(deeper).flat_map(|setting| {

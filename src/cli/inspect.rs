@@ -8,7 +8,7 @@ use super::{DatabaseArgs, WhomArgs};
 
 pub const HELP: &str = "\
 Examples:
-  psi-shazam inspect heard.m4a                                figures: peaks, hashes, the strongest peaks
+  psi-shazam inspect heard.m4a                                numbers: peaks, hashes, the strongest peaks
   psi-shazam inspect heard.m4a --out heard.png                and a picture of them
   psi-shazam inspect heard.m4a --match --out heard.png        and of the vote; asks as `query` does
   psi-shazam inspect song.flac --from 60 --seconds 10 --at 64.2 --out moment.png";
@@ -42,7 +42,7 @@ fn picture(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     match path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
         true => Ok(path),
-        false => Err("only PNG is drawn; give a name that ends in .png"),
+        false => Err("pictures are PNG files; give a name that ends in .png"),
     }
 }
 

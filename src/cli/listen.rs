@@ -9,10 +9,10 @@ Examples:
   psi-shazam listen
   psi-shazam listen --seconds 15 --server music.example --json
 
-It records by itself where it was built with `--features microphone` (on Debian this wants libasound2-dev), else
-through arecord, pw-record, parecord or ffmpeg, whichever is installed.
+If built with `--features microphone` (on Debian this needs libasound2-dev), it records directly; otherwise it uses
+arecord, pw-record, parecord or ffmpeg, whichever is installed.
 
-Exit code: 0 if it was named, 1 if there is no match, 2 after an error.";
+Exit code: 0 if the recording was named, 1 if there is no match, 2 after an error.";
 
 #[derive(Args)]
 pub struct ListenArgs {

@@ -42,8 +42,8 @@ pub use web::WebArgs;
     after_help = "\
 Try it: psi-shazam demo
 
-Every option can also be set by a variable of the environment, as its help says, or in a file: see `psi-shazam config`.
-An argument goes before the environment, that before the user's file, and that before /etc/psi-shazam/config.toml."
+Every option can also be set by an environment variable, shown in its help, or in a file: see `psi-shazam config`.
+Arguments override the environment, which overrides the user's file, which overrides /etc/psi-shazam/config.toml."
 )]
 pub struct Cli {
     /// Read settings from this file only
@@ -59,7 +59,7 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   psi-shazam index ./fma_small --jobs 2
-  psi-shazam index ./music --watch              stay, and follow the folder
+  psi-shazam index ./music --watch              keep running and follow the folder
   psi-shazam index --playlist party.m3u8
   find . -name '*.ogg' -print0 | psi-shazam index --files-from -")]
     Index(IndexArgs),
@@ -73,7 +73,7 @@ Examples:
   psi-shazam query heard.m4a --server music.example --json    ask a server
   ffmpeg -i radio.ts -t 10 -f wav - | psi-shazam query -
 
-Exit code: 0 if every recording was named, 1 if some has no match, 2 after an error.")]
+Exit code: 0 if every recording was named, 1 if one has no match, 2 after an error.")]
     Query(QueryArgs),
     /// Show which track played when, in a long recording or a stream
     #[command(after_help = monitor::HELP)]
@@ -112,7 +112,8 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     #[command(after_help = "\
 Example: psi-shazam check --repair
 
-Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must be indexed again, 2 after an error.")]
+Exit code: 0 if everything is intact or was rebuilt, 1 if something is damaged or must be indexed again,
+2 after an error.")]
     Check(CheckArgs),
     /// Show or replace the key by which clients know this server
     #[command(after_help = "Example: psi-shazam identity")]

@@ -14,14 +14,14 @@ Examples:
   psi-shazam train ./songs --model songs --tracks      every file is a class of its own
   psi-shazam train ./more --model genres --add         further classes; the others stay as they are
 
-What is told of the model is measured: every recording is classified by a model that did not learn from it.";
+The figures of the model are measured: every recording is classified by a model that was not trained on it.";
 
 pub const CLASSIFY_HELP: &str = "\
 Examples:
   psi-shazam classify heard.m4a --model genres                              by the local database's model
   psi-shazam classify *.wav --model voices --server voices.example --json
 
-Exit code: 0 if every recording is of a class, 1 if some is of none, 2 after an error.";
+Exit code: 0 if every recording belongs to a class, 1 if one does not, 2 after an error.";
 
 #[derive(Args)]
 pub struct TrainArgs {

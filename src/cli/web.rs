@@ -13,8 +13,8 @@ Examples:
   psi-shazam web --server music.example          ask a server
   psi-shazam web --listen 127.0.0.1:0            on a free port
 
-The page talks to this program only, and this program asks. The address holds a key: other sites, and other users
-of this machine, cannot ask through it.";
+The page talks to this program only, and this program asks. The address contains a key, so that other sites and
+other users of this machine cannot ask through it.";
 
 #[derive(Args)]
 pub struct WebArgs {

@@ -119,7 +119,7 @@ fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {
     out!("{}", plain(&file));
     if answer.none_of_these {
         out!(
-            "  none of these (of classes left out in training {} in 100 were taken for one)",
+            "  none of these (in training, {} in 100 recordings of other classes were taken for one of these)",
             percent(answer)
         );
     }

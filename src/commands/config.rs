@@ -100,7 +100,7 @@ fn path(named: Option<&Path>, json: bool) -> Result<()> {
         match json {
             true => output::print_json(&json!({ "path": shown, "exists": exists }))?,
             false => {
-                let note = if exists { "" } else { "  (not there)" };
+                let note = if exists { "" } else { "  (does not exist)" };
                 writeln!(std::io::stdout(), "{}{note}", plain(&shown))?;
             }
         }
@@ -132,8 +132,8 @@ fn init(args: &ConfigInitArgs, named: Option<&Path>) -> Result<()> {
 /// A settings file with every option commented out, and the help of each.
 fn sample(command: &Command) -> String {
     let mut text = String::from(
-        "# Settings of psi-shazam. Take the # off a line to set it; `psi-shazam config show` tells what is in force.\n\
-         # A key at the top, before any [table], holds for every command that has the option:\n\n#db = \"~/music.db\"\n",
+        "# Settings of psi-shazam. Take the # off a line to set it; `psi-shazam config show` shows the current values.\n\
+         # A key at the top, before any [table], applies to every command that has the option:\n\n#db = \"~/music.db\"\n",
     );
     let settings = cli::settings(command);
     let mut table: Option<&[String]> = None;

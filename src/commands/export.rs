@@ -30,7 +30,7 @@ struct Written {
 
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
-    let interrupt = Interrupt::listen_saying("stopping; the export will not be whole")?;
+    let interrupt = Interrupt::listen_saying("stopping; the export will not be complete")?;
     let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
     let written = match file {
         // A pipe or a device is written to directly, not replaced.
@@ -40,7 +40,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
         }
         Some(file) => to_file(&library, file, &interrupt)?,
         None if io::stdout().is_terminal() => {
-            bail!("an export is nothing to look at; name a file, or send it on: psi-shazam export - | …")
+            bail!("an export is not text for a terminal; name a file, or pipe it: psi-shazam export - | …")
         }
         None => to_stream(&library, io::stdout().lock(), &interrupt)?,
     };

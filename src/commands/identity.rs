@@ -59,10 +59,10 @@ fn rotate(database: &Database, json: bool) -> Result<()> {
         "Clients that pin or remember the old key will refuse this server and name both keys. Give them the"
     );
     out!(
-        "new one by another way than this server: they pass it as --server-key, or remove the server's line"
+        "new one through another channel than this server: they pass it as --server-key, or remove the server's line"
     );
     out!(
-        "from their known_servers. Whoever has a copy of the old key can still pose as this server to the rest."
+        "from their known_servers. Anybody with a copy of the old key can still pose as this server to the rest."
     );
     Ok(())
 }

@@ -93,8 +93,8 @@ fn import(
     let ours = library.run(GetSettings)?;
     if *input.settings() != ours {
         bail!(
-            "its tracks were fingerprinted with other settings ({}) than those of this database ({}); \
-             import it into a database of its own, or index the music again",
+            "its tracks were fingerprinted with settings ({}) that differ from this database's ({}); \
+             import it into a separate database, or index the music again",
             describe(input.settings()),
             describe(&ours)
         );
@@ -121,7 +121,7 @@ fn import(
     })?;
     bar.finish_and_clear();
     if refused > MOST_REFUSED {
-        bail!("more than {MOST_REFUSED} of its tracks cannot be; the rest was not read");
+        bail!("more than {MOST_REFUSED} of its tracks are invalid; the rest was not read");
     }
     Ok(end?)
 }

@@ -130,8 +130,8 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
 pub fn print_summary(summary: &Summary, folder: &str) -> Result<()> {
     if summary.added + summary.already_there + summary.skipped.len() == 0 {
         bail!(
-            "no sound files found; those of folders are known by their endings ({}), one that is named is tried \
-             whatever it is called",
+            "no sound files found; in folders only files with these extensions are tried: {}; a file named on the \
+             command line is always tried",
             files::ENDINGS.join(", ")
         );
     }

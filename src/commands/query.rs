@@ -25,7 +25,7 @@ const SEALED_BYTES: usize = 256 << 20;
 
 pub fn run(args: &QueryArgs) -> Result<ExitCode> {
     let interrupt =
-        Interrupt::listen_saying("stopping; what was asked is opened (Ctrl-C again to stop at once)")?;
+        Interrupt::listen_saying("stopping; opening the answers so far (Ctrl-C again to stop at once)")?;
     tokio::runtime::Runtime::new()?.block_on(query_all(args, &interrupt))
 }
 

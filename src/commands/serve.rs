@@ -134,7 +134,7 @@ fn announce(
     metrics: Option<SocketAddr>,
 ) -> Result<()> {
     if args.require_token && database.tokens()?.is_empty() {
-        tracing::warn!("nobody can ask before `psi-shazam token create NAME`");
+        tracing::warn!("nobody can ask until you run `psi-shazam token create NAME`");
     }
     let stats = database.stats()?;
     let serving = Serving {
@@ -184,9 +184,11 @@ fn print_text(serving: &Serving) -> Result<()> {
 fn advise(error: server::Error, option: &str) -> anyhow::Error {
     let server::Error::Bind { source, .. } = &error else { return error.into() };
     let advice = match source.kind() {
-        ErrorKind::AddrInUse => format!("stop what has this port, or choose another one with {option}"),
+        ErrorKind::AddrInUse => {
+            format!("stop the program that uses this port, or choose another port with {option}")
+        }
         ErrorKind::PermissionDenied => format!(
-            "ports below 1024 are the system's: choose a higher one with {option}, or give the program \
+            "ports below 1024 are reserved: choose a higher one with {option}, or give the program \
              CAP_NET_BIND_SERVICE"
         ),
         ErrorKind::AddrNotAvailable => {

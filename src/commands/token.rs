@@ -39,7 +39,7 @@ fn create(args: &NamedTokenArgs) -> Result<ExitCode> {
         false => {
             out!("{}", *text);
             eprintln!(
-                "This is shown once. Clients pass it as PSI_SHAZAM_TOKEN, or in a file by --token-file."
+                "This is shown once. Clients pass it in PSI_SHAZAM_TOKEN, or in a file with --token-file."
             );
         }
     }

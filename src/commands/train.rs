@@ -68,7 +68,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 
 impl Lesson {
     fn of_folder(folder: &Path, kind: Kind) -> Result<Lesson> {
-        ensure!(folder.is_dir(), "{} is no folder", folder.display());
+        ensure!(folder.is_dir(), "{} is not a folder", folder.display());
         let (found, unreadable) = files::walk(&[folder.to_owned()])?;
         if let Some((path, reason)) = unreadable.first() {
             bail!("cannot read {}: {reason}", path.display());
@@ -88,7 +88,7 @@ impl Lesson {
         }
         if classes.is_empty() && kind == Kind::Groups {
             bail!(
-                "{} has no folders with recordings in them: a folder is a class (or is every file one? then --tracks)",
+                "{} has no folders with recordings: each folder is a class (if each file is a class, use --tracks)",
                 folder.display()
             );
         }
@@ -156,7 +156,7 @@ fn held(library: &Library, name: &str) -> Result<Model> {
     let stored = stored.with_context(|| {
         format!("there is no model {name}; `psi-shazam model list` shows the names, `train` without --add makes one")
     })?;
-    let unusable = || format!("the model {name} is of another version of this program; train it anew");
+    let unusable = || format!("the model {name} was made by another version of this program; train it again");
     let public = Public::decode(&stored.public).with_context(unusable)?;
     Ok(Model::new(public, Secret::decode(&stored.training).with_context(unusable)?)?)
 }
@@ -204,7 +204,7 @@ fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) -> Result<()
     );
     if let Some(report) = report {
         let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-        out!("tested         {} recordings, each by a model that did not learn from it", report.recordings);
+        out!("tested         {} recordings, each by a model that was not trained on it", report.recordings);
         out!("right          {} ({} among the best three)", percent(report.quantised), percent(report.top3));
         out!("               {} before the weights were made integers", percent(report.clear));
         out!(

@@ -17,8 +17,8 @@ use crate::web::{self, App, PageToken};
 pub fn run(args: &WebArgs) -> Result<ExitCode> {
     if !args.listen.ip().is_loopback() && !args.expose {
         bail!(
-            "{} can be reached by other machines, which would hear nothing of encryption on the way; listen on \
-             127.0.0.1 or [::1], or say --expose if a proxy with HTTPS stands in front",
+            "{} can be reached by other machines, and the connection would not be encrypted; listen on 127.0.0.1 or \
+             [::1], or pass --expose if an HTTPS proxy is in front",
             args.listen
         );
     }
@@ -40,7 +40,8 @@ async fn serve(args: &WebArgs) -> Result<()> {
     };
     // Printed at once: the reader may take the address and leave.
     let lines = format!(
-        "open    http://{}/#{text}\nasking  {whom}\nWho has this address can ask through this program. Ctrl-C ends it.\n",
+        "open    http://{}/#{text}\nasking  {whom}\n\
+         Anybody who has this address can ask through this program. Ctrl-C ends it.\n",
         listener.local_addr()?
     );
     std::io::stdout().write_all(lines.as_bytes())?;

@@ -18,7 +18,7 @@ type Piece = Result<Vec<f32>, String>;
 pub fn record(seconds: u32, progress: Progress) -> Result<Vec<f32>> {
     let device = cpal::default_host()
         .default_input_device()
-        .context("this machine has no microphone; is one plugged in, and may this user use it?")?;
+        .context("no microphone found; is one plugged in, and may this user use it?")?;
     let found = device.default_input_config().context("the microphone cannot be used")?;
     let format = found.sample_format();
     let config: StreamConfig = found.into();
@@ -48,7 +48,7 @@ fn open(device: &Device, format: SampleFormat, config: StreamConfig, to: Sender<
         SampleFormat::U16 => stream::<u16>(device, config, to),
         SampleFormat::I32 => stream::<i32>(device, config, to),
         SampleFormat::U8 => stream::<u8>(device, config, to),
-        other => bail!("samples of the form {other} are not known"),
+        other => bail!("samples in the format {other} are not supported"),
     }
 }
 

@@ -21,7 +21,7 @@ pub fn record(seconds: u32, progress: Progress) -> Result<Vec<f32>> {
     #[cfg(not(feature = "microphone"))]
     let samples = program::record(seconds, progress)?;
     if samples.iter().all(|sample| *sample == 0.0) {
-        bail!("the microphone gave nothing but silence; is it muted, or another one the default?");
+        bail!("the microphone recorded nothing but silence; is it muted, or is the wrong one the default?");
     }
     Ok(samples)
 }

@@ -122,7 +122,7 @@ fn listen(mut child: Child, seconds: u32, progress: Progress) -> Result<Result<V
     let mut complaint = String::new();
     let _ = stderr.read_to_string(&mut complaint);
     match complaint.trim().is_empty() {
-        true => Ok(Err("it ended before there was enough".to_owned())),
+        true => Ok(Err("it ended too early".to_owned())),
         false => Ok(Err(complaint)),
     }
 }

@@ -94,8 +94,8 @@ fn text(event: &Event) -> Option<String> {
             clock(*start_seconds),
             clock(*end_seconds),
             match reason {
-                Reason::NotAsked => "not asked about: the server was away",
-                Reason::NotOpened => "not known: this machine opens answers more slowly than they come",
+                Reason::NotAsked => "not asked about: the server was unreachable",
+                Reason::NotOpened => "unknown: this machine opens answers more slowly than they arrive",
             }
         )),
     }

@@ -113,9 +113,9 @@ fn name(stage: Stage) -> &'static str {
 fn doing_after(stage: Stage) -> &'static str {
     match stage {
         Stage::Setup | Stage::Fingerprint => {
-            "blinded hashes go out, for the server to mark without seeing them"
+            "sending blinded hashes, which the server processes without seeing them"
         }
-        Stage::Oprf => "encrypting what is asked",
+        Stage::Oprf => "encrypting the query",
         Stage::Encrypt => "the server computes on encrypted numbers",
         _ => "saying goodbye",
     }

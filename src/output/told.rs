@@ -48,9 +48,9 @@ fn guess(answer: &FileAnswer) -> Option<String> {
     let best = sound.classes.first().filter(|_| !sound.none_of_these);
     Some(match best {
         Some(best) => {
-            format!("by its sound perhaps {} ({:.0}%)", plain(&best.label), 100.0 * best.probability)
+            format!("by its sound, possibly {} ({:.0}%)", plain(&best.label), 100.0 * best.probability)
         }
-        None => "nor does it sound like a track of the model".to_owned(),
+        None => "by its sound, no track of the model either".to_owned(),
     })
 }
 
@@ -79,7 +79,7 @@ pub fn show_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
                     near.score,
                     fingerprint::THRESHOLD
                 )?,
-                None => writeln!(out, "    Nothing there has anything in common with it.")?,
+                None => writeln!(out, "    No track has anything in common with it.")?,
             }
             if let Some(guess) = guess(answer) {
                 writeln!(out, "    {guess}")?;

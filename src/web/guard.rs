@@ -70,11 +70,11 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
 fn check(method: &Method, headers: &HeaderMap, expose: bool) -> Result<(), &'static str> {
     let host = one(headers, HOST)?.ok_or("no Host header")?;
     if !may_be_called(host, expose) {
-        return Err("this page is not to be reached under that name");
+        return Err("this page does not answer under that name");
     }
     match one(headers, ORIGIN)? {
         Some(origin) if is_ours(origin, host, expose) => Ok(()),
-        Some(_) => Err("requests of other sites are refused"),
+        Some(_) => Err("requests from other sites are refused"),
         // Browsers omit it when they load a page or its parts. Such requests change nothing and reveal nothing.
         None if method == Method::GET && !wants_upgrade(headers) => Ok(()),
         None => Err("no Origin header"),
@@ -84,7 +84,7 @@ fn check(method: &Method, headers: &HeaderMap, expose: bool) -> Result<(), &'sta
 /// The only value of a header.
 fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, &'static str> {
     let mut values = headers.get_all(name).iter();
-    let first = values.next().map(HeaderValue::to_str).transpose().map_err(|_| "a header is no text")?;
+    let first = values.next().map(HeaderValue::to_str).transpose().map_err(|_| "a header is not text")?;
     if values.next().is_some() { Err("a header came twice") } else { Ok(first) }
 }
 

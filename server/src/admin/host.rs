@@ -54,7 +54,7 @@ async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>) {
             incoming = listener.accept() => match incoming {
                 Ok((stream, _)) => {
                     if let Err(reason) = check_peer(&stream, owner) {
-                        tracing::warn!(%reason, "the admin socket: turned somebody away");
+                        tracing::warn!(%reason, "the admin socket refused a connection");
                         continue;
                     }
                     owners.spawn(serve(stream, hosted.clone()));

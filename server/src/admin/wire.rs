@@ -57,7 +57,7 @@ pub enum AdminError {
     #[error("the daemon says: {0}")]
     Stopped(String),
     /// The daemon's answer does not belong to this operation; the daemon may be of another version.
-    #[error("the daemon's answer makes no sense; is it of another version?")]
+    #[error("unexpected answer from the daemon; is it another version?")]
     Unexpected,
 }
 
@@ -74,14 +74,14 @@ pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
 /// A message's length, if it is within the cap.
 pub(super) fn length(header: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_le_bytes(header);
-    if length <= MESSAGE_CAP { Ok(length as usize) } else { Err(io::Error::other("a message over the cap")) }
+    if length <= MESSAGE_CAP { Ok(length as usize) } else { Err(io::Error::other("message too long")) }
 }
 
 /// Decodes a message without its length. Trailing bytes are an error.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
     match postcard::take_from_bytes(body) {
         Ok((message, [])) => Ok(message),
-        _ => Err(io::Error::other("a message that cannot be read")),
+        _ => Err(io::Error::other("invalid message")),
     }
 }
 
