@@ -47,7 +47,7 @@ fn of_admin(error: &AdminError) -> Option<&'static str> {
     }
 }
 
-/// Its causes begin below the database's error.
+/// The database variant is transparent, so the chain of causes skips the database's own error.
 fn of_daemon(error: &DaemonError) -> Option<&'static str> {
     match error {
         DaemonError::Database(error) => of_database(error),

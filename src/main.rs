@@ -1,6 +1,6 @@
 //! psi-shazam: name a recording without showing it to anyone.
 //!
-//! One small file per command, wiring the crates together; nothing else.
+//! One small file per command, which wires the crates together.
 
 #![forbid(unsafe_code)]
 

@@ -32,7 +32,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// A file's length and modification time.
 type Stamp = (u64, Option<SystemTime>);
 
-/// The folders, and what is known of their files.
+/// The folders, and what is known about their files.
 struct Watched {
     roots: Vec<Root>,
     /// Every file that has a track: the track's number, and the file's stamp.

@@ -26,7 +26,7 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
-    /// The identity is no Ed25519 key in PKCS#8.
+    /// The identity is not an Ed25519 key in PKCS#8.
     #[error("the server's identity is not an Ed25519 key in PKCS#8 form")]
     Identity,
     /// TLS cannot be set up.

@@ -20,7 +20,7 @@ pub struct InspectArgs {
     /// Draw a picture into this file; its name must end in .png
     #[arg(long, short, value_name = "FILE", value_parser = picture)]
     pub out: Option<PathBuf>,
-    /// Ask for the recording as `query` does, and show where the labels fall
+    /// Ask about the recording as `query` does, and show where the labels fall
     #[arg(long = "match")]
     pub asked: bool,
     /// Start this many seconds into the recording

@@ -1,4 +1,4 @@
-//! `psi-shazam config`: the settings in force, and the files that hold them.
+//! `psi-shazam config`: the current settings, and the files that contain them.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;

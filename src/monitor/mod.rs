@@ -1,4 +1,4 @@
-//! What was played when, in sound without end.
+//! What was played when, in a recording or stream of any length.
 //!
 //! | file | what |
 //! | --- | --- |

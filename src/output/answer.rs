@@ -116,7 +116,7 @@ impl FileAnswer {
     }
 }
 
-/// A class that a recording may be of.
+/// A class that a recording may belong to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JsonClass {
     pub label: String,

@@ -5,7 +5,7 @@
 //! | `answer` | the answer to a query as an object |
 //! | `told` | the answer as text: plain, and in a terminal |
 //! | `stages` | the stages of a query while it runs, in a terminal |
-//! | `paint` | colours, where they are wanted |
+//! | `paint` | colours, if wanted |
 
 mod answer;
 pub mod paint;
@@ -44,7 +44,7 @@ pub fn name(found: &JsonMatch) -> String {
     title_and_artist(&found.title, &found.artist)
 }
 
-/// "Title — Artist"; the title alone where the artist is unknown.
+/// "Title — Artist"; only the title if the artist is unknown.
 pub fn title_and_artist(title: &str, artist: &str) -> String {
     let (title, artist) = (plain(title), plain(artist));
     if artist.is_empty() { title } else { format!("{title} — {artist}") }

@@ -1,4 +1,4 @@
-//! Colours, where they are wanted: in a terminal, unless `NO_COLOR` is set.
+//! Colours, if wanted: in a terminal, unless `NO_COLOR` is set.
 
 use anstream::ColorChoice;
 use anstream::stream::RawStream;

@@ -30,7 +30,7 @@ pub enum Problem {
     DatabaseBusy { path: String },
     /// Nobody answers at the server's address.
     NoServer { server: String, reason: String },
-    /// The server has another key than before, or than the pinned one.
+    /// The server's key differs from the remembered or the pinned one.
     KeyChanged { server: String, known: String, presented: String, file: Option<String> },
     /// The server wants an access token.
     TokenWanted,
