@@ -1,11 +1,11 @@
-//! What to do about an error that says what is wrong, but not what next.
+//! What to do about an error that says what is wrong, but not what to do next.
 
 use std::io::{Error as IoError, ErrorKind};
 
 use server::DaemonError;
 use server::admin::AdminError;
 
-/// The advice for the first cause that there is some for.
+/// The advice for the first cause in the chain that has any.
 pub fn of(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         let client = cause.downcast_ref::<client::Error>().and_then(of_client);
@@ -19,20 +19,20 @@ pub fn of(error: &anyhow::Error) -> Option<&'static str> {
 
 fn of_client(error: &client::Error) -> Option<&'static str> {
     match error {
-        client::Error::Resolve { .. } => Some("look at the name, and whether this machine is online"),
+        client::Error::Resolve { .. } => Some("check the name, and whether this machine is online"),
         client::Error::Unreachable { .. } => {
             Some("is `psi-shazam serve` running there, on this port, and does a firewall let UDP through?")
         }
-        client::Error::WrongKey { .. } => Some("ask the owner for the key, by another way than this server"),
+        client::Error::WrongKey { .. } => {
+            Some("ask the owner for the key, through a channel other than this server")
+        }
         client::Error::Ask(client::ask::Error::TokenWanted) => {
-            Some("ask its owner for one, and pass it as PSI_SHAZAM_TOKEN, or in a file by --token-file")
+            Some("ask its owner for one, and pass it in PSI_SHAZAM_TOKEN, or in a file with --token-file")
         }
         client::Error::Ask(client::ask::Error::OtherKind(_)) => {
             Some("a model that knows tracks is made by `psi-shazam train --tracks`")
         }
-        client::Error::File { source, .. } if is_denied(source) => {
-            Some("run this as the user whom it belongs to")
-        }
+        client::Error::File { source, .. } if is_denied(source) => Some("run this as its owner"),
         _ => None,
     }
 }
@@ -40,14 +40,14 @@ fn of_client(error: &client::Error) -> Option<&'static str> {
 fn of_admin(error: &AdminError) -> Option<&'static str> {
     match error {
         AdminError::Socket { source, .. } if is_denied(source) => {
-            Some("only the daemon's user and root may use it: run this by `sudo -u USER`")
+            Some("only the daemon's user and root may use it: run this with `sudo -u USER`")
         }
-        AdminError::Stopped(_) => Some("look at the disk, then start the daemon again"),
+        AdminError::Stopped(_) => Some("check the disk, then start the daemon again"),
         _ => None,
     }
 }
 
-/// Its causes begin below the database's error.
+/// The database variant is transparent, so the chain of causes skips the database's own error.
 fn of_daemon(error: &DaemonError) -> Option<&'static str> {
     match error {
         DaemonError::Database(error) => of_database(error),
@@ -58,7 +58,7 @@ fn of_daemon(error: &DaemonError) -> Option<&'static str> {
 fn of_import(error: &db::ImportError) -> Option<&'static str> {
     match error {
         db::ImportError::NotAnExport => {
-            Some("`psi-shazam export` makes an export, and `psi-shazam index` takes music")
+            Some("exports are made by `psi-shazam export`; to add music, run `psi-shazam index`")
         }
         _ => None,
     }
@@ -68,26 +68,24 @@ fn of_database(error: &db::Error) -> Option<&'static str> {
     match error {
         db::Error::Missing { .. } => Some("`psi-shazam index PATH` makes one"),
         db::Error::OtherKey => Some(
-            "bring that file back, or run `psi-shazam check --repair`: it makes another key and all shards anew",
+            "restore that file, or run `psi-shazam check --repair` to make a new key and rebuild all shards",
         ),
         db::Error::Damaged { .. } => Some("`psi-shazam check` says what can be repaired"),
         db::Error::Lost { .. } => Some(
-            "bring back a copy of the folder, or run `psi-shazam check --repair` to go on with the rest, \
+            "restore a copy of the folder, or run `psi-shazam check --repair` to keep the rest, \
              then index the lost files again",
         ),
         db::Error::KeyMode { .. } => Some("`chmod 600` on this file makes it private"),
-        db::Error::Stopped { .. } => {
-            Some("look at the disk, then run this again; a daemon must be started again")
-        }
+        db::Error::Stopped { .. } => Some("check the disk, then run this again; a daemon must be restarted"),
         db::Error::File { source, .. } if is_denied(source) => Some(OTHER_USER),
         db::Error::File { source, .. } if source.kind() == ErrorKind::ReadOnlyFilesystem => {
-            Some("choose another place by --db DIR")
+            Some("choose another place with --db DIR")
         }
         _ => None,
     }
 }
 
-const OTHER_USER: &str = "run this as the user whom it belongs to, or choose another place by --db DIR";
+const OTHER_USER: &str = "run this as its owner, or choose another place with --db DIR";
 
 fn is_denied(error: &IoError) -> bool {
     error.kind() == ErrorKind::PermissionDenied

@@ -1,4 +1,4 @@
-//! Tracks on their way into the database: what became of each, counted when it is on disk.
+//! Tracks on their way into the database: the outcome for each file, counted when it is on disk.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,38 +16,38 @@ use server::admin::operations::Flush;
 use crate::library::Library;
 use crate::output::{self, hours};
 
-/// What became of one file.
+/// The outcome for one file.
 pub enum Outcome {
-    /// It is a new track.
+    /// A new track was added.
     Added {
-        /// Where it is.
+        /// Where the file is.
         file: PathBuf,
-        /// Its path, as the catalogue has it.
+        /// Its path as the catalogue shows it.
         shown: String,
         /// Its length.
         seconds: f64,
         /// Its number.
         track: u32,
     },
-    /// Its content was there.
+    /// Its content was already in the database.
     Known {
-        /// Where it is.
+        /// Where the file is.
         file: PathBuf,
-        /// Its path, as the catalogue has it.
+        /// Its path as the catalogue shows it.
         shown: String,
-        /// The number of the track.
+        /// The track's number.
         track: u32,
     },
-    /// It cannot be used.
+    /// The file cannot be used.
     Skipped {
-        /// Which.
+        /// Which file.
         file: PathBuf,
         /// Why.
         reason: String,
     },
 }
 
-/// Called with a file and what became of it, when that is on disk.
+/// Called with a file and its outcome, once that is on disk.
 pub type Tell<'a> = &'a (dyn Fn(&str, &str) + Sync);
 
 /// Counts of a run.
@@ -55,25 +55,25 @@ pub type Tell<'a> = &'a (dyn Fn(&str, &str) + Sync);
 pub struct Summary {
     /// Tracks added.
     pub added: usize,
-    /// Files whose content was there.
+    /// Files whose content was already in the database.
     pub already_there: usize,
-    /// Files that hold no usable sound, with the reason.
+    /// Files without usable sound, with the reason.
     pub skipped: Vec<Skipped>,
-    /// Length of what was added, in seconds.
+    /// Length of the added sound, in seconds.
     pub seconds_of_audio: f64,
-    /// Time that the run took, in seconds.
+    /// Duration of the run, in seconds.
     pub seconds: f64,
     /// Whether the run was interrupted.
     pub interrupted: bool,
     /// Numbers of the tracks added.
     #[serde(skip)]
     pub tracks: Vec<u32>,
-    /// The track of every file that has one, where somebody wants to know.
+    /// The track of every file that has one, if the caller wants them.
     #[serde(skip)]
     pub files: Option<Vec<(PathBuf, u32)>>,
 }
 
-/// One file that was left out.
+/// A file that was left out.
 #[derive(Debug, Serialize)]
 pub struct Skipped {
     /// The file.
@@ -82,8 +82,8 @@ pub struct Skipped {
     pub reason: String,
 }
 
-/// Runs `work`, which sends what becomes of each file, and counts. What is counted as added is on disk. The rest of what
-/// `work` meets is its error.
+/// Runs `work`, which sends the outcome for each file, and counts the outcomes. A track counted as added is on disk.
+/// All other failures of `work` are returned as its error.
 pub fn gather(
     library: &Library,
     bar: &ProgressBar,
@@ -95,7 +95,7 @@ pub fn gather(
     std::thread::scope(|scope| {
         let collector = scope.spawn(|| collect(library, results, summary, bar, tell));
         let worked = work(outcomes);
-        // What the collector met (a full disk, say) explains why sending to it failed.
+        // If the collector failed (a full disk, say), its error explains why sending to it failed.
         match collector.join() {
             Ok(collected) => collected?,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -104,7 +104,7 @@ pub fn gather(
     })
 }
 
-/// Sends what became of a file.
+/// Sends the outcome for a file.
 pub fn send(outcomes: &Sender<Outcome>, outcome: Outcome) -> Result<()> {
     outcomes.send(outcome).ok().context("the database cannot be written")
 }
@@ -128,7 +128,7 @@ fn collect(
 }
 
 impl Summary {
-    /// Counts what is on disk.
+    /// Counts an outcome that is on disk.
     pub fn count(&mut self, outcome: Outcome, bar: &ProgressBar, tell: Tell) {
         match outcome {
             Outcome::Added { file, shown, seconds, track } => {
@@ -163,16 +163,16 @@ impl Summary {
     }
 }
 
-/// Tells of every file on standard output.
+/// Prints every file's outcome to standard output.
 pub fn tell_all(file: &str, outcome: &str, json: bool) {
-    // Who reads this may have seen enough: that does not end the run.
+    // If the reader has gone, the run goes on.
     let _ = match json {
         true => output::print_json(&json!({ "file": file, "outcome": outcome })),
         false => writeln!(std::io::stdout(), "{outcome}  {}", output::plain(file)).map_err(Into::into),
     };
 }
 
-/// Makes what was added visible, with a progress bar of its own.
+/// Makes the added tracks visible to queries, with its own progress bar.
 pub fn encode(library: &Library, how: impl Operation<Output = EncodeReport>) -> Result<EncodeReport> {
     let bar = bar(Some(0), "{spinner} encoding  {bar:30} {pos}/{len} shards");
     let report = library.run_with_progress(how, &|done, total| {
@@ -183,7 +183,7 @@ pub fn encode(library: &Library, how: impl Operation<Output = EncodeReport>) -> 
     Ok(report)
 }
 
-/// A progress bar, where somebody watches.
+/// A progress bar, shown if somebody is watching.
 pub fn bar(length: Option<u64>, template: &str) -> ProgressBar {
     let target =
         if crate::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };

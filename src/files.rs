@@ -1,4 +1,4 @@
-//! Which files to index, and what is one track wherever it lies.
+//! Which files to index, and how a track is recognised wherever its file lies.
 
 use std::fs::File;
 use std::io::{Read, Result as IoResult};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// Endings of the formats that `fingerprint` decodes. A file named on the command line is tried
-/// whatever it is called.
+/// File name extensions of the formats that `fingerprint` decodes. A file named on the command line is tried whatever
+/// its extension.
 pub const ENDINGS: [&str; 17] = [
     "mp3", "m4a", "m4b", "mp4", "aac", "alac", "flac", "ogg", "oga", "opus", "webm", "mka", "mkv", "wav",
     "wave", "aif", "aiff",
 ];
-/// Bytes read at a time for a digest.
+/// Bytes to read at a time for a digest.
 const BLOCK: usize = 256 * 1024;
 
 /// A file to be indexed.
@@ -21,15 +21,15 @@ const BLOCK: usize = 256 * 1024;
 pub struct Found {
     /// Where it is.
     pub file: PathBuf,
-    /// What the catalogue tells of where it is: relative to the folder above what was given, so that
-    /// clients don't learn the rest.
+    /// Its path as the catalogue shows it: relative to the parent of the folder that was given, so that clients don't
+    /// learn the rest.
     pub shown: String,
 }
 
-/// What could not be read, and why.
+/// A path that could not be read, and the reason.
 pub type Unreadable = (PathBuf, String);
 
-/// Everything below `paths`, in a fixed order, and what could not be read with the reason.
+/// All audio files below `paths`, in a fixed order, and the paths that could not be read.
 pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<Unreadable>)> {
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for path in paths {
@@ -43,7 +43,7 @@ pub fn walk(paths: &[PathBuf]) -> Result<(Vec<Found>, Vec<Unreadable>)> {
         let root = Root::new(path)?;
         for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
             match entry {
-                // Pipes and devices, too: whoever reads the list of skipped files finds them there.
+                // Pipes and devices too, so that they appear in the list of skipped files.
                 Ok(entry) if !entry.file_type().is_dir() && is_audio(entry.path()) => {
                     found.push(root.found(entry.into_path()));
                 }
@@ -66,7 +66,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// The folder at `path`, which is what its files' paths begin with.
+    /// The folder at `path`; the shown paths of its files begin with its name.
     pub fn new(path: &Path) -> Result<Root> {
         let real = path.canonicalize().with_context(|| format!("cannot read {}", path.display()))?;
         let name = real.file_name().map(PathBuf::from).unwrap_or_default();
@@ -86,7 +86,7 @@ impl Root {
     }
 }
 
-/// Whether a file's ending is that of a format that is decoded.
+/// Whether the file's extension is that of a supported format.
 pub fn is_audio(path: &Path) -> bool {
     let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first one asks to stop in good order, the second one stops.
+//! Ctrl-C, SIGTERM and SIGHUP: the first one asks for an orderly stop, the second one stops at once.
 
 use std::future::pending;
 use std::io::{self, Write};
@@ -18,13 +18,13 @@ const INTERRUPTED: i32 = 130;
 pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Starts to listen, for a command that adds.
+    /// Starts to listen, for a command that adds tracks.
     pub fn listen() -> Result<Interrupt> {
         Interrupt::listen_saying("stopping; what was added stays (Ctrl-C again to stop at once)")
     }
 
-    /// Starts to listen; the first signal is answered by these words. A thread of its own waits for signals, so the
-    /// second one is obeyed whatever the command is doing.
+    /// Starts to listen; prints `words` at the first signal. A separate thread waits for signals, so the second one
+    /// takes effect whatever the command is doing.
     pub fn listen_saying(words: &'static str) -> Result<Interrupt> {
         let (sender, receiver) = watch::channel(false);
         let start = || -> io::Result<()> {
@@ -48,20 +48,20 @@ impl Interrupt {
         Ok(Interrupt(receiver))
     }
 
-    /// Returns when it comes.
+    /// Returns when the user asks to stop.
     pub async fn wait(&self) {
         if self.0.clone().wait_for(|came| *came).await.is_err() {
-            pending().await // nobody listens any more, so it never comes
+            pending().await // the listening thread has ended, so no signal will come
         }
     }
 
-    /// Whether it came.
+    /// Whether the user has asked to stop.
     pub fn came(&self) -> bool {
         *self.0.borrow()
     }
 }
 
-/// The signals that ask a program to stop. The system's own answer to them is off from when this is made.
+/// The signals that ask a program to stop. Creating this disables the system's default reaction to them.
 struct Signals([Signal; 3]);
 
 impl Signals {

@@ -1,4 +1,4 @@
-//! The database, whether this process opens it or a daemon has it open.
+//! The database, opened by this process or through the daemon that has it open.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -9,28 +9,27 @@ use db::Database;
 use fingerprint::Settings;
 use server::admin::{AdminClient, Operation, Progress, Site};
 
-/// Longest wait for a database that is in use: several queries take less, an `index` may take more.
+/// Longest wait for a database that is in use. Several queries take less; an `index` may take more.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
-const ADVICE: &str =
-    " (wait for the other one; or run `psi-shazam serve`: while it runs, any number can index and query)";
+const ADVICE: &str = " (wait for the other program, or run `psi-shazam serve`: it lets any number of programs index and query)";
 
-/// An open database. What a command does with it is one of [`server::admin::operations`].
+/// An open database. Each command runs one of [`server::admin::operations`] on it.
 pub enum Library {
-    /// Opened here.
+    /// Opened by this process.
     Local(Box<Database>),
-    /// Opened by a daemon, which is told over its socket.
+    /// Opened by a daemon, and reached through its socket.
     Daemon(AdminClient),
 }
 
 impl Library {
-    /// Opens the database in `folder`, through its daemon if one is up. With `create`, makes it where
-    /// there is none. Waits a while for others that have it open: queries take turns, and a daemon that
-    /// is about to start can be reached soon.
+    /// Opens the database in `folder`, through its daemon if one is running. With `create`, makes a new database if
+    /// there is none. Waits a while if another process has it open: queries take turns, and a daemon that is starting
+    /// can soon be reached.
     pub fn open(folder: &Path, create: bool) -> Result<Library> {
         let start = Instant::now();
         if folder.is_file() {
-            bail!("{} is a file, and a database is a folder; choose one by --db DIR", folder.display());
+            bail!("{} is a file, but a database is a folder; choose one with --db DIR", folder.display());
         }
         loop {
             if let Some(client) = AdminClient::connect(folder)? {
@@ -47,19 +46,19 @@ impl Library {
             }
             let advice = if locked { ADVICE } else { "" };
             let database = match opened {
-                Err(missing @ db::Error::Missing { .. }) => return Err(missing.into()), // it says all there is to say
+                Err(missing @ db::Error::Missing { .. }) => return Err(missing.into()), // needs no context
                 opened => opened.with_context(|| format!("cannot open {}{advice}", folder.display()))?,
             };
             return Ok(Library::Local(Box::new(database)));
         }
     }
 
-    /// Does something with the database, here or in the daemon.
+    /// Runs an operation on the database, here or in the daemon.
     pub fn run<O: Operation>(&self, operation: O) -> Result<O::Output> {
         self.run_with_progress(operation, &|_, _| {})
     }
 
-    /// The same, and reports how far it is.
+    /// As [`Library::run`], and reports progress.
     pub fn run_with_progress<O: Operation>(&self, operation: O, progress: Progress) -> Result<O::Output> {
         match self {
             Library::Local(database) => Ok(operation.run(&Site::local(database, progress))?),

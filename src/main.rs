@@ -1,6 +1,6 @@
 //! psi-shazam: name a recording without showing it to anyone.
 //!
-//! One small file per command, wiring the crates together; nothing else.
+//! One small file per command, which wires the crates together.
 
 #![forbid(unsafe_code)]
 
@@ -32,18 +32,18 @@ use commands::{
     man, model, monitor as monitor_command, query, serve, token, tracks, train, web as web_command,
 };
 
-/// Gives back what is freed, whichever thread does it: under a changing catalogue the C library's own keeps several
-/// times as much (docs/measurements/reliability.md, Load).
+/// jemalloc returns freed memory, whichever thread frees it. While the catalogue changes, the C library's allocator
+/// keeps several times as much (docs/measurements/reliability.md, Load).
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// As grep: 0 found, 1 not found, 2 error.
+/// Exit codes as in grep: 0 found, 1 not found, 2 error.
 pub(crate) const ERROR: u8 = 2;
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|error| {
-        // A reader that has seen enough (`| head`) is no error of ours.
+        // A reader that has seen enough (`| head`) is not an error.
         let pipe = error
             .downcast_ref::<std::io::Error>()
             .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe);
@@ -84,7 +84,7 @@ fn run() -> Result<ExitCode> {
     }
 }
 
-/// Whether people watch standard error, so that progress is worth drawing.
+/// Whether somebody is watching standard error, so that progress is worth drawing.
 fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }

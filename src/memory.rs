@@ -1,9 +1,9 @@
-//! How much memory there is to take.
+//! How much memory is available.
 
 use std::fs::read_to_string;
 
-/// Bytes of memory that may still be taken, as far as the system tells: the machine's, and what a
-/// control group leaves. Nothing where it does not tell.
+/// Bytes of memory still available on this machine, or within the control group's limit if that is less. `None` if
+/// the system does not say.
 pub fn available() -> Option<u64> {
     let machine = machine(&read_to_string("/proc/meminfo").ok()?)?;
     let number = |name: &str| group(&read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?);
@@ -17,7 +17,7 @@ fn machine(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Reads a number; `max` stands for none.
+/// Reads a number; `None` for `max`, which means no limit.
 fn group(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }

@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::files::{self, Found, Unreadable};
 
-/// Most bytes of a list: a million long paths.
+/// Largest list in bytes: enough for a million long paths.
 const CAP: u64 = 256 << 20;
 
-/// What a list names, and what of that is not there.
+/// The files that a list names, and the entries that were not found.
 type Listed = (Vec<Found>, Vec<Unreadable>);
 
 /// The files of a playlist: m3u and m3u8, or pls.
@@ -27,7 +27,7 @@ pub fn playlist(list: &Path) -> Result<Listed> {
     resolve(list, entries, true)
 }
 
-/// The files that a plain list names: each ended by a NUL if there is one, else one a line.
+/// The files that a plain list names: NUL-terminated if the list has a NUL, otherwise one per line.
 pub fn files_from(list: &Path) -> Result<Listed> {
     let bytes = read(list)?;
     let end = if bytes.contains(&0) { 0 } else { b'\n' };
@@ -58,7 +58,7 @@ fn pls_entry(line: &[u8]) -> Option<&[u8]> {
     (!number.is_empty() && number.iter().all(u8::is_ascii_digit)).then_some(value)
 }
 
-/// Finds the files, relative to where the list lies. In a playlist names may be URLs, or of another system.
+/// Finds the files, relative to the list's folder. Names in a playlist may be URLs, or come from another system.
 fn resolve(list: &Path, entries: Vec<&[u8]>, is_playlist: bool) -> Result<Listed> {
     let folder = list.parent().unwrap_or(Path::new(""));
     let (mut found, mut missing) = (Vec::new(), Vec::new());
@@ -87,7 +87,7 @@ fn resolve(list: &Path, entries: Vec<&[u8]>, is_playlist: bool) -> Result<Listed
     Ok((found, missing))
 }
 
-/// What the catalogue tells of where a file is: the path as the list has it, if that is one inside the list's folder.
+/// The path as the catalogue shows it: the one in the list, if it lies inside the list's folder.
 fn shown(name: &Path) -> String {
     let inside = name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let kept: PathBuf = match inside {
@@ -97,7 +97,7 @@ fn shown(name: &Path) -> String {
     kept.to_string_lossy().into_owned()
 }
 
-/// Ways to read a name: as it is; in Latin-1, which m3u was; with the slashes of Windows.
+/// Ways to read a name: as it is, in Latin-1 (which m3u once used), and with Windows' backslashes.
 fn spellings(name: &[u8]) -> Vec<PathBuf> {
     let mut names = vec![path(name.to_vec())];
     if std::str::from_utf8(name).is_err() {
@@ -109,7 +109,8 @@ fn spellings(name: &[u8]) -> Vec<PathBuf> {
     names
 }
 
-/// The file of a URL; a reason, if it is a URL of something else; `None` if it is none.
+/// The file that a URL names. An error with the reason if the URL is not a local file; `None` if `entry` is not a
+/// URL.
 fn url(entry: &[u8]) -> Option<Result<PathBuf, &'static str>> {
     let text = std::str::from_utf8(entry).ok()?;
     let (scheme, rest) = text.split_once("://")?;
@@ -126,7 +127,7 @@ fn url(entry: &[u8]) -> Option<Result<PathBuf, &'static str>> {
     }
 }
 
-/// `%20` and its like.
+/// Decodes percent-encoding, such as `%20`.
 fn unescape(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
     let (mut out, mut at) = (Vec::with_capacity(text.len()), 0);
@@ -160,7 +161,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A folder with a list and some files; what the list gives.
+    /// Makes a folder with a list and some files, and returns what the list yields.
     fn listed(name: &str, list: &[u8], read: fn(&Path) -> Result<Listed>) -> (Vec<String>, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         for file in ["a.mp3", "b c.ogg", "deep/d.flac", "ä.opus", "#e.wav"] {
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(found[0].shown, "ä.opus");
     }
 
-    /// Bytes that name no folder outside.
+    /// Bytes that cannot lead out of the folder.
     fn harmless() -> impl Strategy<Value = u8> {
         any::<u8>().prop_filter("a way out", |byte| !b"/\\.".contains(byte))
     }

@@ -1,4 +1,5 @@
-//! Whom to ask: a server that was named, the daemon that has the local database open, or one that is started for this.
+//! Where to connect: a named server, the daemon that has the local database open, or a daemon started for this
+//! process.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ use crate::cli::{self, WhomArgs};
 use crate::commands::token;
 use crate::library::Library;
 
-/// A session with whoever is to be asked; all speak the same protocol. Where the connection breaks later, the local
-/// daemon is looked for again.
+/// A session with the server that `whom` selects; every kind speaks the same protocol. If the connection breaks
+/// later, the local daemon is looked up again.
 pub async fn session(whom: &WhomArgs, db: &Option<PathBuf>) -> Result<Session> {
     let session = Session::at(place(whom, db).await?).await?;
     if whom.server.is_some() {
@@ -79,7 +80,7 @@ pub async fn start_daemon(database: Arc<Database>) -> Result<Daemon> {
     Ok(Daemon::start(config, database, false).await?)
 }
 
-/// A daemon of this machine.
+/// A daemon on this machine.
 pub fn on_this_machine(address: SocketAddr, trust: Trust, token: AccessToken) -> Place {
     let ip = match address.ip() {
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

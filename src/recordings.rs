@@ -1,4 +1,4 @@
-//! Recordings to be asked about, as files or on standard input.
+//! Recordings to ask about, from files or standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,11 @@ use crate::output;
 
 /// Longest recording taken from standard input: an hour of CD-quality sound.
 const STDIN_CAP: u64 = 1 << 30;
-/// More than is ever recorded to name a song; what comes after is not asked about, nor decoded.
+/// Longest part of a recording to ask about, in seconds; more than anybody records to name a song. The rest is
+/// neither asked about nor decoded.
 pub const QUERY_SECONDS: usize = 60;
 
-/// A recording, with the milliseconds that decoding it took.
+/// A recording, and how long decoding it took in milliseconds.
 #[derive(Clone)]
 pub struct Heard {
     /// Mono, at the fingerprint's rate.
@@ -27,13 +28,13 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// What is asked.
+    /// The sound to ask about.
     pub fn sound(&self) -> Sound {
         Sound::Samples(self.samples.clone())
     }
 }
 
-/// Decodes so many seconds of a file, and reads no further.
+/// Decodes the first `seconds` of a file, and reads no further.
 pub fn hear(file: PathBuf, seconds: usize) -> (PathBuf, Result<Heard>) {
     let start = Instant::now();
     let heard = decode(&file, 0.0, seconds as f64).map(|recording| Heard {
@@ -44,7 +45,7 @@ pub fn hear(file: PathBuf, seconds: usize) -> (PathBuf, Result<Heard>) {
     (file, heard)
 }
 
-/// Decodes so many seconds of a file, or of standard input where it is `-`.
+/// Decodes `seconds` of a file, or of standard input if it is `-`.
 pub fn decode(file: &Path, from: f64, seconds: f64) -> Result<Recording> {
     if file != Path::new("-") {
         return Ok(fingerprint::decode_excerpt(file, from, seconds)?);

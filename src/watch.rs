@@ -1,8 +1,8 @@
 //! `psi-shazam index --watch`: follows folders until Ctrl-C.
 //!
-//! The system's notices only say where to look. A file is indexed once its length and time stood still for
-//! [`SETTLED`]; a file that is gone is dealt with when nothing is waited for any more, so that one that merely moved was
-//! met at its new place. The database is open only while there is something to do: a daemon may come and go.
+//! The system's notices only say where to look. A file is indexed once its length and time have not changed for
+//! [`SETTLED`]. A missing file is handled only when no other file is waiting, so a file that merely moved has been
+//! found at its new place by then. The database is open only while there is work to do: a daemon may come and go.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -25,23 +25,23 @@ use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, hours, plain};
 
-/// How long a file must not change before it is read: whoever writes it may pause.
+/// How long a file must stay unchanged before it is read: its writer may pause.
 const SETTLED: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(200);
 
-/// What is seen of a file from outside.
+/// A file's length and modification time.
 type Stamp = (u64, Option<SystemTime>);
 
-/// The folders, and what is known of their files.
+/// The folders, and what is known about their files.
 struct Watched {
     roots: Vec<Root>,
-    /// Every file with a track: its number, and what the file looked like.
+    /// Every file that has a track: the track's number, and the file's stamp.
     indexed: HashMap<PathBuf, (u32, Stamp)>,
-    /// Files that came or changed, and since when they look as they do.
+    /// Files that appeared or changed: their stamp, and since when it has been the same.
     waiting: HashMap<PathBuf, (Stamp, Instant)>,
-    /// Files with a track that are gone.
+    /// Files that have a track and are gone.
     gone: HashSet<PathBuf>,
-    /// Tracks whose file is gone, or holds something else now.
+    /// Tracks whose file is gone or has other content now.
     stale: HashSet<u32>,
     last_notice: Instant,
 }
@@ -54,7 +54,7 @@ pub fn run(args: &IndexArgs, database: &Path, tell: Tell) -> Result<ExitCode> {
     for root in &roots {
         watcher.watch(root.folder(), RecursiveMode::Recursive).map_err(|error| cannot_watch(root, error))?;
     }
-    // Watched first, searched then: what comes in between is met twice and not missed.
+    // Watches first, then searches: a file that appears in between is seen twice rather than missed.
     let mut watched = Watched::new(roots);
     let json = args.database.json;
     let (found, unreadable) = watched.search()?;
@@ -95,13 +95,13 @@ fn cannot_watch(root: &Root, error: notify::Error) -> anyhow::Error {
 
 fn folder(path: &Path) -> Result<Root> {
     if !path.is_dir() {
-        bail!("{} is no folder; only folders can be watched", path.display());
+        bail!("{} is not a folder; only folders can be watched", path.display());
     }
-    // As the system names it in its notices.
+    // The path as the system writes it in its notices.
     Root::new(&path.canonicalize()?)
 }
 
-/// One line to standard output.
+/// Prints one line to standard output.
 fn say(json: bool, what: &str, text: impl FnOnce() -> String) -> Result<()> {
     match json {
         true => output::print_json(&json!({ "event": what, "text": text() })),
@@ -109,7 +109,7 @@ fn say(json: bool, what: &str, text: impl FnOnce() -> String) -> Result<()> {
     }
 }
 
-/// Indexes what is ready. If the database is in use, that is tried again.
+/// Indexes the files that are ready. If the database is in use, tries again later.
 fn follow(
     watched: &mut Watched,
     database: &Path,
@@ -138,7 +138,7 @@ fn follow(
     }
 }
 
-/// Deals with tracks whose files are gone.
+/// Handles tracks whose files are gone.
 fn forget(watched: &mut Watched, database: &Path, prune: bool, json: bool) -> Result<()> {
     watched.bury();
     let kept: HashSet<u32> = watched.indexed.values().map(|&(track, _)| track).collect();
@@ -183,7 +183,7 @@ impl Watched {
         files::walk(&self.roots.iter().map(|root| root.folder().to_owned()).collect::<Vec<_>>())
     }
 
-    /// Notes which track is in which file. One that was in it before may be nowhere now.
+    /// Notes which track is in which file. A track that was in that file before may have no file now.
     fn remember(&mut self, summary: &Summary) {
         for (file, track) in summary.files.iter().flatten() {
             let Some(stamp) = stamp(file) else { continue };
@@ -196,19 +196,19 @@ impl Watched {
         }
     }
 
-    /// Waits a moment for notices, and takes all that there are.
+    /// Waits a moment for notices, and handles all that have arrived.
     fn listen(&mut self, notices: &Receiver<notify::Result<Event>>) -> Result<()> {
         let first = match notices.recv_timeout(POLL) {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) => return Ok(()),
             Err(RecvTimeoutError::Disconnected) => {
-                bail!("the system tells nothing of these folders any more")
+                bail!("the system no longer reports changes in these folders")
             }
         };
         self.last_notice = Instant::now();
         for notice in std::iter::once(first).chain(notices.try_iter().take(10_000)) {
             match notice {
-                // More happened than the system could note: look at everything.
+                // The system lost notices: look at everything.
                 Ok(event) if event.need_rescan() => self.rescan()?,
                 Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
                 Ok(event) => {
@@ -221,7 +221,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Something happened at this path. `deep`: to what lies below, too.
+    /// Handles a change at this path. `deep`: the change may concern everything below it too.
     fn notice(&mut self, path: PathBuf, deep: bool) {
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() && deep => {
@@ -239,13 +239,13 @@ impl Watched {
     fn wait_for(&mut self, file: PathBuf) {
         let Some(stamp) = stamp(&file).filter(|_| files::is_audio(&file)) else { return };
         self.gone.remove(&file);
-        // A permission or a name may have changed, and no byte.
+        // Perhaps only a permission or a name has changed, and not the content.
         if self.indexed.get(&file).is_none_or(|(_, before)| *before != stamp) {
             self.waiting.insert(file, (stamp, Instant::now()));
         }
     }
 
-    /// A file is not there, or a folder and all that was below it.
+    /// Handles a missing file, or a missing folder with all that was below it.
     fn miss(&mut self, path: &Path) {
         self.waiting.retain(|file, _| !file.starts_with(path));
         self.gone.extend(self.indexed.keys().filter(|file| file.starts_with(path)).cloned());
@@ -258,7 +258,7 @@ impl Watched {
         Ok(())
     }
 
-    /// Files that stood still long enough; they are waited for no more.
+    /// Takes the files that have been unchanged long enough off the waiting list.
     fn settled(&mut self) -> Vec<Found> {
         let mut ready = Vec::new();
         let mut missed = Vec::new();
@@ -282,18 +282,18 @@ impl Watched {
         ready.into_iter().filter_map(|file| self.found(file)).collect()
     }
 
-    /// The file with the folder that it is in.
+    /// The file, with the watched folder that contains it.
     fn found(&self, file: PathBuf) -> Option<Found> {
         let root = self.roots.iter().find(|root| file.starts_with(root.folder()))?;
         Some(root.found(file))
     }
 
-    /// Whether nothing is under way: what is gone now has not merely moved.
+    /// Whether nothing is waiting: a file that is missing now has not merely moved.
     fn is_quiet(&self) -> bool {
         self.waiting.is_empty() && self.last_notice.elapsed() >= SETTLED
     }
 
-    /// The tracks of files that are gone are stale. A whole folder that is gone or empty is more likely a disk that was
+    /// Marks the tracks of missing files as stale. If a whole folder is missing or empty, its disk was more likely
     /// taken out.
     fn bury(&mut self) {
         for file in std::mem::take(&mut self.gone) {
@@ -311,7 +311,7 @@ impl Watched {
     }
 }
 
-/// `None` if there is no file.
+/// A file's stamp; `None` if there is no file.
 fn stamp(file: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(file).ok()?;
     Some((metadata.len(), metadata.modified().ok()))

@@ -1,4 +1,4 @@
-//! One query over QUIC on loopback, stage by stage, at the size of a thousand clips.
+//! Times one query over QUIC on loopback, stage by stage, for a thousand clips.
 //!
 //! `cargo run --release -p psi-shazam-server --example latency -- [shards] [points] [queries]`
 
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Shards of nothing but dummy points, which cost what full ones cost.
+/// Shards of dummy points only, which cost as much as full ones.
 fn snapshot(key: Arc<OprfKey>, shards: u16, points: u16) -> Result<Snapshot, Box<dyn Error>> {
     let set = LatticeSet::N2048Q47;
     let spec = ParamsSpec { set, points, groups: 1, label_elements: 2, tag_elements: 0, asked: 1024 };
@@ -80,7 +80,7 @@ fn track(number: u32) -> Track {
     Track { id: TrackId(number), title, artist, path, start: GlobalFrame(number * 1000), frames: 940 }
 }
 
-/// Two thousand hashes, of which the strongest per bin are asked.
+/// Two thousand hashes; the strongest per bin are asked about.
 fn question(query: u16) -> Question {
     let hash = |i: u32| Hash((i + u32::from(query) * 2000).wrapping_mul(2_654_435_761));
     let candidate =

@@ -1,11 +1,11 @@
-//! The one place where QUIC would read the wall clock.
+//! The clock that replaces the wall clock in QUIC.
 
 use std::time::{Instant, SystemTime};
 
 use quinn::TimeSource;
 
-/// Starts with the wall clock and then goes on by itself. QUIC dates the tokens by which clients prove their address; a
-/// clock that is set in between would make them too old, or of the future.
+/// Starts with the wall clock's time and then advances independently. QUIC dates the tokens by which clients prove
+/// their address. If the wall clock were set in between, tokens would appear too old, or from the future.
 #[derive(Debug)]
 pub(crate) struct SteadyClock {
     started: (SystemTime, Instant),

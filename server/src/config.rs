@@ -1,4 +1,4 @@
-//! Settings of a daemon, each default with its reason.
+//! Settings of a daemon, with the reason for each default.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -10,46 +10,46 @@ use crate::Error;
 /// Settings of a daemon.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Where to listen. Default `[::]:4433`, which takes IPv4, too; on a machine without IPv6 the
-    /// unspecified address falls back to `0.0.0.0`.
+    /// Address to listen on. Default `[::]:4433`, which also accepts IPv4; on a machine without IPv6 the unspecified
+    /// address falls back to `0.0.0.0`.
     pub listen: SocketAddr,
-    /// A connection without a sign of life is closed after so long. Default 30 s: clients give one
-    /// every 5 s while they compute.
+    /// A connection is closed after this time without a sign of life. Default 30 s: clients send one every 5 s while
+    /// they compute.
     pub idle_timeout: Duration,
-    /// Longest time for reading a request or writing a response; large ones get a second more for
-    /// every 64 KiB. Default 20 s, as clients wait.
+    /// Longest time for reading a request or writing a response; large ones get a second more for every 64 KiB.
+    /// Default 20 s, the same as clients allow.
     pub request_timeout: Duration,
-    /// How long a server that stops waits for running requests. Default 5 s: a query takes less.
+    /// How long a stopping server waits for running requests. Default 5 s: a query takes less.
     pub stop_timeout: Duration,
-    /// Most connections at a time. Default 256: each may hold 4 MiB of unsent answers, 1 GiB together.
+    /// Most connections at a time. Default 256: each may hold 4 MiB of unsent answers, 1 GiB in total.
     pub max_connections: u32,
-    /// Most of them by one client (one IPv4 address, or 64 bits of IPv6). Default 64: a quarter, so that
-    /// nobody shuts the others out alone, and room for a household or a test.
+    /// Most connections per client (an IPv4 address, or 64 bits of IPv6). Default 64: a quarter of all, so that no
+    /// client can shut out the others alone, and still enough for a household or a test.
     pub max_connections_per_client: u32,
-    /// Most requests at a time on one connection. Default 4: a client has one under way.
+    /// Most requests at a time on one connection. Default 4: a client sends one at a time.
     pub max_streams_per_connection: u32,
-    /// Most bytes of requests in memory at a time. Default 256 MiB: 300 queries of 12 million postings.
-    /// A single request passes however long it is.
+    /// Most bytes of requests in memory at a time. Default 256 MiB: 300 queries of 12 million postings. A single
+    /// request is accepted whatever its length.
     pub upload_memory: u64,
-    /// Jobs that compute at a time. Default 2: each spreads over all cores, the second fills the gaps.
+    /// Jobs that compute at a time. Default 2: each uses all cores, and the second fills the gaps.
     pub running: usize,
-    /// Jobs that may wait; what comes above is told to come back. Default 64: at 50 ms each a client
-    /// waits 2 s at most.
+    /// Jobs that may wait; further requests are told to retry later. Default 64: at 50 ms each, a client waits at
+    /// most 2 s.
     pub queue: usize,
-    /// OPRF batches per minute and client (one IPv4 address, or 64 bits of IPv6), and as many queries;
-    /// each query needs one of both. 0: no limit. Default 120: a query a second, and as many retries.
+    /// OPRF batches per minute and client (an IPv4 address, or 64 bits of IPv6), and the same number of queries. A
+    /// query needs one of each. 0: no limit. Default 120: a query per second, and as many retries.
     pub evaluations_per_minute: u32,
-    /// OPRF batches per minute of all clients together. 0, the default: no limit but the machine's, which
-    /// `running` and `queue` make. A limit slows down an enumeration from many addresses.
+    /// OPRF batches per minute of all clients together. Default 0: no limit except the machine's capacity, set by
+    /// `running` and `queue`. A limit slows down an enumeration from many addresses.
     pub evaluations_per_minute_overall: u32,
-    /// Requests for manifests, catalogues and hints per minute and client. 0: no limit. Default 600: a client
-    /// needs one for every connection, and a few more where the catalogue has changed.
+    /// Requests for manifests, catalogues and hints per minute and client. 0: no limit. Default 600: a client needs
+    /// one per connection, and a few more if the catalogue has changed.
     pub setups_per_minute: u32,
-    /// Whether clients must show an access token before they learn anything, the catalogue included. Default:
-    /// no, because a song is what anybody may hear.
+    /// Whether clients must show an access token before they learn anything, including the catalogue. Default: no,
+    /// because anybody may hear a song.
     pub require_token: bool,
-    /// Bytes of manifests, catalogues and hints per minute and client, as above. 0: no limit. Default 256 MiB: five
-    /// first visits to the largest database that there can be, fifty to one of a thousand hours.
+    /// Bytes of manifests, catalogues and hints per minute and client. 0: no limit. Default 256 MiB: five first
+    /// visits to the largest possible database, or fifty to one of a thousand hours.
     pub setup_bytes_per_minute: u64,
 }
 
@@ -79,7 +79,7 @@ impl Config {
     /// Checks every range.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the first setting that is out of range.
+    /// [`Error::Setting`], naming the first setting that is out of range.
     pub fn check(&self) -> Result<(), Error> {
         let range = |name, actual: u64, min, max| match (min..=max).contains(&actual) {
             true => Ok(()),

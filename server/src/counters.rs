@@ -1,6 +1,6 @@
-//! What a server has done since it started.
+//! Totals of a server's work since it started.
 //!
-//! Nothing here tells clients apart, or what they asked: see docs/threat-model.md.
+//! Nothing here distinguishes clients or what they asked: see docs/threat-model.md.
 
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub struct Counters {
     pub classifications: u64,
     /// Requests and connections refused, whatever the reason.
     pub refusals: u64,
-    /// Those requests among them that came too often, from one address or from all.
+    /// Requests refused because they came too often, from one address or from all; included in `refusals`.
     pub limited: u64,
     /// Bytes of frames read.
     pub bytes_in: u64,
@@ -33,7 +33,7 @@ pub struct Counters {
     pub bytes_out: u64,
 }
 
-/// A limit that a client has met.
+/// A limit that a client has hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// OPRF batches of one client.
@@ -44,7 +44,7 @@ pub(crate) enum Limit {
     Queries,
     /// Requests for manifests, catalogues and hints of one client.
     Setups,
-    /// Bytes of those.
+    /// Bytes of manifests, catalogues and hints for one client.
     Downloads,
     /// Wrong access tokens of one client.
     Guesses,
@@ -85,11 +85,11 @@ fn reason(code: RefusalCode) -> &'static str {
         RefusalCode::Busy => "busy",
         RefusalCode::Internal => "internal",
         RefusalCode::Unauthorized => "unauthorized",
-        _ => "other", // a code that is newer than this list
+        _ => "other", // a code newer than this list
     }
 }
 
-/// The totals while they grow; clones share them.
+/// The totals while they are counted; clones share them.
 #[derive(Clone)]
 pub(crate) struct Counting {
     pub connections: Counter,
@@ -102,11 +102,11 @@ pub(crate) struct Counting {
     limited: Family<LimitLabel, Counter>,
     pub bytes_in: Counter,
     pub bytes_out: Counter,
-    /// Seconds that a batch of the OPRF computes.
+    /// Seconds to compute an OPRF batch.
     pub evaluation_seconds: Histogram,
-    /// Seconds from a whole query to its answer, with the time that it waits.
+    /// Seconds from a complete query to its answer, including the wait.
     pub query_seconds: Histogram,
-    /// Seconds from a whole classification to its scores, with the time that it waits.
+    /// Seconds from a complete classification request to its scores, including the wait.
     pub classification_seconds: Histogram,
     /// Seconds of a pass over the shards.
     pub pass_seconds: Histogram,
@@ -116,7 +116,7 @@ pub(crate) struct Counting {
 
 impl Default for Counting {
     fn default() -> Counting {
-        // 1 ms to 16 s: an OPRF batch takes tens of milliseconds, a pass over the largest database seconds.
+        // 1 ms to 16 s: an OPRF batch takes tens of milliseconds; a pass over the largest database takes seconds.
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let counting = Counting {
             connections: Counter::default(),
@@ -134,7 +134,7 @@ impl Default for Counting {
             pass_seconds: seconds(),
             pass_queries: Histogram::new((1..=MAX_BATCH).map(|queries| queries as f64)),
         };
-        // All are there from the start, so that a rate has something to begin from.
+        // All labels exist from the start, so that a rate has a first value.
         REASONS.iter().for_each(|reason| drop(counting.refusals.get_or_create(&ReasonLabel { reason })));
         Limit::ALL.iter().for_each(|limit| {
             drop(counting.limited.get_or_create(&LimitLabel { limit: limit.name() }));
@@ -160,17 +160,17 @@ impl Counting {
         }
     }
 
-    /// Counts a request that is refused.
+    /// Counts a refused request.
     pub fn refuse(&self, code: RefusalCode) {
         self.refusals.get_or_create(&ReasonLabel { reason: reason(code) }).inc();
     }
 
-    /// Counts a request that came too often; [`Counting::refuse`] counts it as well.
+    /// Counts a request that came too often, in addition to [`Counting::refuse`].
     pub fn limit(&self, limit: Limit) {
         self.limited.get_or_create(&LimitLabel { limit: limit.name() }).inc();
     }
 
-    /// Runs a computation and notes how long it takes.
+    /// Runs a computation and records its duration.
     pub fn time<T>(histogram: &Histogram, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
@@ -178,7 +178,7 @@ impl Counting {
         result
     }
 
-    /// Enters everything into what Prometheus reads.
+    /// Registers all totals with Prometheus' registry.
     pub fn register(&self, to: &mut Registry) {
         to.register("connections", "Connections accepted", self.connections.clone());
         let help = "Connections refused because there were too many";
@@ -187,16 +187,16 @@ impl Counting {
         to.register("evaluations", "OPRF batches evaluated", self.evaluations.clone());
         to.register("classifications", "Classifications answered", self.classifications.clone());
         to.register("refusals", "Requests refused, by what the client was told", self.refusals.clone());
-        let help = "Requests that came too often, by the limit; all of them are refused as busy";
+        let help = "Requests refused as busy because they came too often, by limit";
         to.register("limited", help, self.limited.clone());
         to.register_with_unit("received", "Frames read", Unit::Bytes, self.bytes_in.clone());
         to.register_with_unit("sent", "Frames written", Unit::Bytes, self.bytes_out.clone());
         for (name, help, histogram) in [
-            ("evaluation", "Time that an OPRF batch computes", &self.evaluation_seconds),
-            ("query", "Time from a whole query to its answer, with its wait", &self.query_seconds),
+            ("evaluation", "Time to compute an OPRF batch", &self.evaluation_seconds),
+            ("query", "Time from a complete query to its answer, including the wait", &self.query_seconds),
             (
                 "classification",
-                "Time from a whole classification to its scores, with its wait",
+                "Time from a complete classification request to its scores, including the wait",
                 &self.classification_seconds,
             ),
             ("pass", "Time of a pass over the shards", &self.pass_seconds),

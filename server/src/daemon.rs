@@ -1,4 +1,4 @@
-//! A daemon: a database, the server that answers for it, and the socket of its owner.
+//! A daemon: a database, its server, and the owner's admin socket.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use tokio::task::spawn_blocking;
 use crate::admin::{AdminHost, Changes, Description, Operation, Progress, Running, Site};
 use crate::{Config, Counters, Error, Identity, Model, Server, Snapshot, models};
 
-/// What a daemon can fail with.
+/// Why a daemon fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DaemonError {
-    /// The database.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] db::Error),
-    /// The server.
+    /// The server failed.
     #[error(transparent)]
     Server(#[from] Error),
-    /// The file of the server's identity holds something else.
+    /// The identity file has invalid content.
     #[error("{}: {source}", path.display())]
     Identity {
         /// The file.
@@ -36,27 +36,27 @@ pub enum DaemonError {
     Admin {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The runtime stops.
+    /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,
 }
 
-/// The database and the server that shows it.
+/// A database, and the server that serves it.
 pub(crate) struct Hosted {
     pub database: Arc<Database>,
     server: Server,
     running: Running,
-    /// Held from a change to its publishing, so that no older state follows a newer one.
+    /// Held from a change until it is published, so that an older state never replaces a newer one.
     publishing: Mutex<()>,
-    /// Those that are served.
+    /// The models being served.
     models: Mutex<Encoded>,
 }
 
 impl Hosted {
-    /// Does what the owner wants. What that changes is served when this returns.
+    /// Runs an operation of the owner. Its changes are served when this returns.
     pub fn run<O: Operation>(&self, operation: O, progress: Progress) -> Result<O::Output, DaemonError> {
         let site = Site::hosted(&self.database, &self.running, progress);
         let serve_again = match O::CHANGES {
@@ -67,7 +67,7 @@ impl Hosted {
         };
         let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let done = operation.run(&site);
-        // Also after an error: part of the change may have been made before it.
+        // Also after an error: part of the change may have been made.
         let served = serve_again(self);
         let output = done?;
         served?;
@@ -79,7 +79,7 @@ impl Hosted {
         &self.server
     }
 
-    /// Answers from the shards on disk, under their key.
+    /// Serves the shards on disk, under their key.
     fn serve_shards(&self) -> Result<(), DaemonError> {
         self.server.publish(Arc::new(snapshot(&self.database)?));
         Ok(())
@@ -92,7 +92,7 @@ impl Hosted {
         Ok(())
     }
 
-    /// Answers for the models on disk.
+    /// Serves the models on disk.
     fn serve_models(&self) -> Result<(), DaemonError> {
         let mut before = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         *before = encoded_models(&self.database, &before)?;
@@ -100,10 +100,11 @@ impl Hosted {
     }
 }
 
-/// Models, each with its blind: another one is drawn whenever a model is kept.
+/// Models, each with the seed of its blind. Storing a model draws a new seed.
 type Encoded = Vec<([u8; BLIND_SEED_BYTES], Arc<Model>)>;
 
-/// The database's models; those of `before` need not be encoded again. One that cannot be served is left out.
+/// The database's models. Those that are in `before` are not encoded again. A model that cannot be served is left
+/// out.
 fn encoded_models(database: &Database, before: &Encoded) -> Result<Encoded, DaemonError> {
     let StoredModels { sound, damaged, unreadable } = database.models()?;
     for path in damaged {
@@ -136,8 +137,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Encodes what an interrupted run left over, loads the shards, and serves. With `admin`, the owner
-    /// can add and remove tracks while it runs.
+    /// Encodes what an interrupted run left behind, loads the shards, and serves. With `admin`, the owner can add and
+    /// remove tracks while the daemon runs.
     ///
     /// # Errors
     /// Any [`DaemonError`].
@@ -180,7 +181,7 @@ impl Daemon {
         Ok(Daemon { hosted, admin, key })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.hosted.server.local_addr()
     }
@@ -190,26 +191,26 @@ impl Daemon {
         self.key
     }
 
-    /// A token that this daemon takes for as long as it runs, for queries of its owner.
+    /// A token for the owner's own queries, valid as long as this daemon runs.
     pub fn owner_token(&self) -> AccessToken {
         self.hosted.running.owner_token.clone()
     }
 
-    /// What it is made of.
+    /// The database and server of this daemon.
     pub(crate) fn hosted(&self) -> &Arc<Hosted> {
         &self.hosted
     }
 
-    /// What it has done so far.
+    /// Totals since the start.
     pub fn counters(&self) -> Counters {
         self.hosted.server.counters()
     }
 
-    /// Finishes what runs, within limits, and stops. The database is closed when this returns, unless
-    /// the caller holds it, too.
+    /// Finishes running requests within [`Config::stop_timeout`], and stops. The database is closed when this
+    /// returns, unless the caller holds it too.
     ///
     /// # Errors
-    /// [`DaemonError::Database`] where the last writes cannot be flushed.
+    /// [`DaemonError::Database`] if the last writes cannot be flushed.
     pub async fn stop(self) -> Result<(), DaemonError> {
         drop(self.admin);
         self.hosted.server.shut_down().await;

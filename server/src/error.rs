@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-/// What is wrong with what a server is made of. What peers do wrong is a refusal, not an error.
+/// An error in the server's own configuration or data. A peer's mistake is a refusal, not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,7 +11,7 @@ pub enum Error {
     Setting {
         /// The setting's name.
         name: &'static str,
-        /// What was asked for.
+        /// The value given.
         actual: u64,
         /// Smallest legal value.
         min: u64,
@@ -21,21 +21,21 @@ pub enum Error {
     /// The socket cannot be opened.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The identity is no Ed25519 key in PKCS#8.
-    #[error("the server's identity is no Ed25519 key in PKCS#8 form")]
+    /// The identity is not an Ed25519 key in PKCS#8.
+    #[error("the server's identity is not an Ed25519 key in PKCS#8 form")]
     Identity,
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
-    /// This machine computes something wrong.
+    /// The self-check failed: this machine computes a wrong result.
     #[error(transparent)]
     SelfCheck(psi::Error),
-    /// What is to be served breaks the protocol's rules.
+    /// The served data breaks the protocol's rules.
     #[error(transparent)]
     Protocol(#[from] protocol::Error),
 }

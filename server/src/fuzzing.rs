@@ -1,5 +1,5 @@
-//! What only fuzz targets reach for: a session without sockets, and the owner's messages. Exists under
-//! `--cfg fuzzing` alone, which cargo-fuzz sets.
+//! Access for fuzz targets only: a session without sockets, and the owner's messages. Compiled only under `--cfg
+//! fuzzing`, which cargo-fuzz sets.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,10 +14,10 @@ use crate::server::Shared;
 use crate::session::serve_stream;
 use crate::{Config, Counters, Error, Model, Snapshot};
 
-/// Who asks.
+/// The address of the client.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Reads bytes as either side of the owner's socket would; whether they are a message.
+/// Decodes bytes as either side of the owner's socket would; returns whether they are a message.
 pub fn admin_message(bytes: &[u8]) -> bool {
     crate::admin::decode_any(bytes)
 }
@@ -25,20 +25,20 @@ pub fn admin_message(bytes: &[u8]) -> bool {
 /// How a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// As it should.
+    /// Normally.
     Finished,
-    /// The client takes back what it did not send.
+    /// The client resets the stream.
     Reset,
 }
 
-/// A server's whole session but QUIC: frames in, frames out.
+/// A server's whole session without QUIC: frames in, frames out.
 pub struct Session {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Session {
-    /// Without rate limits.
+    /// A session without rate limits.
     ///
     /// # Errors
     /// Those of [`crate::Server::start`].
@@ -59,7 +59,7 @@ impl Session {
         self.shared.machine.publish(snapshot);
     }
 
-    /// The models that it answers for from now on.
+    /// Sets the models to serve from now on.
     ///
     /// # Errors
     /// [`Error::Protocol`] for too many.
@@ -67,7 +67,7 @@ impl Session {
         Ok(self.shared.machine.set_models(models)?)
     }
 
-    /// What the server sends to a stream on which these pieces arrive.
+    /// What the server sends on a stream on which these pieces arrive.
     pub fn exchange(&self, pieces: Vec<Vec<u8>>, end: End) -> Vec<u8> {
         let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).map(Bytes::from).collect();
         let sent = Arc::<Mutex<Vec<u8>>>::default();
@@ -82,7 +82,7 @@ impl Session {
         std::mem::take(&mut sent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What it has done so far.
+    /// Totals since the start.
     pub fn counters(&self) -> Counters {
         self.shared.counting.read()
     }

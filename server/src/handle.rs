@@ -1,4 +1,4 @@
-//! One request: what it costs, who works on it, what goes back.
+//! One request: its cost, who computes it, and the reply.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::counters::{Counting, Limit, add};
 use crate::limits::RateLimit;
 use crate::server::Shared;
 
-/// Stands for all clients together in a limit by address; no client has it.
+/// Represents all clients together in a limit by address; no client has this address.
 const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// What a request for a manifest, an attachment or hints costs beside the bytes of its answer.
+/// Cost of a request for a manifest, an attachment or hints, in addition to the bytes of its answer.
 const SETUP_REQUEST_BYTES: u64 = 4 * 1024;
 
 pub(crate) async fn handle(
@@ -30,7 +30,7 @@ pub(crate) async fn handle(
     if !shared.tokens.admit(shown) {
         return Err(unauthorized());
     }
-    // What computes is counted where it is found to be whole.
+    // Computing requests are counted later, once they are known to be complete.
     let computes = matches!(request, Request::Evaluate(_) | Request::Query { .. } | Request::Classify { .. });
     if !computes {
         within(shared, Limit::Setups, client)?;
@@ -68,7 +68,7 @@ pub(crate) async fn handle(
     }
 }
 
-/// Whoever guesses too often is told to wait before the next token is looked at.
+/// Checks a token. A client that guesses too often must wait before its next token is checked.
 fn show_token(shared: &Shared, client: IpAddr, shown: &Shown, token: &AccessToken) -> Result<Reply, Refusal> {
     let now = Instant::now();
     let patience = |wait| busy(shared, Limit::Guesses, wait, "too many wrong tokens from this address");
@@ -76,7 +76,7 @@ fn show_token(shared: &Shared, client: IpAddr, shown: &Shown, token: &AccessToke
     if shared.tokens.show(shown, token) {
         return Ok(Reply::Response(Response::Admitted));
     }
-    let _ = shared.guesses.take(client, now); // two at a time may both have found the last one
+    let _ = shared.guesses.take(client, now); // two requests at once may both have seen the last guess left
     Err(unauthorized())
 }
 
@@ -98,7 +98,7 @@ fn rate(shared: &Shared, limit: Limit) -> &RateLimit {
     }
 }
 
-/// Takes what a client gets before it asks from its share of the line.
+/// Charges a download before a query to the client's share of the bandwidth.
 fn within_setup(shared: &Shared, client: IpAddr, bytes: usize) -> Result<(), Refusal> {
     let tokens = bytes as u64 + SETUP_REQUEST_BYTES;
     let taken = shared.setup_bytes.take_many(client, tokens, Instant::now());

@@ -13,29 +13,29 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// What stands before the seed in the PKCS#8 form of an Ed25519 key without its public half (RFC 8410, section 7).
+/// The bytes before the seed in the PKCS#8 form of an Ed25519 key without its public half (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-/// The same of a key with its public half: longer by 35 bytes, version 1.
+/// The bytes before the seed in a key with its public half: 35 bytes longer, version 1.
 const PKCS8_PREFIX_V2: [u8; 16] =
     [0x30, 0x51, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-/// What stands between the seed and the public half: a bit string of 32 bytes, context tag 1.
+/// The bytes between the seed and the public half: a bit string of 32 bytes, context tag 1.
 const PUBLIC_PREFIX: [u8; 3] = [0x81, 0x21, 0x00];
 /// Bytes of the seed (RFC 8032, section 5.1.5).
 const SEED_BYTES: usize = 32;
 
-/// The key that proves to clients which server they talk to. `Debug` shows the public half.
+/// The key that proves the server's identity to clients. `Debug` shows the public half.
 pub struct Identity {
     signer: Arc<dyn SigningKey>,
     key: ServerKey,
 }
 
 impl Identity {
-    /// Draws a new key from the system's randomness, in the form to keep: with its public half, so that a seed
-    /// that a disk changed does not pass for another key.
+    /// Draws a new key from the system's randomness, in the form to store: with its public half, so that a seed
+    /// damaged on disk does not pass for another key.
     ///
     /// # Panics
-    /// Where the system has no randomness.
+    /// If the system has no randomness.
     pub fn generate_pkcs8() -> Zeroizing<Vec<u8>> {
         let mut seed = Zeroizing::new([0; SEED_BYTES]);
         let random = rustls::crypto::ring::default_provider().secure_random;
@@ -45,7 +45,7 @@ impl Identity {
         Zeroizing::new([&PKCS8_PREFIX_V2[..], &*seed, &PUBLIC_PREFIX, public.as_bytes()].concat())
     }
 
-    /// Reads a key in PKCS#8, with or without its public half.
+    /// Reads a PKCS#8 key, with or without its public half.
     ///
     /// # Errors
     /// [`Error::Identity`].
@@ -57,12 +57,12 @@ impl Identity {
         Ok(Identity { signer, key })
     }
 
-    /// What clients know the server by.
+    /// The key by which clients know the server.
     pub fn server_key(&self) -> ServerKey {
         self.key
     }
 
-    /// The QUIC side of TLS 1.3. No tickets: a resumed session would link two connections of a client.
+    /// The QUIC configuration of TLS 1.3. No tickets: a resumed session would link two connections of a client.
     pub(crate) fn server_config(&self) -> Result<QuicServerConfig, Error> {
         let setup = |error: &dyn fmt::Display| Error::Tls(error.to_string());
         let shown = CertificateDer::from(self.key.to_spki_der());

@@ -2,20 +2,20 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `daemon` | start, publish, stop; the accepting of connections |
-//! | `socket` | the socket, and what QUIC does on it |
+//! | `daemon` | starts, publishes and stops; accepts connections |
+//! | `socket` | the socket, and the QUIC settings for it |
 //! | `config`, `identity`, `snapshot` | what a daemon is made of |
 //! | `session` | one connection: reading requests and writing responses, with limits and deadlines |
-//! | `handle` | one request: what is legal, who works on it |
+//! | `handle` | one request: what is legal, and which worker computes it |
 //! | `workers` | the bounded queue between sockets and cores |
-//! | `passes` | queries that wait together are answered together |
-//! | `models` | linear models, and who asks them |
-//! | `tokens` | who may ask, where not everybody may |
-//! | `limits`, `counters` | how often one client may ask, and what was done |
-//! | `metrics` | that and more over HTTP, for Prometheus, and whether the daemon is up |
+//! | `passes` | answers waiting queries together |
+//! | `models` | linear models, in the form that is served |
+//! | `tokens` | who may ask, if access is restricted |
+//! | `limits`, `counters` | how often one client may ask, and totals of what was done |
+//! | `metrics` | these totals and more over HTTP for Prometheus, and whether the daemon is up |
 //!
-//! The server learns of a query that it was made, when, and from which address: what it logs and counts holds no
-//! payload, because a payload would tell nothing.
+//! About a query the server learns only that it was made, when, and from which address. It logs and counts no
+//! payloads, because a payload would reveal nothing.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! How often one client may ask, a token bucket per address, and how many connections it may hold.
+//! How often one client may ask (a token bucket per address), and how many connections it may hold.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Most clients that are remembered; full buckets are forgotten first.
+/// Most clients to remember; full buckets are forgotten first.
 const CLIENTS: usize = 64 * 1024;
 
-/// Token buckets that hold a minute's worth.
+/// Token buckets that hold one minute's worth of tokens.
 pub(crate) struct RateLimit {
     per_minute: f64,
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
@@ -21,28 +21,28 @@ struct Bucket {
 }
 
 impl RateLimit {
-    /// 0: no limit.
+    /// A limit of `per_minute`; 0: no limit.
     pub fn new(per_minute: u64) -> RateLimit {
         RateLimit { per_minute: per_minute as f64, buckets: Mutex::default() }
     }
 
-    /// Takes a token, or says how long it takes until there is one.
+    /// Takes a token, or returns how long it takes until one is available.
     pub fn take(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         self.draw(client, now, 1.0, 1.0)
     }
 
-    /// As [`RateLimit::take`], but leaves the token where it is.
+    /// As [`RateLimit::take`], but does not remove the token.
     pub fn look(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
         self.draw(client, now, 1.0, 0.0)
     }
 
-    /// Takes so many tokens, or says how long it takes until there are as many. What is more than a bucket holds
-    /// takes a full one.
+    /// Takes `tokens` tokens, or returns how long it takes until they are available. A request for more than a bucket
+    /// holds takes a full bucket.
     pub fn take_many(&self, client: IpAddr, tokens: u64, now: Instant) -> Result<(), Duration> {
         self.draw(client, now, tokens as f64, tokens as f64)
     }
 
-    /// Takes `amount` where there are `wanted`.
+    /// Removes `amount` if at least `wanted` are available.
     fn draw(&self, client: IpAddr, now: Instant, wanted: f64, amount: f64) -> Result<(), Duration> {
         let full = self.per_minute;
         if full == 0.0 {
@@ -69,7 +69,7 @@ impl RateLimit {
         (bucket.tokens + gained).min(self.per_minute)
     }
 
-    /// A full bucket says nothing. Should none be full, all are forgotten: memory comes first.
+    /// Forgets full buckets, which hold no information. If none is full, forgets all: memory has priority.
     fn forget(&self, buckets: &mut HashMap<IpAddr, Bucket>, now: Instant) {
         buckets.retain(|_, bucket| self.tokens(bucket, now) < self.per_minute);
         if buckets.len() >= CLIENTS {
@@ -78,10 +78,10 @@ impl RateLimit {
     }
 }
 
-/// Allows one line of the log a second, because everybody on the net can cause some.
+/// Allows one log line a second, because anybody on the network can cause some.
 pub(crate) struct LogLimit {
     start: Instant,
-    /// Seconds since the start at which the next one is allowed.
+    /// Seconds since the start at which the next line is allowed.
     next: AtomicU64,
     withheld: AtomicU64,
 }
@@ -91,7 +91,7 @@ impl LogLimit {
         LogLimit { start, next: AtomicU64::new(0), withheld: AtomicU64::new(0) }
     }
 
-    /// Whether a line may be written now, and how many were withheld since the last one.
+    /// Whether a line may be written now, and how many were suppressed since the last one.
     pub fn allow(&self, now: Instant) -> Option<u64> {
         let second = now.saturating_duration_since(self.start).as_secs();
         if self.next.fetch_max(second + 1, Relaxed) > second {
@@ -102,13 +102,13 @@ impl LogLimit {
     }
 }
 
-/// Connections that are open, by client.
+/// Open connections, by client.
 pub(crate) struct Seats {
     per_client: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One open connection; dropping it makes room.
+/// One open connection; dropping it frees the seat.
 pub(crate) struct Seat {
     seats: Arc<Seats>,
     client: IpAddr,
@@ -119,7 +119,7 @@ impl Seats {
         Arc::new(Seats { per_client: per_client as usize, taken: Mutex::default() })
     }
 
-    /// Takes a seat, unless this client has enough of them.
+    /// Takes a seat, unless this client already has the maximum.
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Seat> {
         let client = network_of(client);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -144,7 +144,7 @@ impl Drop for Seat {
     }
 }
 
-/// A client commands all of the last 64 bits of an IPv6 address.
+/// The client's network: a client controls the last 64 bits of its IPv6 address.
 fn network_of(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),

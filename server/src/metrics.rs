@@ -1,7 +1,7 @@
-//! What Prometheus is told of a daemon, and whether it is up: two pages over HTTP.
+//! Two pages over HTTP: a daemon's metrics for Prometheus, and whether it is up.
 //!
-//! No label names a client, or anything that a client asked. The pages are for whoever runs the daemon; nobody is
-//! asked who they are, so the address had better be on loopback.
+//! No label names a client, or anything that a client asked. The pages are for the daemon's operator. There is no
+//! authentication, so the address should be on loopback.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -23,10 +23,10 @@ use tokio::task::JoinHandle;
 use crate::Error;
 use crate::daemon::{Daemon, Hosted};
 
-/// The text form of OpenMetrics, which Prometheus asks for.
+/// The text format of OpenMetrics, which Prometheus requests.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The pages, from before a daemon starts until after it has stopped. They end when this is dropped.
+/// Serves the pages from before a daemon starts until after it has stopped. Dropping this ends them.
 pub struct Endpoint {
     state: Arc<Pages>,
     local: SocketAddr,
@@ -35,19 +35,19 @@ pub struct Endpoint {
 
 struct Pages {
     phase: RwLock<Phase>,
-    /// Seconds since 1970.
+    /// Start time, in seconds since 1970.
     started: f64,
     contents: Mutex<Option<Contents>>,
 }
 
 enum Phase {
     Starting,
-    /// Weak, so that a page under way does not keep the database open.
+    /// Weak, so that a request in progress does not keep the database open.
     Serving(Weak<Hosted>),
     Stopping,
 }
 
-/// Figures that take a walk through all tracks, and change only with the manifest.
+/// Figures that need a walk through all tracks, and change only with the manifest.
 #[derive(Clone, Copy)]
 struct Contents {
     manifest: Digest,
@@ -56,7 +56,7 @@ struct Contents {
 }
 
 impl Endpoint {
-    /// Opens the port; until [`Endpoint::serves`] it tells that the daemon starts.
+    /// Opens the port. Until [`Endpoint::serves`] is called, the pages report that the daemon is starting.
     ///
     /// # Errors
     /// [`Error::Bind`].
@@ -79,17 +79,17 @@ impl Endpoint {
         Ok(Endpoint { state, local, serving })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// Shows this daemon from now on.
+    /// Reports on this daemon from now on.
     pub fn serves(&self, daemon: &Daemon) {
         self.state.enter(Phase::Serving(Arc::downgrade(daemon.hosted())));
     }
 
-    /// Tells from now on that the daemon stops.
+    /// Reports from now on that the daemon is stopping.
     pub fn stops(&self) {
         self.state.enter(Phase::Stopping);
     }
@@ -106,7 +106,7 @@ impl Pages {
         *self.phase.write().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    /// The daemon, or what it is doing instead of serving.
+    /// The daemon, or what the process is doing instead of serving.
     fn daemon(&self) -> Result<Arc<Hosted>, &'static str> {
         match &*self.phase.read().unwrap_or_else(PoisonError::into_inner) {
             Phase::Starting => Err("starting\n"),
@@ -141,7 +141,7 @@ impl Pages {
             ("open_connections", "Connections open now", hosted.server().open_connections() as u64),
             (
                 "queue_depth",
-                "Requests that wait, or share the pass of another one",
+                "Requests that wait, or share another request's pass",
                 shared.workers.waiting() as u64,
             ),
             ("running_jobs", "Jobs that compute", shared.workers.computing() as u64),
@@ -153,7 +153,11 @@ impl Pages {
         }
         own.register_with_unit("matrix", "Shards in memory", Unit::Bytes, gauge(matrices as u64));
         if let Some(bytes) = resident_bytes() {
-            registry.register("process_resident_memory_bytes", "Memory of the process", gauge(bytes));
+            registry.register(
+                "process_resident_memory_bytes",
+                "Resident memory of the process",
+                gauge(bytes),
+            );
         }
         let help = "When the process started, since 1970";
         registry.register("process_start_time_seconds", help, ConstGauge::new(self.started));
@@ -167,7 +171,7 @@ fn gauge(value: u64) -> Gauge {
     gauge
 }
 
-/// Memory of this process that lies in RAM, where the system tells (Linux does, in KiB).
+/// This process's resident memory in bytes, if the system reports it (Linux does, in KiB).
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! Linear models of the database, as they are served.
+//! Converts the database's linear models into the form that is served.
 
 use db::{NewModel, StoredModel};
 use protocol::answer::Model;
@@ -7,7 +7,7 @@ use psi::linear::{LinearParams, LinearSpec};
 
 use crate::Error;
 
-/// A model of the database, ready to be asked.
+/// Prepares a model of the database for serving.
 pub(crate) fn of_stored(stored: &StoredModel) -> Result<Model, Error> {
     let NewModel { name, public, features, classes, weights, .. } = &stored.model;
     let wrong =

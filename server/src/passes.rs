@@ -1,8 +1,7 @@
 //! Queries that wait for one snapshot share a pass over it.
 //!
-//! A query that comes while no pass runs goes at once and alone. Whoever comes meanwhile waits, and goes
-//! together with the others when the pass ends: the more clients ask, the more share, and nobody waits
-//! for company.
+//! A query that comes while no pass runs starts at once and alone. Queries that come during a pass wait, and share
+//! the next one. So the more clients ask, the more queries share a pass, and no query waits just for company.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,15 +13,15 @@ use tokio::task::spawn_blocking;
 use crate::workers::Workers;
 use protocol::answer::refusals;
 
-/// Answers uploads over a snapshot, one result for each.
+/// Answers uploads over a snapshot, with one result for each.
 type Pass<S, A> = dyn Fn(&S, &[Vec<u8>]) -> Vec<Result<A, Refusal>> + Send + Sync;
 
-/// The queries on their way over snapshots of type `S` to answers of type `A`.
+/// Queries over snapshots of type `S`, with answers of type `A`.
 pub(crate) struct Passes<S, A>(Arc<Inner<S, A>>);
 
 struct Inner<S, A> {
     workers: Workers,
-    /// One at a time: two would read the same memory twice.
+    /// One pass at a time: two would read the same memory twice.
     passing: Semaphore,
     most: usize,
     pass: Box<Pass<S, A>>,
@@ -37,7 +36,7 @@ struct Waiting<S, A> {
 }
 
 impl<S: Send + Sync + 'static, A: Send + 'static> Passes<S, A> {
-    /// `pass` answers up to `most` uploads together; it counts as one job of `workers`.
+    /// `pass` answers up to `most` uploads together, and counts as one job of `workers`.
     pub fn new(
         workers: Workers,
         most: usize,
@@ -47,23 +46,22 @@ impl<S: Send + Sync + 'static, A: Send + 'static> Passes<S, A> {
         Passes(Arc::new(Inner { workers, passing, most, pass: Box::new(pass), waiting }))
     }
 
-    /// The answer to one upload, or a refusal where too many wait. A pass that panics is a refusal to
-    /// those who shared it.
+    /// Answers one upload, or refuses it if too many wait. If a pass panics, all queries that shared it are refused.
     pub async fn answer(&self, snapshot: Arc<S>, upload: Vec<u8>) -> Result<A, Refusal> {
         let admitted = self.0.workers.admit()?;
         let (reply, answer) = oneshot::channel();
         self.0.waiting().push_back(Waiting { snapshot, upload, reply, admitted });
-        // As many attempts as queries, each by itself: whoever goes away strands nobody.
+        // One attempt per query, each in its own task, so that a client that leaves strands nobody.
         tokio::spawn(attempt(self.0.clone()));
         answer.await.unwrap_or_else(|_| Err(refusals::internal()))
     }
 }
 
-/// Waits for its turn, and makes a pass for whoever waits then.
+/// Waits for its turn, then makes a pass for the queries waiting at that time.
 async fn attempt<S: Send + Sync + 'static, A: Send + 'static>(inner: Arc<Inner<S, A>>) {
     let Ok(_passing) = inner.passing.acquire().await else { return };
     if inner.waiting().is_empty() {
-        return; // somebody else's pass took them all
+        return; // another pass took them all
     }
     let Ok(running) = inner.workers.start().await else { return };
     let members = inner.gather();
@@ -81,7 +79,7 @@ async fn attempt<S: Send + Sync + 'static, A: Send + 'static>(inner: Arc<Inner<S
         answers
     });
     match answers.await {
-        // Who is gone needs no answer.
+        // A client that has gone needs no answer.
         Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| drop(reply.send(answer))),
         Err(error) => {
             tracing::error!(%error, members = replies.len(), "a pass failed");
@@ -95,14 +93,14 @@ impl<S, A> Inner<S, A> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes those who wait longest for the snapshot that the first one waits for.
+    /// Takes the queries that wait longest and are for the same snapshot as the first one.
     fn gather(&self) -> Vec<Waiting<S, A>> {
         let mut waiting = self.waiting();
         let mut members: Vec<Waiting<S, A>> = Vec::new();
         for query in std::mem::take(&mut *waiting) {
             let alike = members.first().is_none_or(|first| Arc::ptr_eq(&first.snapshot, &query.snapshot));
             if query.reply.is_closed() {
-                continue; // gave up
+                continue; // the client gave up
             } else if alike && members.len() < self.most {
                 members.push(query);
             } else {
@@ -120,10 +118,10 @@ mod tests {
     use std::sync::mpsc;
     use tokio::task::JoinHandle;
 
-    /// An upload and with how many others it was answered.
+    /// An upload, and how many uploads its pass answered.
     type Answer = (Vec<u8>, usize);
 
-    /// The first byte of an upload says what becomes of it: 0 fails, 1 panics, 2 waits for the gate.
+    /// The first byte of an upload decides its fate: 0 fails, 1 panics, 2 waits for the gate.
     fn passes(most: usize, queue: usize) -> (Arc<Passes<u8, Answer>>, mpsc::Sender<()>) {
         let (open, gate) = mpsc::channel();
         let gate = Mutex::new(gate);
@@ -143,7 +141,7 @@ mod tests {
         (Arc::new(Passes::new(Workers::new(2, queue), most, pass)), open)
     }
 
-    /// Sends uploads, each after the one before waits or runs.
+    /// Sends uploads, each once the previous one waits or runs.
     async fn ask(
         passes: &Arc<Passes<u8, Answer>>,
         snapshot: &Arc<u8>,
@@ -161,7 +159,7 @@ mod tests {
         asked
     }
 
-    /// Occupies the one pass that may run until the gate opens.
+    /// Occupies the only allowed pass until the gate opens.
     async fn occupy(
         passes: &Arc<Passes<u8, Answer>>,
         snapshot: &Arc<u8>,

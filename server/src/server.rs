@@ -22,14 +22,14 @@ use crate::socket::{bind, transport_config};
 use crate::workers::Workers;
 use crate::{Error, session};
 
-/// Above this share of the connections, new clients must first prove their address.
+/// Above `max_connections` divided by this, new clients must first prove their address.
 const PROOF_SHARE: u32 = 4;
-/// Wrong access tokens per minute and client: more than anybody mistypes, and nothing against 2^256.
+/// Wrong access tokens allowed per minute and client: more than typing errors need, and hopeless against 2^256 keys.
 const GUESSES_PER_MINUTE: u32 = 10;
-/// How long closed connections may take to say goodbye.
+/// Longest wait for closed connections to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// A running daemon. Dropping it cuts every connection off; [`Server::stop`] is kinder.
+/// A running server. Dropping it cuts off all connections; [`Server::stop`] ends them in order.
 pub struct Server {
     shared: Arc<Shared>,
     endpoint: Endpoint,
@@ -42,15 +42,15 @@ pub struct Server {
 pub(crate) struct Shared {
     pub config: Config,
     pub workers: Workers,
-    /// What is in force.
+    /// What is being served.
     pub machine: AnswerMachine,
-    /// The queries, which share passes over a snapshot.
+    /// Queries, which share passes over a snapshot.
     pub passes: Passes<Snapshot, Response>,
-    /// The classifications, which share passes over a model.
+    /// Classifications, which share passes over a model.
     pub model_passes: Passes<Model, Response>,
     pub evaluations: RateLimit,
     pub queries: RateLimit,
-    /// The evaluations of all clients together.
+    /// OPRF batches of all clients together.
     pub overall: RateLimit,
     pub setups: RateLimit,
     /// Wrong access tokens.
@@ -60,12 +60,12 @@ pub(crate) struct Shared {
     pub log: LogLimit,
     pub counting: Counting,
     seats: Arc<Seats>,
-    /// In KiB.
+    /// Memory for requests, in KiB.
     memory: Arc<Semaphore>,
 }
 
 impl Server {
-    /// Opens the socket and serves on the tokio runtime that this is called in.
+    /// Opens the socket and serves on the current tokio runtime.
     ///
     /// # Errors
     /// [`Error::Setting`], [`Error::SelfCheck`], [`Error::Bind`], [`Error::Tls`].
@@ -96,21 +96,20 @@ impl Server {
         self.local
     }
 
-    /// Serves another snapshot from now on. Requests that run finish on the old one. Queries under an earlier manifest
-    /// are told that they are stale where its OPRF key was another one.
+    /// Serves another snapshot from now on. Running requests finish on the old one. Queries under an earlier manifest
+    /// are told that they are stale if its OPRF key was different.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let shards = snapshot.manifest().shards.len();
         tracing::info!(shards, manifest = %snapshot.digest(), "publishing");
         self.shared.machine.publish(snapshot);
     }
 
-    /// The access tokens that admit from now on, and no others ([`Config::require_token`]). At first there are
-    /// none.
+    /// Replaces the access tokens that are admitted ([`Config::require_token`]). Initially there are none.
     pub fn set_tokens(&self, known: Vec<TokenDigest>) {
         self.shared.tokens.replace(known);
     }
 
-    /// The linear models that it answers for from now on, and no others. At first there are none.
+    /// Replaces the linear models that are served. Initially there are none.
     ///
     /// # Errors
     /// [`Error::Protocol`] for more than [`protocol::offer::MAX_MODELS`].
@@ -118,12 +117,12 @@ impl Server {
         Ok(self.shared.machine.set_models(models)?)
     }
 
-    /// What it has done so far.
+    /// Totals since the start.
     pub fn counters(&self) -> Counters {
         self.shared.counting.read()
     }
 
-    /// What its connections share.
+    /// The state that its connections share.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -133,13 +132,13 @@ impl Server {
         self.endpoint.open_connections()
     }
 
-    /// Takes no more requests, finishes those that run within [`Config::stop_timeout`], and closes.
-    /// The socket is free a moment later.
+    /// Accepts no more requests, finishes running ones within [`Config::stop_timeout`], and closes. The socket is
+    /// free shortly afterwards.
     pub async fn stop(self) {
         self.shut_down().await;
     }
 
-    /// [`Server::stop`] for a server that is shared.
+    /// As [`Server::stop`], for a server that is shared.
     pub(crate) async fn shut_down(&self) {
         self.endpoint.set_server_config(None);
         let _ = self.stop.send(true);
@@ -201,7 +200,7 @@ impl Shared {
         self.memory.available_permits() == kibibytes(self.config.upload_memory) as usize
     }
 
-    /// Takes memory for a request, if there is some.
+    /// Reserves memory for a request, if enough is free.
     pub fn upload_memory(&self, length: u32) -> Option<OwnedSemaphorePermit> {
         let all = kibibytes(self.config.upload_memory);
         let needed = (length.div_ceil(1024)).clamp(1, all);
@@ -242,7 +241,7 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, sessions: &mut JoinSet<()>, s
         return incoming.refuse();
     };
     if open >= most / PROOF_SHARE && incoming.may_retry() && !incoming.remote_address_validated() {
-        let _ = incoming.retry(); // it may, as was just asked
+        let _ = incoming.retry(); // allowed: checked above
     } else {
         sessions.spawn(greet(shared.clone(), incoming, seat, stop));
     }

@@ -1,4 +1,4 @@
-//! One connection: a stream per request, each with its limits and deadlines.
+//! One connection: a stream per request, each with limits and deadlines.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::handle::handle;
 use crate::server::Shared;
 use crate::stream::{self, ReceiveHalf, SendHalf, read_header, read_rest, write_parts};
 
-/// A request or response gets a second more for so many bytes; clients grant the same.
+/// Slowest accepted transfer: a request or response gets a second more for every 64 KiB. Clients allow the same.
 const SLOWEST_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// Tells a client that its stream is not read to the end.
+/// QUIC code for a stream that the server does not read to the end.
 const STOPPED: VarInt = VarInt::from_u32(1);
-/// Tells a client that it read too slowly.
+/// QUIC code for a client that reads too slowly.
 const TOO_SLOW: VarInt = VarInt::from_u32(2);
-/// When to come back if the memory for requests is taken.
+/// Retry delay if the memory for requests is used up.
 const MEMORY_RETRY_MS: u32 = 1000;
 
-/// Serves a connection until either side has enough of it.
+/// Serves a connection until either side ends it.
 pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop: watch::Receiver<bool>) {
     let peer = connection.remote_address();
     tracing::debug!(%peer, "connection opened");
@@ -53,7 +53,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, connection: Connection, mut stop:
     }
 }
 
-/// Serves one request, over QUIC or whatever else has two halves.
+/// Serves one request, over QUIC or any other pair of halves.
 pub(crate) async fn serve_stream(
     shared: Arc<Shared>,
     client: IpAddr,
@@ -79,7 +79,7 @@ pub(crate) async fn serve_stream(
 
 fn log_refusal(shared: &Shared, client: IpAddr, refusal: &Refusal) {
     let Refusal { code, text, .. } = refusal;
-    // Being stale is nobody's fault.
+    // A stale request is nobody's fault, so it is logged at debug level only.
     let passed = if *code == RefusalCode::Stale { None } else { shared.log.allow(Instant::now()) };
     match passed {
         Some(withheld) => tracing::info!(%client, ?code, text, withheld, "refused"),
@@ -90,7 +90,7 @@ fn log_refusal(shared: &Shared, client: IpAddr, refusal: &Refusal) {
 /// Why there is no request.
 enum Unread {
     Refused(Refusal),
-    /// There is nobody to tell.
+    /// The peer has gone.
     Gone,
 }
 
@@ -109,7 +109,7 @@ impl From<Refusal> for Unread {
     }
 }
 
-/// Reads a request; the permit stands for its memory.
+/// Reads a request; the permit reserves its memory.
 async fn read_request(
     shared: &Shared,
     shown: &Shown,
@@ -129,7 +129,7 @@ async fn read_request(
     Ok((request, memory))
 }
 
-/// Writes a response and waits until the client has it, so that a stopping server cuts nobody off.
+/// Writes a response and waits until the client has received it, so that a stopping server cuts nobody off.
 async fn write_reply(shared: &Shared, send: &mut impl SendHalf, reply: &Reply) {
     let mut header = Vec::new();
     let parts = reply.parts(&mut header);
@@ -141,7 +141,7 @@ async fn write_reply(shared: &Shared, send: &mut impl SendHalf, reply: &Reply) {
     });
     match written.await {
         Ok(Ok(())) => add(&shared.counting.bytes_out, length),
-        Ok(Err(_)) => {} // the connection's end says why
+        Ok(Err(_)) => {} // the end of the connection gives the reason
         Err(_) => {
             tracing::debug!("a client reads too slowly");
             send.abandon(TOO_SLOW);

@@ -1,4 +1,4 @@
-//! A server's socket, and what QUIC does on it.
+//! A server's socket, and the QUIC settings for it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -11,15 +11,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::Error;
 use crate::config::Config;
 
-/// Bytes of one connection that may be on their way at once: 4 MiB are 40 MB/s at 100 ms.
+/// Bytes in flight per connection: 4 MiB allow 40 MB/s at 100 ms.
 const WINDOW: u32 = 4 * 1024 * 1024;
-/// Bytes sent before the first acknowledgement: 32 packets, as large web servers do. The usual ten
-/// would cost an answer of a megabyte two more round trips.
+/// Bytes sent before the first acknowledgement: 32 packets, as large web servers do. The usual ten packets would cost
+/// an answer of a megabyte two more round trips.
 const FIRST_FLIGHT: u64 = 32 * 1200;
-/// What the socket may hold between two looks at it; the system may grant less.
+/// Size of the socket's buffers; the system may grant less.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
-/// How much may be on its way, and for how long.
+/// QUIC's limits on data in flight, and its timeouts.
 pub(crate) fn transport_config(config: &Config) -> Result<TransportConfig, Error> {
     let mut cubic = CubicConfig::default();
     cubic.initial_window(FIRST_FLIGHT);
@@ -37,7 +37,7 @@ pub(crate) fn transport_config(config: &Config) -> Result<TransportConfig, Error
     Ok(transport)
 }
 
-/// Opens the socket; the unspecified IPv6 address takes IPv4, too.
+/// Opens the socket; the unspecified IPv6 address also accepts IPv4.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     match bind_one(address) {
         Err(error) if address.is_ipv6() && address.ip().is_unspecified() && !in_use(&error) => {
@@ -56,7 +56,7 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    // Less than asked for is no reason not to serve.
+    // A smaller buffer than requested is no reason not to serve.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
     socket.bind(&address.into())?;

@@ -1,4 +1,4 @@
-//! The two halves of a stream: QUIC's, or halves in memory where a test says byte by byte what arrives.
+//! The two halves of a stream: QUIC's, or halves in memory for tests that set byte by byte what arrives.
 
 use bytes::Bytes;
 use protocol::Error;
@@ -7,9 +7,9 @@ use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 
 /// The receiving half of a stream.
 pub trait ReceiveHalf: Send {
-    /// The next bytes in order, at most `most` of them; nothing at the end of the stream.
+    /// The next bytes in order, at most `most`; `None` at the end of the stream.
     fn chunk(&mut self, most: usize) -> impl Future<Output = Result<Option<Bytes>, ReadError>> + Send;
-    /// Tells the sender that no more is read.
+    /// Tells the sender that nothing more will be read.
     fn refuse(&mut self, code: VarInt);
 }
 
@@ -18,7 +18,7 @@ impl ReceiveHalf for RecvStream {
         Ok(self.read_chunk(most, true).await?.map(|chunk| chunk.bytes))
     }
     fn refuse(&mut self, code: VarInt) {
-        let _ = self.stop(code); // it may have ended already
+        let _ = self.stop(code); // the stream may have ended already
     }
 }
 
@@ -28,9 +28,9 @@ pub trait SendHalf: Send {
     fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), WriteError>> + Send;
     /// Ends the stream.
     fn end(&mut self) -> Result<(), WriteError>;
-    /// Returns when the peer has everything, or wants no more.
+    /// Returns when the peer has received everything, or wants no more.
     fn delivered(&mut self) -> impl Future<Output = ()> + Send;
-    /// Gives the stream up.
+    /// Aborts the stream.
     fn abandon(&mut self, code: VarInt);
 }
 
@@ -42,18 +42,18 @@ impl SendHalf for SendStream {
         self.finish().map_err(|_| WriteError::ClosedStream)
     }
     async fn delivered(&mut self) {
-        let _ = self.stopped().await; // a peer that is gone needs no more
+        let _ = self.stopped().await; // a peer that has gone needs nothing more
     }
     fn abandon(&mut self, code: VarInt) {
-        let _ = self.reset(code); // it may have ended already
+        let _ = self.reset(code); // the stream may have ended already
     }
 }
 
 /// Why there is no frame.
 pub(crate) enum Unread {
-    /// What arrived is none.
+    /// The bytes that arrived are not a frame.
     Broken(Error),
-    /// There is nobody to tell.
+    /// The peer has gone.
     Gone,
 }
 
@@ -69,7 +69,7 @@ impl From<Error> for Unread {
     }
 }
 
-/// Reads the header, and nothing behind it.
+/// Reads the header and nothing after it.
 pub(crate) async fn read_header(
     stream: &mut impl ReceiveHalf,
     reader: &mut FrameReader,
@@ -83,7 +83,7 @@ pub(crate) async fn read_header(
     }
 }
 
-/// Reads what is left, up to the end of the stream.
+/// Reads the rest, up to the end of the stream.
 pub(crate) async fn read_rest(
     stream: &mut impl ReceiveHalf,
     mut reader: FrameReader,
@@ -94,7 +94,7 @@ pub(crate) async fn read_rest(
     Ok(reader.finish()?)
 }
 
-/// Writes a frame that lies in several places, and ends the stream.
+/// Writes a frame that is given in parts, and ends the stream.
 pub(crate) async fn write_parts(stream: &mut impl SendHalf, parts: &[&[u8]]) -> Result<(), WriteError> {
     for part in parts {
         stream.write(part).await?;

@@ -1,4 +1,4 @@
-//! The bridge from sockets to cores: a bounded queue in front of the rayon pool.
+//! Connects the sockets to the cores: a bounded queue in front of the rayon pool.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use protocol::answer::refusals;
 
-/// When a client should come back that found the queue full; a few jobs are done by then.
+/// When a client that found the queue full should retry; a few jobs have finished by then.
 const RETRY_AFTER_MS: u32 = 500;
 
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Workers {
         Workers { admitted: semaphore(places), running: semaphore(running), places, cores: running }
     }
 
-    /// A place for a job that waits or runs, or a refusal where too many do.
+    /// Admits a job that will wait or run, or refuses it if there are too many.
     pub fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.admitted.clone().try_acquire_owned().map_err(|_| {
             refusals::refuse_until(RefusalCode::Busy, RETRY_AFTER_MS, "too many queries at a time")
@@ -40,12 +40,12 @@ impl Workers {
         self.running.clone().acquire_owned().await.map_err(|_| refusals::internal())
     }
 
-    /// Jobs that compute now.
+    /// Jobs that are computing now.
     pub fn computing(&self) -> usize {
         self.cores - self.running.available_permits()
     }
 
-    /// Requests that are admitted, beyond one for each job that computes: they wait, or share another one's pass.
+    /// Admitted requests beyond one per computing job: they wait, or share another request's pass.
     pub fn waiting(&self) -> usize {
         let admitted = self.places - self.admitted.available_permits();
         admitted.saturating_sub(self.computing())
@@ -56,8 +56,8 @@ impl Workers {
         self.admitted.available_permits()
     }
 
-    /// Runs a job that computes, or refuses it where too many wait. A job that panics is refused, too;
-    /// one that nobody waits for any more still counts until it is done.
+    /// Runs a computing job, or refuses it if too many wait. A job that panics is refused too. A job whose caller has
+    /// gone still counts until it is done.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,

@@ -8,15 +8,15 @@ use super::DatabaseArgs;
 
 pub const EXPORT_EXAMPLES: &str = "\
 Examples:
-  psi-shazam export music.psz                   while a daemon runs, too
+  psi-shazam export music.psz                   also while a daemon runs
   psi-shazam export - | ssh music.example psi-shazam import -
 
-The file holds titles, paths and hashes, but no key. What was there is replaced when the new file is whole.";
+The file contains titles, paths and hashes, but no key. An existing file is replaced once the new one is complete.";
 
 pub const IMPORT_EXAMPLES: &str = "\
 Example: psi-shazam import music.psz more.psz
 
-What is there already stays as it is.
+Tracks that are already in the database stay as they are.
 Exit code: 0 if every file was read to its end, 2 if one was damaged or refused.";
 
 pub const DUPLICATES_EXAMPLES: &str = "\
@@ -24,11 +24,11 @@ Examples:
   psi-shazam duplicates
   psi-shazam duplicates --least 10 --json
 
-Exit code: 0 whether or not there are any, 2 after an error.";
+Exit code: 0 even if there are none, 2 after an error.";
 
 #[derive(Args)]
 pub struct ExportArgs {
-    /// The file to write; `-`, or none, is standard output
+    /// The file to write; `-` or no name for standard output
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -48,7 +48,7 @@ pub struct ImportArgs {
 
 #[derive(Args)]
 pub struct DuplicatesArgs {
-    /// Least length of a shared stretch, in seconds
+    /// Minimum length of a shared stretch, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(3..=3600))]
     pub least: u16,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! Files of settings: TOML with a table for each command. A key at the top holds for every command that has the
-//! option, one in a command's table for that command and those below it.
+//! Files of settings: TOML with a table for each command. A key at the top level applies to every command that has
+//! the option. A key in a command's table applies to that command and its subcommands.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -15,13 +15,13 @@ use super::settings::{self, Setting};
 
 /// The settings of all users of this machine.
 pub const SYSTEM_FILE: &str = "/etc/psi-shazam/config.toml";
-/// More than any settings take; what is longer is no such file.
+/// Largest settings file in bytes, far more than all settings need.
 const FILE_CAP: u64 = 1 << 20;
 
-/// A value, and where it was read.
+/// A value, and the place it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    /// As arguments would give it; several where the option takes several.
+    /// The value as command-line arguments; several if the option takes several.
     pub values: Vec<String>,
     /// The file.
     pub file: Arc<Path>,
@@ -29,18 +29,18 @@ pub struct Given {
     pub line: usize,
 }
 
-/// What the files in force hold.
+/// What the files in use contain.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// The first that has a value is right. Keys are paths: `["serve", "listen"]`.
+    /// The first layer that has a value wins. Keys are paths: `["serve", "listen"]`.
     layers: Vec<BTreeMap<Vec<String>, Given>>,
 }
 
 impl Files {
-    /// Reads the file `named`, or, if none is, the user's and the system's as far as they are there.
+    /// Reads the file `named`. If none is named, reads the user's file and the system's, if they exist.
     ///
     /// # Errors
-    /// For a file that cannot be read, is no TOML, or holds what is no setting or no value of it.
+    /// For a file that cannot be read, is not TOML, or has an unknown key or an invalid value.
     pub fn read(command: &Command, named: Option<&Path>) -> Result<Files> {
         let known = Known { command, settings: settings::settings(command) };
         let mut layers = Vec::new();
@@ -66,7 +66,7 @@ impl Files {
     }
 }
 
-/// Where settings are looked for, the most important first.
+/// Where settings are looked for, highest priority first.
 pub fn paths(named: Option<&Path>) -> Vec<PathBuf> {
     match named {
         Some(path) => vec![path.to_owned()],
@@ -84,18 +84,18 @@ fn read_capped(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(FILE_CAP + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_CAP {
-        return Err(std::io::Error::other("it has more than a megabyte"));
+        return Err(std::io::Error::other("it is larger than a megabyte"));
     }
     Ok(text)
 }
 
-/// What a file may say.
+/// The keys that a file may contain.
 struct Known<'a> {
     command: &'a Command,
     settings: Vec<Setting>,
 }
 
-/// A file under the reader's eyes.
+/// A file being parsed.
 struct Source<'a> {
     path: Arc<Path>,
     text: &'a str,
@@ -156,7 +156,7 @@ impl Known<'_> {
         path.iter().try_fold(self.command.clone(), |command, name| step(&command, name)).is_some()
     }
 
-    /// What a key's value is as arguments, checked by every command that it holds for.
+    /// A key's value as arguments, checked by every command that it applies to.
     fn values(
         &self,
         source: &Source,
@@ -169,7 +169,7 @@ impl Known<'_> {
         let Some(first) = meant.first() else { return Err(self.unknown(path, key, value.get_ref())) };
         if meant.iter().any(|setting| setting.is_secret()) {
             bail!(
-                "`{key}` is a secret and does not belong here; put it into a file of its own and name that: {key}_file"
+                "`{key}` is a secret and does not belong here; put it into a separate file and set {key}_file"
             );
         }
         let mut values = texts(key, value.get_ref(), &first.arg)?;
@@ -180,18 +180,21 @@ impl Known<'_> {
         Ok(values)
     }
 
-    /// What is wrong with a key that is none, and which one may be meant.
+    /// Explains what is wrong with an unknown key, and suggests the nearest known one.
     fn unknown(&self, path: &[String], key: &str, value: &DeValue) -> anyhow::Error {
         if settings::is_act(self.command, key) {
-            return anyhow!("`{key}` does something once; give it on the command line: --{}", dashed(key));
+            return anyhow!("`{key}` is a one-time action; give it on the command line: --{}", dashed(key));
         }
         if self.is_command(&[path, &[key.to_owned()]].concat()) {
-            return anyhow!("`{key}` is a command; its options belong into a table: [{key}]");
+            return anyhow!("`{key}` is a command; put its options into a table: [{key}]");
         }
         let place = if path.is_empty() { "the top".to_owned() } else { format!("[{}]", path.join(".")) };
         let elsewhere = self.settings.iter().find(|setting| setting.key == key);
         if let (Some(other), false) = (elsewhere, matches!(value, DeValue::Table(_))) {
-            return anyhow!("`{key}` is no setting of {place}; it belongs to [{}]", other.command.join("."));
+            return anyhow!(
+                "`{key}` is not a setting of {place}; it belongs to [{}]",
+                other.command.join(".")
+            );
         }
         let deeper = |setting: &&Setting| setting.command.starts_with(path);
         let own = self.settings.iter().filter(deeper).flat_map(|setting| {
@@ -210,7 +213,7 @@ fn dashed(key: &str) -> String {
     key.replace('_', "-")
 }
 
-/// A value as arguments would give it.
+/// A value as command-line arguments.
 fn texts(key: &str, value: &DeValue, arg: &Arg) -> Result<Vec<String>> {
     let flag = settings::is_flag(arg);
     let one = |value: &DeValue| match value {
@@ -236,7 +239,7 @@ fn article(value: &DeValue) -> String {
     format!("{} {name}", if vowel { "an" } else { "a" })
 }
 
-/// A path in a file is meant from that file's folder; `~/` is the user's home.
+/// Resolves a path in a file relative to that file's folder; `~/` is the user's home.
 fn expand(file: &Path, text: String) -> String {
     let home = || directories::BaseDirs::new().map(|folders| folders.home_dir().to_owned());
     let meant = match (text.strip_prefix("~/"), text.as_str()) {
@@ -247,10 +250,10 @@ fn expand(file: &Path, text: String) -> String {
     meant.map_or(text, |path| path.to_string_lossy().into_owned())
 }
 
-/// Lets clap judge values as it would judge arguments.
+/// Lets clap check values as it checks arguments.
 pub fn check(arg: &Arg, values: &[String]) -> Result<()> {
     if settings::is_flag(arg) {
-        return Ok(()); // true or false, as was seen
+        return Ok(()); // already checked to be true or false
     }
     let name = arg.get_long().unwrap_or_default().to_owned();
     let mut alone = Arg::new("value").long(name.clone()).action(arg.get_action().clone());

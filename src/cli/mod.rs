@@ -33,8 +33,8 @@ pub use web::WebArgs;
 
 /// Name a recording without showing it to anyone.
 ///
-/// `index` fills a database with the landmarks of your music, `serve` answers encrypted queries about
-/// it, and `query` asks: the server never learns the recording, its hashes or the answer.
+/// `index` fills a database with the landmarks of your music, `serve` answers encrypted queries about it, and `query`
+/// asks. The server never learns the recording, its hashes or the answer.
 #[derive(Parser)]
 #[command(
     name = "psi-shazam",
@@ -42,11 +42,11 @@ pub use web::WebArgs;
     after_help = "\
 Try it: psi-shazam demo
 
-Every option can also be set by a variable of the environment, as its help says, or in a file: see `psi-shazam config`.
-An argument goes before the environment, that before the user's file, and that before /etc/psi-shazam/config.toml."
+Every option can also be set by an environment variable, shown in its help, or in a file: see `psi-shazam config`.
+Arguments override the environment, which overrides the user's file, which overrides /etc/psi-shazam/config.toml."
 )]
 pub struct Cli {
-    /// Read the settings in this file, and in no other
+    /// Read settings from this file only
     #[arg(long, global = true, value_name = "FILE", env = parse::CONFIG_VARIABLE)]
     pub config: Option<PathBuf>,
     #[command(subcommand)]
@@ -59,7 +59,7 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   psi-shazam index ./fma_small --jobs 2
-  psi-shazam index ./music --watch              stay, and follow the folder
+  psi-shazam index ./music --watch              keep running and follow the folder
   psi-shazam index --playlist party.m3u8
   find . -name '*.ogg' -print0 | psi-shazam index --files-from -")]
     Index(IndexArgs),
@@ -73,18 +73,18 @@ Examples:
   psi-shazam query heard.m4a --server music.example --json    ask a server
   ffmpeg -i radio.ts -t 10 -f wav - | psi-shazam query -
 
-Exit code: 0 if every recording was named, 1 if some has no match, 2 after an error.")]
+Exit code: 0 if every recording was named, 1 if one has no match, 2 after an error.")]
     Query(QueryArgs),
-    /// Tell what was played when, in a long recording or a stream
+    /// Show which track played when, in a long recording or a stream
     #[command(after_help = monitor::HELP)]
     Monitor(MonitorArgs),
     /// Show what the fingerprint sees in a recording, and how the vote decides
     #[command(after_help = inspect::HELP)]
     Inspect(InspectArgs),
-    /// Record from the microphone, and name what is heard
+    /// Record from the microphone and name the recording
     #[command(after_help = listen::HELP)]
     Listen(ListenArgs),
-    /// Open a page on this machine with one button: record, and name what is heard
+    /// Open a local page with one button that records and names the recording
     #[command(after_help = web::HELP)]
     Web(WebArgs),
     /// List the tracks of the database
@@ -96,46 +96,47 @@ Exit code: 0 if every recording was named, 1 if some has no match, 2 after an er
     /// Show what the database holds and what a query costs
     #[command(after_help = "Example: psi-shazam stats --json")]
     Stats(DatabaseArgs),
-    /// Lay the shards out anew: frees what removed tracks left, fits today's size
+    /// Rebuild the shards: free the space of removed tracks and fit the current size
     #[command(after_help = "Examples:\n  psi-shazam compact\n  psi-shazam compact --rotate-key")]
     Compact(CompactArgs),
-    /// Write the fingerprints to a file: a backup, or for another database
+    /// Write the fingerprints to a file, as a backup or for another database
     #[command(after_help = catalogue::EXPORT_EXAMPLES)]
     Export(ExportArgs),
-    /// Add the tracks of exports, without their music
+    /// Add the tracks of exports, without their audio files
     #[command(after_help = catalogue::IMPORT_EXAMPLES)]
     Import(ImportArgs),
-    /// Find recordings that are the same, or share audio
+    /// Find recordings that are the same or share audio
     #[command(after_help = catalogue::DUPLICATES_EXAMPLES)]
     Duplicates(DuplicatesArgs),
-    /// Verify everything that is stored
+    /// Verify all stored data
     #[command(after_help = "\
 Example: psi-shazam check --repair
 
-Exit code: 0 if all is sound or was made anew, 1 if something is damaged or must be indexed again, 2 after an error.")]
+Exit code: 0 if everything is intact or was rebuilt, 1 if something is damaged or must be indexed again,
+2 after an error.")]
     Check(CheckArgs),
-    /// Show the key by which clients know this server, or replace it
+    /// Show or replace the key by which clients know this server
     #[command(after_help = "Example: psi-shazam identity")]
     Identity(IdentityArgs),
-    /// Make, list or revoke access tokens, for `serve --require-token`
+    /// Create, list or revoke access tokens for `serve --require-token`
     #[command(subcommand, after_help = "Example: psi-shazam token create phone > phone.token")]
     Token(TokenCommand),
     /// List or remove the models that `classify` asks
     #[command(subcommand, after_help = "Example: psi-shazam model list")]
     Model(ModelCommand),
-    /// Learn from recordings what classes of them sound like
+    /// Train a model from recordings sorted into classes
     #[command(after_help = sound::TRAIN_HELP)]
     Train(TrainArgs),
-    /// Tell what recordings sound like, by a model of a server that does not hear them
+    /// Classify recordings with a server's model, without the server hearing them
     #[command(after_help = sound::CLASSIFY_HELP)]
     Classify(ClassifyArgs),
     /// Index, serve and query the music that comes with the source code
     #[command(after_help = "Example: cargo run --release -- demo")]
     Demo(DemoArgs),
-    /// Show, find or make the files of settings
+    /// Show, locate or create the settings files
     #[command(subcommand, after_help = "Example: psi-shazam config show")]
     Config(ConfigCommand),
-    /// Print a script that lets a shell complete commands and options
+    /// Print a shell completion script
     #[command(after_help = "\
 Example: psi-shazam completions bash > ~/.local/share/bash-completion/completions/psi-shazam")]
     Completions(CompletionsArgs),
@@ -148,7 +149,7 @@ Examples:
 }
 
 impl Command {
-    /// Whether it does its work without settings, so that a file which is wrong does not hinder it.
+    /// Whether the command runs without settings, so that an invalid settings file does not stop it.
     pub fn needs_no_settings(&self) -> bool {
         matches!(
             self,
@@ -161,28 +162,28 @@ impl Command {
 
 #[derive(Args)]
 pub struct IndexArgs {
-    /// Files and folders; folders are searched through all their levels
+    /// Files and folders; folders are searched recursively
     #[arg(required_unless_present_any = ["playlist", "files_from"])]
     pub paths: Vec<PathBuf>,
-    /// Add what a playlist names (m3u, m3u8 or pls); its paths are relative to where it lies
+    /// Add the files in a playlist (m3u, m3u8 or pls); its paths are relative to the playlist's folder
     #[arg(long, value_name = "FILE")]
     pub playlist: Vec<PathBuf>,
-    /// Add the files that FILE names, one a line, or each ended by a NUL; `-` reads standard input
+    /// Add the files listed in FILE, one per line or NUL-terminated; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub files_from: Vec<PathBuf>,
-    /// Stay, and add what comes into the folders or changes there, until Ctrl-C
+    /// Keep running and add files as they appear or change in the folders, until Ctrl-C
     #[arg(long, conflicts_with_all = ["playlist", "files_from"])]
     pub watch: bool,
-    /// Remove tracks whose file is deleted or replaced while it is watched; else they stay
+    /// Remove tracks whose file is deleted or replaced while watching; otherwise they stay
     #[arg(long, requires = "watch")]
     pub prune: bool,
-    /// Tell which of the new tracks share audio with others in the database
+    /// Show which of the new tracks share audio with others in the database
     #[arg(long, conflicts_with = "watch")]
     pub duplicates: bool,
-    /// Tracks fingerprinted at a time [default: one per core]
+    /// Number of tracks to fingerprint in parallel [default: one per core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
-    /// Print every file as soon as it is on disk
+    /// Print every file as soon as it is stored on disk
     #[arg(long, short)]
     pub verbose: bool,
     #[command(flatten)]
@@ -196,34 +197,34 @@ pub struct QueryArgs {
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub whom: WhomArgs,
-    /// Also ask this model, of `train --tracks`; its answer is shown where there is no match, as a weaker one. Both are
-    /// asked always, so that the server does not see which was needed
+    /// Also ask this model, made by `train --tracks`. Its answer is shown, as a weaker one, if there is no match.
+    /// Both are always asked, so that the server does not see which one was needed
     #[arg(long, value_name = "MODEL")]
     pub also_by_sound: Option<String>,
-    /// How many candidates to list
+    /// Number of candidates to list
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub top: u16,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }
 
-/// Whom to ask, beside the local database.
+/// Which server to ask; the local database by default.
 #[derive(Args, Clone)]
 pub struct WhomArgs {
-    /// The server to ask; without it the local database answers, by the same protocol
+    /// The server to ask; by default the local database answers, by the same protocol
     #[arg(long, value_name = "HOST:PORT", env = "PSI_SHAZAM_SERVER", value_parser = server_name)]
     pub server: Option<String>,
-    /// The key that the server must have, as `serve` prints it; without it the first key seen is kept
+    /// The key that the server must have, as `serve` prints it; by default the first key seen is remembered
     #[arg(long, value_name = "KEY", requires = "server")]
     pub server_key: Option<client::ServerKey>,
-    /// The access token that the server wants. Others on this machine can see arguments: better set
-    /// PSI_SHAZAM_TOKEN, or use a file
+    /// The access token for the server. Other users of this machine can see arguments: prefer PSI_SHAZAM_TOKEN or
+    /// --token-file
     #[arg(long, value_name = "TOKEN", env = "PSI_SHAZAM_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// A file with the access token, which nobody else may read
+    /// A file with the access token, readable by its owner only
     #[arg(long, value_name = "FILE", env = "PSI_SHAZAM_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
-    /// Keep nothing of the server on disk; then it cannot tell by it that somebody comes back
+    /// Store nothing from the server on disk, so that it cannot recognise a returning client by it
     #[arg(long, requires = "server")]
     pub no_cache: bool,
 }
@@ -239,8 +240,8 @@ pub struct RemoveArgs {
 
 #[derive(Args)]
 pub struct CompactArgs {
-    /// Draw another OPRF key, too: what clients learnt under the old one is worth nothing any more. A daemon
-    /// answers under the old key until all is made anew
+    /// Also draw a new OPRF key: what clients learnt under the old one becomes useless. A running daemon answers
+    /// under the old key until all shards are rebuilt
     #[arg(long)]
     pub rotate_key: bool,
     #[command(flatten)]
@@ -249,7 +250,7 @@ pub struct CompactArgs {
 
 #[derive(Args)]
 pub struct CheckArgs {
-    /// Make anew what can be derived; what cannot is left out and listed, so that it can be indexed again
+    /// Rebuild what can be derived; leave out and list the rest, so that it can be indexed again
     #[arg(long)]
     pub repair: bool,
     #[command(flatten)]
@@ -258,7 +259,7 @@ pub struct CheckArgs {
 
 #[derive(Args)]
 pub struct IdentityArgs {
-    /// Make a new key; the old one is kept in a file beside it. Stop the daemon first
+    /// Make a new key and keep the old one in a file beside it. Stop the daemon first
     #[arg(long)]
     pub rotate: bool,
     #[command(flatten)]
@@ -267,20 +268,20 @@ pub struct IdentityArgs {
 
 #[derive(Subcommand)]
 pub enum TokenCommand {
-    /// Make a token and show it, once
+    /// Create a token and show it once
     #[command(after_help = "Example: psi-shazam token create phone > phone.token")]
     Create(NamedTokenArgs),
-    /// List the tokens' names
+    /// List the names of the tokens
     #[command(after_help = "Example: psi-shazam token list --json")]
     List(DatabaseArgs),
-    /// Revoke a token: the next request under it is refused
+    /// Revoke a token: the next request that uses it is refused
     #[command(after_help = "Example: psi-shazam token revoke phone")]
     Revoke(NamedTokenArgs),
 }
 
 #[derive(Args)]
 pub struct NamedTokenArgs {
-    /// What you call the token, such as who holds it
+    /// Your name for the token, such as its holder
     pub name: String,
     #[command(flatten)]
     pub database: DatabaseArgs,
@@ -288,7 +289,7 @@ pub struct NamedTokenArgs {
 
 #[derive(Args)]
 pub struct DemoArgs {
-    /// The folder of the demonstration's audio [default: tests/audio of the source code]
+    /// Folder of the demo's audio [default: tests/audio of the source code]
     #[arg(long, value_name = "DIR")]
     pub audio: Option<PathBuf>,
 }
@@ -298,12 +299,12 @@ pub struct DatabaseArgs {
     /// The database's folder
     #[arg(long, value_name = "DIR", env = "PSI_SHAZAM_DB")]
     pub db: Option<PathBuf>,
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
 
-/// An empty name is most likely a variable that was meant to be unset; whose answer is wanted is not guessed.
+/// An empty name is most likely a variable that should have been unset. We do not guess who should answer.
 fn server_name(text: &str) -> Result<String, &'static str> {
     match text {
         "" => Err("it is empty; name a server, or unset PSI_SHAZAM_SERVER to ask the local database"),
@@ -311,7 +312,7 @@ fn server_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The database's folder: the one given, else that of the user.
+/// The database's folder: the given one, otherwise the user's.
 pub fn database_folder(given: &Option<PathBuf>) -> Result<PathBuf> {
     match given {
         Some(folder) => Ok(folder.clone()),

@@ -9,7 +9,7 @@ pub enum ModelCommand {
     /// List the models
     #[command(after_help = "Example: psi-shazam model list --json")]
     List(DatabaseArgs),
-    /// Remove a model, or a class of it: the next classification does without
+    /// Remove a model or one of its classes; takes effect at the next classification
     #[command(after_help = "\
 Examples:
   psi-shazam model remove moods

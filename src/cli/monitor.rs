@@ -8,14 +8,15 @@ use super::{DatabaseArgs, WhomArgs};
 
 pub const HELP: &str = "\
 Examples:
-  psi-shazam monitor evening.mp3                              what was played when in a long recording
+  psi-shazam monitor evening.mp3                              which track played when in a long recording
   psi-shazam monitor mix.flac --cue > mix.cue                 as a cue sheet
   curl -s https://radio.example/stream.mp3 | psi-shazam monitor - --json
   ffmpeg -loglevel error -i STREAM -ac 1 -ar 8000 -f flac - | psi-shazam monitor -
 
-Windows of sound are asked one after the other, each by a query like every other; silence, too. When, and how many,
-follows from the length of the sound alone. Where the server is away, sound is kept for ten minutes: a file then waits,
-of a stream the oldest is left out and listed as a gap. Ctrl-C ends with all that was heard so far.
+The program asks about one window of sound after another, including silence, with queries that all look the same.
+Their times and number depend only on the length of the sound. While the server is unreachable, up to ten minutes of
+sound are kept. Beyond that a file waits, and a stream loses its oldest sound, which is listed as a gap. Ctrl-C stops
+and reports everything heard so far.
 
 Exit code: 0 if a track was found, 1 if none was, 2 after an error.";
 
@@ -23,10 +24,10 @@ Exit code: 0 if a track was found, 1 if none was, 2 after an error.";
 pub struct MonitorArgs {
     /// A recording of any length, a named pipe, or `-` for standard input
     pub source: PathBuf,
-    /// Seconds of sound that are asked about at a time; 4 to 60
+    /// Length of each window of sound to ask about, in seconds; 4 to 60
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=60))]
     pub window: u32,
-    /// Seconds from one window to the next; 1 to 3600
+    /// Time from one window to the next, in seconds; 1 to 3600
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub every: u32,
     /// Print a cue sheet

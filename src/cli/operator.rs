@@ -7,16 +7,16 @@ use clap_complete::Shell;
 
 #[derive(Subcommand)]
 pub enum ConfigCommand {
-    /// Show the value in force of every option, and where it comes from
+    /// Show the current value of every option and where it comes from
     #[command(after_help = "\
 Examples:
   psi-shazam config show
   psi-shazam config show serve --json")]
     Show(ConfigShowArgs),
-    /// Show which files are read, the most important first
+    /// Show which files are read, highest priority first
     #[command(after_help = "Example: psi-shazam config path")]
     Path(ConfigPathArgs),
-    /// Write a file with every option in it, each commented out
+    /// Write a file with every option in it, all commented out
     #[command(after_help = "\
 Examples:
   psi-shazam config init                            the user's own file
@@ -27,37 +27,37 @@ Examples:
 
 #[derive(Args)]
 pub struct ConfigShowArgs {
-    /// Only what this command has
+    /// Show only the options of this command
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args)]
 pub struct ConfigPathArgs {
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Args)]
 pub struct ConfigInitArgs {
-    /// Print it instead
+    /// Print the file instead of writing it
     #[arg(long)]
     pub print: bool,
 }
 
 #[derive(Args)]
 pub struct CompletionsArgs {
-    /// The shell to complete in
+    /// The shell to generate the script for
     pub shell: Shell,
 }
 
 #[derive(Args)]
 pub struct ManArgs {
-    /// Where to write a page for every command; without it the main page goes to standard output
+    /// Folder for the pages, one per command; by default the main page goes to standard output
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
 }

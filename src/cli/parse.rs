@@ -1,4 +1,4 @@
-//! From arguments, environment and files to what is to be done.
+//! Turns arguments, environment and settings files into a command to run.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::settings::{self, Setting};
 /// The variable that names a file of settings.
 pub const CONFIG_VARIABLE: &str = "PSI_SHAZAM_CONFIG";
 
-/// Reads the command line of this process. Ends it where that is wrong, or asks for help.
+/// Reads the command line of this process. Exits if it is invalid or asks for help.
 ///
 /// # Errors
 /// For files of settings that cannot be used, unless the command needs none.
@@ -36,7 +36,7 @@ pub fn parse() -> Result<(Cli, Files)> {
     }
 }
 
-/// The file that an argument or the environment names. It is needed before the rest can be understood.
+/// The settings file named by an argument or the environment. It must be known before the rest is parsed.
 fn named(args: &[OsString]) -> Option<PathBuf> {
     let mut own = args.iter().skip(1).take_while(|arg| *arg != "--");
     while let Some(arg) = own.next() {
@@ -60,8 +60,8 @@ fn matches(args: &[OsString], files: &Files) -> Result<ArgMatches, clap::Error> 
     if error.kind() != ErrorKind::MissingRequiredArgument {
         return Err(explained(error, &settings));
     }
-    // An option that another one requires may stand in a file, which clap takes for a default: that is not enough
-    // for it, though it is for whoever wrote the file. Said as an argument, it is.
+    // clap takes a value from a file for a default, and a default does not satisfy another option's `requires`. The
+    // author of the file expects that it does, so we pass the value as an argument.
     let path = command_of(args, &command);
     let said = settings.iter().filter(|setting| setting.command == path && is_missing(&error, setting));
     let said: Vec<OsString> = said
@@ -75,7 +75,7 @@ fn matches(args: &[OsString], files: &Files) -> Result<ArgMatches, clap::Error> 
     command.try_get_matches_from(all)
 }
 
-/// The names of the command that the arguments lead to.
+/// The names of the command that the arguments select.
 fn command_of(args: &[OsString], command: &clap::Command) -> Vec<String> {
     let (mut path, mut at) = (Vec::new(), command);
     for arg in args.iter().skip(1) {
@@ -92,13 +92,13 @@ fn is_missing(error: &clap::Error, setting: &Setting) -> bool {
     names.iter().any(|name| is_of(name, setting))
 }
 
-/// Whether clap means this option by `shown`, such as `--listen <ADDR:PORT>`.
+/// Whether `shown`, as clap prints it (`--listen <ADDR:PORT>`), is this option.
 fn is_of(shown: &str, setting: &Setting) -> bool {
     let name = shown.split([' ', '=']).next().and_then(|name| name.strip_prefix("--"));
     name.is_some() && name == setting.arg.get_long()
 }
 
-/// A wrong value may come from the environment, where nobody sees it: that is said.
+/// Adds to the error that an invalid value comes from the environment, where it is easily overlooked.
 fn explained(mut error: clap::Error, settings: &[Setting]) -> clap::Error {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),

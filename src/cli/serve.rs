@@ -12,12 +12,12 @@ pub struct ServeArgs {
     /// UDP address and port to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:4433", value_parser = listen_address)]
     pub listen: SocketAddr,
-    /// How shards lie in memory: `fast`, `compact` (a third of the bytes, five to fifteen times the time), or
-    /// `auto`: compact only where fast would take more than half of the memory available
+    /// How shards lie in memory: `fast`, `compact` (a third of the memory, 5 to 15 times slower), or `auto`: compact
+    /// only if fast would take more than half of the available memory
     #[arg(long, value_enum, default_value_t = ShardLayout::Auto)]
     pub layout: ShardLayout,
-    /// OPRF batches per minute and client (an IPv4 address, or 64 bits of IPv6), and as many queries; a query
-    /// needs one of both. 0: no limit
+    /// OPRF batches per minute and client (an IPv4 address, or 64 bits of IPv6), and the same number of queries; a
+    /// query needs one of each. 0: no limit
     #[arg(long, value_name = "N", default_value_t = 120, env = "PSI_SHAZAM_EVALUATIONS_PER_MINUTE")]
     pub evaluations_per_minute: u32,
     /// OPRF batches per minute of all clients together. 0: no limit
@@ -29,17 +29,17 @@ pub struct ServeArgs {
     /// Answer only clients that show an access token (`psi-shazam token`)
     #[arg(long, env = "PSI_SHAZAM_REQUIRE_TOKEN", value_parser = FalseyValueParser::new())]
     pub require_token: bool,
-    /// Answer `/metrics` (for Prometheus) and `/health` over HTTP on this TCP address. Nobody is asked who they
-    /// are: stay on loopback, such as 127.0.0.1:9433. Without this option: off
+    /// Serve `/metrics` (for Prometheus) and `/health` over HTTP on this TCP address. There is no authentication: use
+    /// a loopback address, such as 127.0.0.1:9433. Off by default
     #[arg(long, value_name = "ADDR:PORT", value_parser = metrics_address)]
     pub metrics: Option<SocketAddr>,
-    /// Print JSON instead of text as soon as the daemon listens: one object on one line
+    /// Print one JSON object on one line, instead of text, as soon as the daemon listens
     #[arg(long)]
     pub json: bool,
-    /// How log lines are written to standard error
+    /// Format of the log lines on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug or trace; for single modules as well, as in `info,server=debug`
+    /// Log level: error, warn, info, debug or trace; also per module, as in `info,server=debug`
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "RUST_LOG", value_parser = log_level)]
     pub log_level: String,
     /// The database's folder
@@ -58,7 +58,7 @@ pub enum ShardLayout {
 pub enum LogFormat {
     /// Lines for people
     Text,
-    /// A JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -70,8 +70,8 @@ fn metrics_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:9433 or [::1]:9433")
 }
 
-/// A single word is a level: that of a module would log nothing of the rest, and is a slip of the pen more often than
-/// meant. An empty one is most likely a variable that was meant to be unset.
+/// A single word must be a level. As a module name it would silence all other modules, and it is more often a typo
+/// than intended. An empty value is most likely a variable that should have been unset.
 fn log_level(text: &str) -> Result<String, String> {
     const LEVELS: [&str; 7] = ["", "error", "warn", "info", "debug", "trace", "off"];
     let word = text.trim().to_ascii_lowercase();

@@ -1,7 +1,7 @@
-//! Every option of every command, as the definitions of the command line tell them: what a file of settings may
-//! hold, which variable of the environment stands for it, and where each value comes from.
+//! Every option of every command, taken from the command line's definitions: what a settings file may contain, which
+//! environment variable sets each option, and where each value comes from.
 //!
-//! Nothing here names an option, but those that are acts. A command that is added is covered.
+//! No option is named here except the one-time actions, so a new command is covered automatically.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::file::Files;
 
-/// What is done because somebody says so now. A file that says it would do it every time.
+/// One-time actions, done because the user asks for them now. In a settings file they would happen every time.
 const ACTS: [&str; 8] =
     ["repair", "rotate", "rotate_key", "print", "watch", "prune", "playlist", "files_from"];
 const PREFIX: &str = "PSI_SHAZAM_";
@@ -24,17 +24,17 @@ pub struct Setting {
     pub command: Vec<String>,
     /// Its key in a file: the option's name, with underscores.
     pub key: String,
-    /// What clap knows of it.
+    /// Its definition in clap.
     pub arg: Arg,
 }
 
 impl Setting {
-    /// Whether it is a secret, which no file of settings holds and nothing prints.
+    /// Whether it is a secret. Secrets are never read from settings files and never printed.
     pub fn is_secret(&self) -> bool {
         self.arg.is_hide_env_values_set()
     }
 
-    /// The variable of the environment that stands for it.
+    /// The environment variable that sets it.
     pub fn variable(&self) -> OsString {
         variable(&self.arg, &self.key)
     }
@@ -60,7 +60,8 @@ fn key_of(arg: &Arg) -> Option<String> {
     (!ACTS.contains(&key.as_str())).then_some(key)
 }
 
-/// The option's name as a key, also of one that is an act. `--config` says where settings are, and is none.
+/// The option's name as a key; one-time actions included. `--config` says where the settings are and is not a setting
+/// itself.
 fn name_of(arg: &Arg) -> Option<String> {
     let action = arg.get_action();
     let asks =
@@ -69,7 +70,7 @@ fn name_of(arg: &Arg) -> Option<String> {
     Some(long.replace('-', "_"))
 }
 
-/// Whether `key` is an option of some command that does something once.
+/// Whether `key` is a one-time action of some command.
 pub fn is_act(command: &Command, key: &str) -> bool {
     let own = command.get_arguments().any(|arg| name_of(arg).as_deref() == Some(key));
     ACTS.contains(&key) && (own || command.get_subcommands().any(|below| is_act(below, key)))
@@ -82,7 +83,7 @@ fn variable(arg: &Arg, key: &str) -> OsString {
     }
 }
 
-/// Whether the option is there or not, without a value.
+/// Whether the option is a flag, without a value.
 pub fn is_flag(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse)
 }
@@ -98,8 +99,8 @@ pub fn is_path(arg: &Arg) -> bool {
     arg.get_value_parser().type_id() == TypeId::of::<PathBuf>()
 }
 
-/// `command`, with a variable of the environment for every setting, and what `files` hold as defaults: so clap checks
-/// every value alike, and takes an argument before the environment, and that before a file.
+/// Gives every setting of `command` an environment variable, and the values in `files` as defaults. So clap checks
+/// all values in the same way. Arguments override the environment, and the environment overrides files.
 pub fn apply(command: Command, files: &Files) -> Command {
     fn below(command: Command, path: &[String], files: &Files) -> Command {
         let command = command.mut_args(|arg| match key_of(&arg) {

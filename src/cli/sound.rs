@@ -14,29 +14,29 @@ Examples:
   psi-shazam train ./songs --model songs --tracks      every file is a class of its own
   psi-shazam train ./more --model genres --add         further classes; the others stay as they are
 
-What is told of the model is measured: every recording is classified by a model that did not learn from it.";
+The figures of the model are measured: every recording is classified by a model that was not trained on it.";
 
 pub const CLASSIFY_HELP: &str = "\
 Examples:
   psi-shazam classify heard.m4a --model genres                              by the local database's model
   psi-shazam classify *.wav --model voices --server voices.example --json
 
-Exit code: 0 if every recording is of a class, 1 if some is of none, 2 after an error.";
+Exit code: 0 if every recording belongs to a class, 1 if one does not, 2 after an error.";
 
 #[derive(Args)]
 pub struct TrainArgs {
-    /// A folder with a folder for each class; with --tracks, of files
+    /// A folder with one subfolder per class; with --tracks, a folder of files
     pub folder: PathBuf,
-    /// What the model is called; one of this name is replaced
+    /// Name of the model; an existing model of this name is replaced
     #[arg(long, value_name = "NAME")]
     pub model: String,
-    /// Every file is a class of its own, also known by parts that were not heard in training
+    /// Make every file a class of its own, recognised also by parts that were not used in training
     #[arg(long)]
     pub tracks: bool,
-    /// Add classes to the model that is there; those that it has stay as they are
+    /// Add classes to an existing model; its other classes stay as they are
     #[arg(long)]
     pub add: bool,
-    /// Draw which classes are taken for which into this file (PNG)
+    /// Draw the confusion matrix into this file (PNG)
     #[arg(long, value_name = "FILE", conflicts_with = "add")]
     pub confusion: Option<PathBuf>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct ClassifyArgs {
     /// The model to ask
     #[arg(long, value_name = "NAME")]
     pub model: String,
-    /// How many classes to list
+    /// Number of classes to list
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub top: u16,
     #[command(flatten)]

@@ -13,8 +13,8 @@ Examples:
   psi-shazam web --server music.example          ask a server
   psi-shazam web --listen 127.0.0.1:0            on a free port
 
-The page talks to this program only, and this program asks. The address holds a key: other sites, and other users
-of this machine, cannot ask through it.";
+The page talks to this program only, and this program asks. The address contains a key, so that other sites and
+other users of this machine cannot ask through it.";
 
 #[derive(Args)]
 pub struct WebArgs {
@@ -22,8 +22,8 @@ pub struct WebArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", env = "PSI_SHAZAM_WEB_LISTEN",
         value_parser = page_address)]
     pub listen: SocketAddr,
-    /// Also listen where other machines can come from. Nothing on that way is encrypted, and browsers give no
-    /// microphone to such a page: put a proxy with HTTPS in front
+    /// Allow an address that other machines can reach. The connection is not encrypted, and browsers give such a page
+    /// no microphone: put an HTTPS proxy in front of it
     #[arg(long)]
     pub expose: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `psi-shazam check`: is everything on disk what was written?
+//! `psi-shazam check`: verifies that the data on disk is what was written.
 
 use std::io::Write;
 use std::path::Path;
@@ -27,13 +27,13 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!report.is_sound())))
 }
 
-/// What the database keeps of the daemon's key is bytes to it.
+/// The database treats the daemon's key as plain bytes, so the key is checked here.
 fn check_identity(folder: &Path, report: &mut CheckReport) {
     if let Ok(bytes) = std::fs::read(folder.join(db::IDENTITY))
         && Identity::from_pkcs8(&bytes).is_err()
     {
         report.add(
-            "identity.key: it is no key any more (without it a new one is made, and clients are told that it changed)",
+            "identity.key: not a valid key (without it a new one is made, and clients are warned of the change)",
             Remedy::BringBack,
         );
     }
@@ -45,8 +45,8 @@ fn print(report: &CheckReport, repair: bool) -> Result<()> {
     writeln!(out, "               {} results of the PRF, {} shards", report.items, report.shards)?;
     for damage in &report.damages {
         let remedy = match (damage.remedy, damage.repaired) {
-            (Remedy::Rebuild, true) => "made anew",
-            (Remedy::Rebuild, false) => "`psi-shazam check --repair` makes it anew",
+            (Remedy::Rebuild, true) => "rebuilt",
+            (Remedy::Rebuild, false) => "`psi-shazam check --repair` rebuilds it",
             (Remedy::IndexAgain, true) => "left out: index the file again",
             (Remedy::IndexAgain, false) => {
                 "`psi-shazam check --repair` leaves it out; then index the file again"
@@ -55,7 +55,7 @@ fn print(report: &CheckReport, repair: bool) -> Result<()> {
             (Remedy::TrainAgain, false) => {
                 "`psi-shazam check --repair` deletes it; then train the model again"
             }
-            _ => "bring back a copy, or index again into a new folder",
+            _ => "restore a copy, or index again into a new folder",
         };
         writeln!(out, "damaged        {}: {remedy}", plain(&damage.what))?;
     }

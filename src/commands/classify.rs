@@ -1,6 +1,6 @@
 //! `psi-shazam classify`: what a recording sounds like, asked privately.
 //!
-//! As in `query`: everything is decoded and asked, then the session ends, then the answers are opened.
+//! As in `query`: first everything is decoded and asked, then the session ends, then the answers are opened.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ async fn open(
     }
 }
 
-/// Files are decoded before the server hears of them: one that cannot be decoded causes no connection.
+/// Files are decoded before the session is opened: a file that cannot be decoded causes no connection.
 async fn ask_all(
     args: &ClassifyArgs,
     session: &mut Option<Session>,
@@ -91,7 +91,7 @@ async fn ask_all(
             let decoded = sealed.as_ref().err().is_none_or(|error| error.is::<client::Error>());
             asked.push((file, sealed));
             if lost && decoded {
-                return Ok(()); // the next one would fare alike
+                return Ok(()); // the next one would fail too
             }
         }
     }
@@ -119,7 +119,7 @@ fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {
     out!("{}", plain(&file));
     if answer.none_of_these {
         out!(
-            "  none of these (of classes left out in training {} in 100 were taken for one)",
+            "  none of these (in training, {} in 100 recordings of other classes were taken for one of these)",
             percent(answer)
         );
     }

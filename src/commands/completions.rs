@@ -1,4 +1,4 @@
-//! `psi-shazam completions`: what a shell needs to complete the command line.
+//! `psi-shazam completions`: a shell completion script.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `psi-shazam config`: the settings in force, and the files that hold them.
+//! `psi-shazam config`: the current settings, and the files that contain them.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cli::{self, Cli, ConfigCommand, ConfigInitArgs, ConfigShowArgs, Files, Setting};
 use crate::output::{self, out, plain};
 
-/// Stands for a secret.
+/// Shown in place of a secret.
 const HIDDEN: &str = "(not shown)";
 
 pub fn run(command: &ConfigCommand, named: Option<&Path>, files: &Files) -> Result<ExitCode> {
@@ -25,7 +25,7 @@ pub fn run(command: &ConfigCommand, named: Option<&Path>, files: &Files) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// A value and where it comes from.
+/// A value, and where it comes from.
 struct InForce {
     values: Vec<String>,
     origin: &'static str,
@@ -100,7 +100,7 @@ fn path(named: Option<&Path>, json: bool) -> Result<()> {
         match json {
             true => output::print_json(&json!({ "path": shown, "exists": exists }))?,
             false => {
-                let note = if exists { "" } else { "  (not there)" };
+                let note = if exists { "" } else { "  (does not exist)" };
                 writeln!(std::io::stdout(), "{}{note}", plain(&shown))?;
             }
         }
@@ -122,18 +122,18 @@ fn init(args: &ConfigInitArgs, named: Option<&Path>) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(advice)?;
     }
-    // Whoever has settings keeps them.
+    // Existing settings are not overwritten.
     let mut file = std::fs::File::create_new(&path).with_context(advice)?;
     file.write_all(text.as_bytes()).with_context(advice)?;
     out!("wrote {}", path.display());
     Ok(())
 }
 
-/// A file with every option, all of them commented out, and what each is for.
+/// A settings file with every option commented out, and the help of each.
 fn sample(command: &Command) -> String {
     let mut text = String::from(
-        "# Settings of psi-shazam. Take the # off a line to set it; `psi-shazam config show` tells what is in force.\n\
-         # A key at the top, before any [table], holds for every command that has the option:\n\n#db = \"~/music.db\"\n",
+        "# Settings of psi-shazam. Take the # off a line to set it; `psi-shazam config show` shows the current values.\n\
+         # A key at the top, before any [table], applies to every command that has the option:\n\n#db = \"~/music.db\"\n",
     );
     let settings = cli::settings(command);
     let mut table: Option<&[String]> = None;
@@ -149,7 +149,7 @@ fn sample(command: &Command) -> String {
     text
 }
 
-/// The default as TOML, or what kind of value it takes.
+/// The default as TOML, or the type of value that the option takes.
 fn example(setting: &Setting) -> String {
     if cli::is_flag(&setting.arg) {
         return "false".into();
@@ -162,7 +162,7 @@ fn example(setting: &Setting) -> String {
     };
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => text,
-        _ => json!(text).to_string(), // TOML's strings hold what JSON's do
+        _ => json!(text).to_string(), // JSON strings are valid TOML strings
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
         let file = folder.path().join("config.toml");
         std::fs::write(&file, &text).unwrap();
         Files::read(&command, Some(&file)).unwrap();
-        // Those with a default are still right when their # is taken off.
+        // Options with a default stay valid when the # is removed.
         let settings = cli::settings(&command);
         let has_default = |line: &str| {
             let key = line.trim_start_matches('#').split(' ').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `psi-shazam demo`: the whole story on bundled music.
+//! `psi-shazam demo`: every step, with bundled music.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +49,7 @@ async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
         let heard = hear(audio.join(recording), QUERY_SECONDS).1?;
         asked.push((recording, heard.decode, session.ask(heard.sound()).await?));
     }
-    // Nothing is opened before everything was asked.
+    // Answers are opened only after everything has been asked.
     let ended = session.end().await;
     daemon.stop().await?;
     let mut matched = [false; 2];
@@ -61,7 +61,7 @@ async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
     Ok(matched)
 }
 
-/// Prints all there is to say of the answer to one recording.
+/// Prints everything about the answer to one recording. Returns whether there is a match.
 fn tell(recording: &str, answer: &FileAnswer) -> Result<bool> {
     out!("Asking about {recording}");
     match &answer.best {

@@ -16,7 +16,7 @@ use crate::cli::catalogue::DuplicatesArgs;
 use crate::library::Library;
 use crate::output::{plain, position};
 
-/// Seconds that a new track must share to be told of.
+/// Least seconds that a new track must share to be reported.
 const LEAST_SECONDS: f64 = 5.0;
 
 type Tracks = HashMap<u32, StoredTrack>;
@@ -46,7 +46,7 @@ pub fn run(args: &DuplicatesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The pairs that new tracks are part of.
+/// The pairs that include a new track.
 pub fn of_new(library: &Library, new: &[u32]) -> Result<Vec<Duplicate>> {
     if new.is_empty() {
         return Ok(Vec::new());
@@ -55,7 +55,7 @@ pub fn of_new(library: &Library, new: &[u32]) -> Result<Vec<Duplicate>> {
     find(library, &library.run(ListTracks)?, LEAST_SECONDS, Some(&|track| new.contains(&track)))
 }
 
-/// Says which new tracks sound like others.
+/// Reports which new tracks sound like others.
 pub fn tell_of_new(library: &Library, found: &[Duplicate], json: bool) -> Result<()> {
     if found.is_empty() {
         return Ok(());

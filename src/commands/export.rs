@@ -1,4 +1,4 @@
-//! `psi-shazam export`: the fingerprints to a file that another database takes.
+//! `psi-shazam export`: writes the fingerprints to a file that another database can import.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -30,22 +30,22 @@ struct Written {
 
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
-    let interrupt = Interrupt::listen_saying("stopping; the export will not be whole")?;
+    let interrupt = Interrupt::listen_saying("stopping; the export will not be complete")?;
     let file = args.file.as_deref().filter(|file| *file != Path::new("-"));
     let written = match file {
-        // A pipe or a device is written to, and not replaced.
+        // A pipe or a device is written to directly, not replaced.
         Some(file) if std::fs::metadata(file).is_ok_and(|there| !there.is_file()) => {
             let out = File::create(file).with_context(|| format!("cannot write {}", file.display()))?;
             to_stream(&library, out, &interrupt)?
         }
         Some(file) => to_file(&library, file, &interrupt)?,
         None if io::stdout().is_terminal() => {
-            bail!("an export is nothing to look at; name a file, or send it on: psi-shazam export - | …")
+            bail!("an export is not text for a terminal; name a file, or pipe it: psi-shazam export - | …")
         }
         None => to_stream(&library, io::stdout().lock(), &interrupt)?,
     };
     let Some(written) = written else { return Ok(ExitCode::from(130)) };
-    // Standard output is for the export where there is no file.
+    // Without a file, standard output carries the export.
     match (args.database.json, file) {
         (true, Some(_)) => output::print_json(&written)?,
         (true, None) => writeln!(io::stderr(), "{}", serde_json::to_string(&written)?)?,
@@ -61,7 +61,8 @@ fn print(written: &Written, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "               {} hashes, {}{place}", written.hashes, size(written.bytes))
 }
 
-/// Writes beside the place and renames: what was there stays until the new one is whole. `None` if interrupted.
+/// Writes a temporary file beside `file` and renames it, so that an existing file stays until the new one is
+/// complete. `None` if interrupted.
 fn to_file(library: &Library, file: &Path, interrupt: &Interrupt) -> Result<Option<Written>> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
@@ -96,7 +97,7 @@ fn write<W: Write>(library: &Library, out: W, interrupt: &Interrupt) -> Result<O
             return Ok(None);
         }
         bar.inc(1);
-        let Some(track) = library.run(GetTrack(listed.id))? else { continue }; // removed in the meantime
+        let Some(track) = library.run(GetTrack(listed.id))? else { continue }; // removed meanwhile
         exporter.track(&track)?;
         written.tracks += 1;
         written.hashes += track.postings.len() as u64;
@@ -108,7 +109,7 @@ fn write<W: Write>(library: &Library, out: W, interrupt: &Interrupt) -> Result<O
     Ok(Some((out, written)))
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Counted<W> {
     out: W,
     bytes: u64,

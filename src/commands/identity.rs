@@ -21,7 +21,7 @@ pub fn run(args: &IdentityArgs) -> Result<ExitCode> {
         (Library::Local(database), true) => rotate(&database, args.database.json)?,
         (Library::Local(database), false) => show(key_of(&database)?, args.database.json)?,
         (Library::Daemon(daemon), false) => show(daemon.describe()?.key.parse()?, args.database.json)?,
-        // Its clients hold connections under the old key, and new ones would meet both.
+        // Its clients hold connections under the old key, and new clients would meet both keys.
         (Library::Daemon(_), true) => {
             bail!("a daemon serves {}; stop it before its key is replaced", folder.display())
         }
@@ -59,10 +59,10 @@ fn rotate(database: &Database, json: bool) -> Result<()> {
         "Clients that pin or remember the old key will refuse this server and name both keys. Give them the"
     );
     out!(
-        "new one by another way than this server: they pass it as --server-key, or remove the server's line"
+        "new one through another channel than this server: they pass it as --server-key, or remove the server's line"
     );
     out!(
-        "from their known_servers. Whoever has a copy of the old key can still pose as this server to the rest."
+        "from their known_servers. Anybody with a copy of the old key can still pose as this server to the rest."
     );
     Ok(())
 }

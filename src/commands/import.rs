@@ -20,9 +20,9 @@ use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, hours, plain};
 
-/// Tracks of a file that may be refused; so many are no accident.
+/// Most tracks of a file that may be refused; more than that is no accident.
 const MOST_REFUSED: usize = 1_000;
-/// Characters that are told of the path of one.
+/// Characters of a track's path that are shown.
 const SHOWN_CHARACTERS: usize = 200;
 
 type Input = Box<dyn Read + Send>;
@@ -33,13 +33,13 @@ struct Report<'a> {
     file: String,
     #[serde(flatten)]
     summary: &'a Summary,
-    /// Why the rest of it was not read.
+    /// Why reading stopped early.
     error: Option<String>,
 }
 
 pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     let folder = cli::database_folder(&args.database.db)?;
-    // A file that is none must not leave a new database behind.
+    // Opened first: a file that is not an export must not leave a new database behind.
     let first = open(&args.files[0])?;
     let library = Library::open(&folder, true)?;
     let interrupt = Interrupt::listen()?;
@@ -53,7 +53,7 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         let mut summary = Summary::default();
         let read = opened.take().map_or_else(|| open(file), Ok);
         let result = read.and_then(|input| import(&library, input, &interrupt, tell, &mut summary));
-        // What came before the damage is there, and is to be found.
+        // The tracks before the damage are in the database, and queries should find them.
         let result = batch::encode(&library, Encode).and(result);
         summary.seconds = start.elapsed().as_secs_f64();
         summary.interrupted = interrupt.came();
@@ -82,7 +82,7 @@ fn open(file: &Path) -> Result<Importer<Input>> {
     Importer::new(input).with_context(|| format!("cannot import {}", file.display()))
 }
 
-/// Adds the tracks of one export. Read one after the other, added side by side: the OPRF of their hashes is the work.
+/// Adds the tracks of one export. They are read in sequence and added in parallel: most of the work is the OPRF.
 fn import(
     library: &Library,
     mut input: Importer<Input>,
@@ -93,8 +93,8 @@ fn import(
     let ours = library.run(GetSettings)?;
     if *input.settings() != ours {
         bail!(
-            "its tracks were fingerprinted with other settings ({}) than those of this database ({}); \
-             import it into a database of its own, or index the music again",
+            "its tracks were fingerprinted with settings ({}) that differ from this database's ({}); \
+             import it into a separate database, or index the music again",
             describe(input.settings()),
             describe(&ours)
         );
@@ -121,17 +121,17 @@ fn import(
     })?;
     bar.finish_and_clear();
     if refused > MOST_REFUSED {
-        bail!("more than {MOST_REFUSED} of its tracks cannot be; the rest was not read");
+        bail!("more than {MOST_REFUSED} of its tracks are invalid; the rest was not read");
     }
     Ok(end?)
 }
 
-/// One track. What is there keeps its path: it may be that of a file here.
+/// Adds one track. A track that is already in the database keeps its path, which may be that of a local file.
 fn add(library: &Library, track: NewTrack) -> Result<Outcome> {
     let shown = track.path.clone();
     let file = PathBuf::from(&shown);
     if let Some(reason) = db::fault(&track) {
-        // It may be as long as the record.
+        // The path may be as long as the record.
         let file = shown.chars().take(SHOWN_CHARACTERS).collect::<String>().into();
         return Ok(Outcome::Skipped { file, reason: reason.to_owned() });
     }

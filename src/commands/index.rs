@@ -1,4 +1,4 @@
-//! `psi-shazam index`: files to tracks.
+//! `psi-shazam index`: turns files into tracks.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ pub fn run(args: &IndexArgs) -> Result<ExitCode> {
     if summary.interrupted { Ok(ExitCode::from(130)) } else { Ok(ExitCode::SUCCESS) }
 }
 
-/// Indexes `found` into `library`. What is counted as added is on disk.
+/// Indexes `found` into `library`. A track counted as added is on disk.
 pub fn index(
     library: &Library,
     found: &[Found],
@@ -88,7 +88,7 @@ pub fn index(
     Ok(summary)
 }
 
-/// One file to a track. A file that cannot be used is skipped; only the database can fail.
+/// Turns one file into a track. A file that cannot be used is skipped; only database failures are errors.
 fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<Outcome> {
     let skipped = |reason: String| Ok(Outcome::Skipped { file: found.file.clone(), reason });
     match std::fs::metadata(&found.file) {
@@ -126,12 +126,12 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
     }
 }
 
-/// The counts as a person reads them.
+/// Prints the counts as text.
 pub fn print_summary(summary: &Summary, folder: &str) -> Result<()> {
     if summary.added + summary.already_there + summary.skipped.len() == 0 {
         bail!(
-            "no sound files found; those of folders are known by their endings ({}), one that is named is tried \
-             whatever it is called",
+            "no sound files found; in folders only files with these extensions are tried: {}; a file named on the \
+             command line is always tried",
             files::ENDINGS.join(", ")
         );
     }

@@ -15,11 +15,11 @@ use crate::output::{self, JsonMatch, plain};
 use crate::picture::{self, Scene, Voting};
 use crate::{reach, recordings};
 
-/// How many peaks are listed.
+/// Number of peaks to list.
 const LISTED: usize = 5;
-/// An anchor counts as near a moment within so many seconds.
+/// An anchor counts as near a moment within this many seconds.
 const NEAR: f64 = 0.5;
-/// What is drawn after an anchor, in seconds; one with less behind it is chosen last.
+/// Seconds that are drawn after an anchor. Anchors with less sound behind them are chosen last.
 const BEHIND: f64 = 1.8;
 
 pub fn run(args: &InspectArgs) -> Result<ExitCode> {
@@ -64,7 +64,7 @@ async fn ask(args: &InspectArgs, samples: &[f32]) -> Result<(Settings, Option<An
     Ok((synced.settings().clone(), Some(answer)))
 }
 
-/// The anchor to be shown, among the peaks: the strongest with the most pairs, near the moment that was named.
+/// The index of the anchor to show: the strongest of those with the most pairs, near the given moment.
 fn anchor(anatomy: &Anatomy, near: Option<f64>) -> usize {
     let mut pairs = vec![0u32; anatomy.peaks.len()];
     anatomy.pairs.iter().for_each(|pair| pairs[pair.anchor] += 1);
@@ -86,7 +86,7 @@ struct Report {
     peaks: usize,
     peaks_per_second: f64,
     pairs: usize,
-    /// Different postings: what an index would hold of this excerpt.
+    /// Different postings that an index of this excerpt would hold.
     hashes: usize,
     hashes_per_second: f64,
     /// Different hashes that a query would choose from.
@@ -124,7 +124,7 @@ struct Target {
 #[derive(Serialize)]
 struct Asked {
     best: Option<JsonMatch>,
-    /// The first candidate, where none is above the threshold.
+    /// The first candidate, if none is above the threshold.
     nearest: Option<JsonMatch>,
     labels: usize,
     votes: usize,

@@ -1,4 +1,4 @@
-//! `psi-shazam listen`: the microphone's ten seconds to a name.
+//! `psi-shazam listen`: records from the microphone and names the recording.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
@@ -13,9 +13,9 @@ use crate::microphone;
 use crate::output::{self, FileAnswer};
 use crate::reach;
 
-/// Cells of the level that is drawn.
+/// Width of the level bar in characters.
 const BAR: usize = 30;
-/// The quietest level that shows, in dB below full scale.
+/// The quietest level shown, in dB relative to full scale.
 const QUIETEST: f32 = -60.0;
 
 pub fn run(args: &ListenArgs) -> Result<ExitCode> {
@@ -37,7 +37,7 @@ pub fn run(args: &ListenArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(answer.best.is_none())))
 }
 
-/// As `query` asks about a file: the answer is opened when the session has ended.
+/// Asks as `query` asks about a file: the answer is opened after the session has ended.
 async fn ask(args: &ListenArgs, samples: Vec<f32>) -> Result<FileAnswer> {
     let mut session = reach::session(&args.whom, &args.database.db).await?;
     let asked = session.ask(Sound::Samples(Arc::new(samples))).await;
@@ -46,7 +46,7 @@ async fn ask(args: &ListenArgs, samples: Vec<f32>) -> Result<FileAnswer> {
     Ok(FileAnswer::new("microphone".to_owned(), &answer, 0.0, 0.0))
 }
 
-/// One line that is drawn over: the seconds, and how loud it is.
+/// Overwrites one line with the seconds and the loudness.
 fn draw(seconds: f64, of: f64, decibels: f32) {
     let filled = ((1.0 - decibels / QUIETEST).clamp(0.0, 1.0) * BAR as f32) as usize;
     let (full, empty) = ("█".repeat(filled), "·".repeat(BAR - filled));

@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use crate::cli::{self, Cli, Files, ManArgs};
 
 pub fn run(args: &ManArgs) -> Result<ExitCode> {
-    // With the variables of the environment, and without what this user's files say.
+    // With the environment variables, but without the values in this user's files.
     let command = cli::apply(Cli::command(), &Files::default());
     let Some(folder) = &args.folder else {
         let mut page = Vec::new();

@@ -1,4 +1,4 @@
-//! `psi-shazam model`: the linear models that a daemon answers for.
+//! `psi-shazam model`: the linear models that a daemon serves.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -17,8 +17,8 @@ use crate::monitor::windows::{Window, Windows};
 use crate::output::plain;
 use crate::reach;
 
-/// Questions to a server begin on this beat. What the machine does beside them, such as opening the answer before,
-/// moves the first message by microseconds then, not by what the preparation took.
+/// Questions to a server start on this beat. Other work of this machine, such as opening the previous answer, then
+/// delays the first message only by microseconds, not by the time of the preparation.
 const BEAT: Duration = Duration::from_millis(250);
 
 pub fn run(args: &MonitorArgs) -> Result<ExitCode> {
@@ -37,7 +37,8 @@ async fn monitor(args: &MonitorArgs, interrupt: &Interrupt) -> Result<ExitCode> 
         (_, true) => Form::Sheet,
         _ => Form::Text,
     };
-    // Here every error is told, so that a wrong name is seen at once; from now on the server is waited for.
+    // At the start every error is reported, so that a wrong name is noticed at once. Later the program waits for a
+    // server that is unreachable.
     let session = reach::session(&args.whom, &args.database.db).await?;
     let mut watch = Watch {
         session: session.reconnecting(Reconnect::UntilAnswered),
@@ -69,12 +70,12 @@ struct Watch<'a> {
     windows: Windows,
     results: Results,
     interrupt: &'a Interrupt,
-    /// Whether it was told that the server is away.
+    /// Whether the user has been told that the server is unreachable.
     silent: bool,
 }
 
 impl Watch<'_> {
-    /// Until the end of the sound, or until the user asks to stop, or nobody reads any more.
+    /// Runs until the end of the sound, until the user asks to stop, or until nobody reads the output any more.
     async fn listen(&mut self, feed: &Feed) -> Result<()> {
         while !self.results.is_over() {
             let piece = tokio::select! {
@@ -99,7 +100,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Silence is asked about as well, by padding alone: the server sees no difference.
+    /// Asks about a window. A silent window is asked about too, by padding alone: the server sees no difference.
     async fn ask(&mut self, window: Window) -> Result<()> {
         let start = window.start;
         let end = start + window.samples.len() as f64 / f64::from(fingerprint::SAMPLE_RATE);

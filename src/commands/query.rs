@@ -1,7 +1,7 @@
-//! `psi-shazam query`: recordings to names.
+//! `psi-shazam query`: names recordings.
 //!
-//! First everything is asked, then the session ends, then the answers are opened: what is sent, and when, cannot depend
-//! on what is found.
+//! First everything is asked, then the session ends, then the answers are opened. So what is sent, and when, cannot
+//! depend on what is found.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,12 +20,12 @@ use crate::recordings::{Heard, QUERY_SECONDS, hear};
 
 /// Files decoded before they are asked about; a minute of each is kept, 2 MB.
 const FILES_AT_A_TIME: usize = 64;
-/// Bytes of sealed answers in memory; what comes above waits in a temporary file.
+/// Most bytes of sealed answers in memory; the rest go to a temporary file.
 const SEALED_BYTES: usize = 256 << 20;
 
 pub fn run(args: &QueryArgs) -> Result<ExitCode> {
     let interrupt =
-        Interrupt::listen_saying("stopping; what was asked is opened (Ctrl-C again to stop at once)")?;
+        Interrupt::listen_saying("stopping; opening the answers so far (Ctrl-C again to stop at once)")?;
     tokio::runtime::Runtime::new()?.block_on(query_all(args, &interrupt))
 }
 
@@ -36,7 +36,7 @@ async fn query_all(args: &QueryArgs, interrupt: &Interrupt) -> Result<ExitCode> 
         (true, count) => Stages::watched(count == 1),
     };
     let mut asking = Asking { args, stages: &stages, session: None, asked: Vec::new(), sealed_bytes: 0 };
-    // A session that fails ends the asking; what was asked before is opened all the same.
+    // If the session fails, no more is asked, but the answers so far are still opened.
     let outcome = asking.ask_all(interrupt).await;
     let Asking { session, asked, .. } = asking;
     let ended = match session {
@@ -51,11 +51,11 @@ async fn query_all(args: &QueryArgs, interrupt: &Interrupt) -> Result<ExitCode> 
     Ok(ExitCode::from(interrupted.unwrap_or(if failed { 2 } else { u8::from(unmatched) })))
 }
 
-/// The first half: files to sealed answers.
+/// The first half: from files to sealed answers.
 struct Asking<'a> {
     args: &'a QueryArgs,
     stages: &'a Stages,
-    /// There is none before a file could be decoded: one that cannot be used causes no connection.
+    /// None until a file has been decoded: a file that cannot be used causes no connection.
     session: Option<Session>,
     asked: Vec<(PathBuf, Result<Asked>)>,
     sealed_bytes: usize,
@@ -64,15 +64,15 @@ struct Asking<'a> {
 /// What was asked about one file.
 struct Asked {
     heard: Heard,
-    /// Milliseconds that the fingerprint took.
+    /// Time of the fingerprint in milliseconds.
     fingerprint: f64,
     answer: client::Sealed,
     by_sound: Option<SealedClasses>,
 }
 
 impl Asking<'_> {
-    /// Files are decoded and fingerprinted some at a time, before they are asked about one after another. So neither a
-    /// file that cannot be used nor the length of one shows on the line, nor what the one before was.
+    /// Files are decoded and fingerprinted in groups, before they are asked about one after another. So the traffic
+    /// shows neither unusable files, nor the length of a file, nor the answer to the previous one.
     async fn ask_all(&mut self, interrupt: &Interrupt) -> Result<()> {
         for files in self.args.files.chunks(FILES_AT_A_TIME) {
             self.stages.begin("listening");
@@ -137,8 +137,8 @@ impl Asking<'_> {
         Ok(session.sync_watched(&mut |happened| stages.watch(happened)).await?)
     }
 
-    /// Asks about one file, and its sound where a model is to be asked, too: always both. Returns whether another file
-    /// can be asked about.
+    /// Asks about one file, and if a model is given, always asks the model too. Returns whether another file can be
+    /// asked about.
     async fn ask(&mut self, file: PathBuf, ready: Result<ReadyFile>) -> bool {
         let asked = match ready {
             Ok(ready) => self.exchange(ready).await,
@@ -177,14 +177,14 @@ impl Asking<'_> {
     }
 }
 
-/// A file that stands ready to be asked about.
+/// A file that is ready to be asked about.
 struct ReadyFile {
     heard: Heard,
     prepared: Prepared,
     fingerprint: f64,
 }
 
-/// Fingerprints files side by side.
+/// Fingerprints files in parallel.
 async fn prepare(
     synced: Arc<Synced>,
     heard: Vec<(PathBuf, Result<Heard>)>,
@@ -200,7 +200,7 @@ async fn prepare(
     Ok(tokio::task::spawn_blocking(move || heard.into_iter().map(one).collect()).await?)
 }
 
-/// The second half: opens and prints. Returns whether a file had no match, and whether one failed.
+/// The second half: opens and prints the answers. Returns whether a file had no match, and whether one failed.
 async fn open_all(
     args: &QueryArgs,
     asked: Vec<(PathBuf, Result<Asked>)>,
@@ -258,10 +258,10 @@ async fn open(
     Ok(told)
 }
 
-/// An answer that means something: sound without a fingerprint was asked about by padding alone.
+/// Returns the answer if the recording had a fingerprint; otherwise it was asked about by padding alone.
 ///
 /// # Errors
-/// Why it had none.
+/// Why the recording had no fingerprint.
 pub fn usable(answer: Answer) -> Result<Answer> {
     match &answer.named.fault {
         Some(fault) => Err(anyhow::anyhow!("{fault}")),
@@ -269,7 +269,7 @@ pub fn usable(answer: Answer) -> Result<Answer> {
     }
 }
 
-/// A file as it is named in a terminal.
+/// A file's name for a terminal.
 fn name(file: &Path) -> String {
     match file == Path::new("-") {
         true => "standard input".to_owned(),

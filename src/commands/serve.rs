@@ -27,7 +27,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
 
 fn start_log(args: &ServeArgs) -> Result<()> {
     let filter = EnvFilter::builder().parse(&args.log_level)?;
-    // A log that nobody reads any more ends nothing.
+    // A broken log output does not stop the daemon.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     let log = log.with_env_filter(filter).with_writer(std::io::stderr);
     let coloured = crate::is_watched() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
@@ -126,8 +126,7 @@ struct QueryBytes {
     hints: u64,
 }
 
-/// Says where the daemon is and what it has: as an object for programs, in lines for people, or as one more line of
-/// the log.
+/// Reports the daemon's address and contents: as an object for programs, as lines for people, or as another log line.
 fn announce(
     args: &ServeArgs,
     database: &Database,
@@ -135,7 +134,7 @@ fn announce(
     metrics: Option<SocketAddr>,
 ) -> Result<()> {
     if args.require_token && database.tokens()?.is_empty() {
-        tracing::warn!("nobody can ask before `psi-shazam token create NAME`");
+        tracing::warn!("nobody can ask until you run `psi-shazam token create NAME`");
     }
     let stats = database.stats()?;
     let serving = Serving {
@@ -156,7 +155,7 @@ fn announce(
         let Serving { address, ref key, tracks, seconds, bytes: QueryBytes { up, down, .. }, .. } = serving;
         tracing::info!(%address, %key, tracks, seconds, up, down, "serving");
     }
-    // Whoever reads the first line and leaves does not end the daemon.
+    // A reader that leaves after the first line does not stop the daemon.
     let _ = match (args.json, args.log_format) {
         (true, _) => print_json(&serving),
         (false, LogFormat::Text) => print_text(&serving),
@@ -181,13 +180,15 @@ fn print_text(serving: &Serving) -> Result<()> {
     Ok(())
 }
 
-/// An error of a socket, with what to do about it.
+/// A socket error, with advice.
 fn advise(error: server::Error, option: &str) -> anyhow::Error {
     let server::Error::Bind { source, .. } = &error else { return error.into() };
     let advice = match source.kind() {
-        ErrorKind::AddrInUse => format!("stop what has this port, or choose another one with {option}"),
+        ErrorKind::AddrInUse => {
+            format!("stop the program that uses this port, or choose another port with {option}")
+        }
         ErrorKind::PermissionDenied => format!(
-            "ports below 1024 are the system's: choose a higher one with {option}, or give the program \
+            "ports below 1024 are reserved: choose a higher one with {option}, or give the program \
              CAP_NET_BIND_SERVICE"
         ),
         ErrorKind::AddrNotAvailable => {
@@ -198,14 +199,14 @@ fn advise(error: server::Error, option: &str) -> anyhow::Error {
     anyhow!("{error}; {advice}")
 }
 
-/// Where systemd started the daemon, it hears how that goes; elsewhere nobody does.
+/// Reports the state to systemd, if systemd started the daemon.
 fn tell_systemd(state: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd is not told");
     }
 }
 
-/// Shows systemd in time that this process is not stuck.
+/// Tells systemd in time that this process is not stuck.
 fn feed_watchdog(patience: Duration) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(patience / 2);
@@ -216,7 +217,7 @@ fn feed_watchdog(patience: Duration) -> JoinHandle<()> {
     })
 }
 
-/// What was asked for, or what fits.
+/// The layout that was asked for, or the one that fits.
 fn matrix_layout(asked: ShardLayout, database: &Database) -> Result<MatrixLayout> {
     let fits =
         |available: u64| -> Result<bool> { Ok(database.matrix_bytes(MatrixLayout::Fast)? <= available / 2) };
@@ -228,7 +229,7 @@ fn matrix_layout(asked: ShardLayout, database: &Database) -> Result<MatrixLayout
     })
 }
 
-/// Resolves at SIGINT or SIGTERM; listens from now on.
+/// Resolves at SIGINT or SIGTERM; listens from the call on.
 fn stop_signal() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,4 +1,4 @@
-//! `psi-shazam token`: who may ask a daemon that was started with `--require-token`.
+//! `psi-shazam token`: who may ask a daemon that runs with `--require-token`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use crate::cli::{self, DatabaseArgs, NamedTokenArgs, TokenCommand, WhomArgs};
 use crate::library::Library;
 use crate::output::{self, out, plain};
 
-/// Far more than a token and a line's end.
+/// Largest token file in bytes, far more than a token and a line end.
 const FILE_CAP: u64 = 4096;
 
 pub fn run(command: &TokenCommand) -> Result<ExitCode> {
@@ -28,7 +28,7 @@ pub fn run(command: &TokenCommand) -> Result<ExitCode> {
     }
 }
 
-/// The token is drawn here; database and daemon get its digest only.
+/// Draws the token here; database and daemon only get its digest.
 fn create(args: &NamedTokenArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, true)?;
     let token = AccessToken::generate();
@@ -39,7 +39,7 @@ fn create(args: &NamedTokenArgs) -> Result<ExitCode> {
         false => {
             out!("{}", *text);
             eprintln!(
-                "This is shown once. Clients pass it as PSI_SHAZAM_TOKEN, or in a file by --token-file."
+                "This is shown once. Clients pass it in PSI_SHAZAM_TOKEN, or in a file with --token-file."
             );
         }
     }
@@ -74,7 +74,7 @@ fn revoke(args: &NamedTokenArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The token that a query was given, if any: as an argument, by the environment, or in a file.
+/// The token for a query, if any: from an argument, the environment, or a file.
 pub fn given(args: &WhomArgs) -> Result<Option<AccessToken>> {
     let parse = |text: &str| -> Result<AccessToken> { Ok(text.parse::<AccessToken>()?) };
     match (&args.token, &args.token_file) {
@@ -88,7 +88,7 @@ pub fn given(args: &WhomArgs) -> Result<Option<AccessToken>> {
     }
 }
 
-/// Reads a token's file, unless others can read it, too.
+/// Reads a token's file, unless other users can read it too.
 fn read(path: &Path) -> Result<Zeroizing<String>> {
     let file = File::open(path)?;
     let mode = file.metadata()?.mode() & 0o777;

@@ -1,4 +1,4 @@
-//! `psi-shazam train`: recordings to a model that `classify` asks.
+//! `psi-shazam train`: builds a model for `classify` from recordings.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -19,14 +19,14 @@ use crate::library::Library;
 use crate::output::{self, out, plain};
 use crate::picture;
 
-/// What is to be learnt from.
+/// The training material.
 struct Lesson {
     labels: Vec<String>,
     /// File, class, group.
     files: Vec<(PathBuf, usize, u32)>,
 }
 
-/// Files that hold no usable sound, with the reason.
+/// Files without usable sound, with the reason.
 type Skipped = Vec<(PathBuf, String)>;
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
@@ -68,7 +68,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 
 impl Lesson {
     fn of_folder(folder: &Path, kind: Kind) -> Result<Lesson> {
-        ensure!(folder.is_dir(), "{} is no folder", folder.display());
+        ensure!(folder.is_dir(), "{} is not a folder", folder.display());
         let (found, unreadable) = files::walk(&[folder.to_owned()])?;
         if let Some((path, reason)) = unreadable.first() {
             bail!("cannot read {}: {reason}", path.display());
@@ -80,15 +80,15 @@ impl Lesson {
             let (class, group) = match (kind, &parts[..]) {
                 (Kind::Tracks, _) => (below.to_string_lossy().into_owned(), String::new()),
                 (Kind::Groups, [class, file]) => (class.clone(), file.clone()),
-                // What lies together below a class is of one speaker, one song.
+                // Recordings in one folder below a class have the same source, such as a speaker or a song.
                 (Kind::Groups, [class, group, ..]) => (class.clone(), format!("{group}/")),
-                (Kind::Groups, _) => continue, // a file beside the classes' folders
+                (Kind::Groups, _) => continue, // a file outside the class folders
             };
             classes.entry(class).or_default().push((file.file, group));
         }
         if classes.is_empty() && kind == Kind::Groups {
             bail!(
-                "{} has no folders with recordings in them: a folder is a class (or is every file one? then --tracks)",
+                "{} has no folders with recordings: each folder is a class (if each file is a class, use --tracks)",
                 folder.display()
             );
         }
@@ -106,7 +106,7 @@ impl Lesson {
         Ok(Lesson { labels, files })
     }
 
-    /// Drops classes that a model has.
+    /// Drops classes that the model already has.
     fn leave_out(&mut self, known: &[String]) {
         let kept: Vec<usize> =
             (0..self.labels.len()).filter(|&class| !known.contains(&self.labels[class])).collect();
@@ -117,7 +117,7 @@ impl Lesson {
     }
 }
 
-/// Examples of every file that can be used, in the order of the files.
+/// Examples of every usable file, in the order of the files.
 fn examples(lesson: &Lesson, kind: Kind) -> Result<(Vec<Example>, Skipped)> {
     let bar = ProgressBar::with_draw_target(Some(lesson.files.len() as u64), draw_target());
     bar.set_style(ProgressStyle::with_template(
@@ -150,13 +150,13 @@ fn draw_target() -> ProgressDrawTarget {
     if crate::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }
 
-/// The model that the database has under this name.
+/// The database's model of this name.
 fn held(library: &Library, name: &str) -> Result<Model> {
     let stored = library.run(GetModel(name.to_owned()))?;
     let stored = stored.with_context(|| {
         format!("there is no model {name}; `psi-shazam model list` shows the names, `train` without --add makes one")
     })?;
-    let unusable = || format!("the model {name} is of another version of this program; train it anew");
+    let unusable = || format!("the model {name} was made by another version of this program; train it again");
     let public = Public::decode(&stored.public).with_context(unusable)?;
     Ok(Model::new(public, Secret::decode(&stored.training).with_context(unusable)?)?)
 }
@@ -169,7 +169,7 @@ fn extended(mut model: Model, lesson: &Lesson, examples: &[Example]) -> Result<M
     Ok(model)
 }
 
-/// Takes a class out of a model; the others stay as they are.
+/// Removes a class from a model; the other classes stay as they are.
 pub fn remove_class(library: &Library, name: &str, class: &str) -> Result<()> {
     let mut model = held(library, name)?;
     ensure!(
@@ -204,7 +204,7 @@ fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) -> Result<()
     );
     if let Some(report) = report {
         let percent = |share: f64| format!("{:.1}%", 100.0 * share);
-        out!("tested         {} recordings, each by a model that did not learn from it", report.recordings);
+        out!("tested         {} recordings, each by a model that was not trained on it", report.recordings);
         out!("right          {} ({} among the best three)", percent(report.quantised), percent(report.top3));
         out!("               {} before the weights were made integers", percent(report.clear));
         out!(
@@ -220,7 +220,7 @@ fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) -> Result<()
     Ok(())
 }
 
-/// Most confusions that are listed.
+/// Number of confusions to list.
 const CONFUSIONS: usize = 10;
 
 fn print_confusion(public: &Public, report: &Report) -> Result<()> {

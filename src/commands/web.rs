@@ -17,12 +17,12 @@ use crate::web::{self, App, PageToken};
 pub fn run(args: &WebArgs) -> Result<ExitCode> {
     if !args.listen.ip().is_loopback() && !args.expose {
         bail!(
-            "{} can be reached by other machines, which would hear nothing of encryption on the way; listen on \
-             127.0.0.1 or [::1], or say --expose if a proxy with HTTPS stands in front",
+            "{} can be reached by other machines, and the connection would not be encrypted; listen on 127.0.0.1 or \
+             [::1], or pass --expose if an HTTPS proxy is in front",
             args.listen
         );
     }
-    // What is wrong with these is better told here than on the page.
+    // Errors in these are reported here rather than on the page.
     token::given(&args.whom)?;
     if args.whom.server.is_none() {
         cli::database_folder(&args.db)?;
@@ -38,9 +38,10 @@ async fn serve(args: &WebArgs) -> Result<()> {
         Some(server) => plain(server),
         None => format!("the database in {}", cli::database_folder(&args.db)?.display()),
     };
-    // In one piece: a reader that takes the address and leaves is welcome.
+    // Printed at once: the reader may take the address and leave.
     let lines = format!(
-        "open    http://{}/#{text}\nasking  {whom}\nWho has this address can ask through this program. Ctrl-C ends it.\n",
+        "open    http://{}/#{text}\nasking  {whom}\n\
+         Anybody who has this address can ask through this program. Ctrl-C ends it.\n",
         listener.local_addr()?
     );
     std::io::stdout().write_all(lines.as_bytes())?;

@@ -1,4 +1,4 @@
-//! Recording by the system's own sound interface (ALSA, CoreAudio, WASAPI), through cpal.
+//! Records through the system's sound interface (ALSA, CoreAudio, WASAPI), using cpal.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -9,16 +9,16 @@ use cpal::{Device, FromSample, SampleFormat, SizedSample, Stream, StreamConfig};
 
 use super::{Intake, Progress};
 
-/// A microphone that gives nothing for so long is not there.
+/// A microphone that delivers nothing for this long is treated as missing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Piece = Result<Vec<f32>, String>;
 
-/// Records with the default microphone, as it is configured.
+/// Records from the default microphone with its default configuration.
 pub fn record(seconds: u32, progress: Progress) -> Result<Vec<f32>> {
     let device = cpal::default_host()
         .default_input_device()
-        .context("this machine has no microphone; is one plugged in, and may this user use it?")?;
+        .context("no microphone found; is one plugged in, and may this user use it?")?;
     let found = device.default_input_config().context("the microphone cannot be used")?;
     let format = found.sample_format();
     let config: StreamConfig = found.into();
@@ -48,7 +48,7 @@ fn open(device: &Device, format: SampleFormat, config: StreamConfig, to: Sender<
         SampleFormat::U16 => stream::<u16>(device, config, to),
         SampleFormat::I32 => stream::<i32>(device, config, to),
         SampleFormat::U8 => stream::<u8>(device, config, to),
-        other => bail!("samples of the form {other} are not known"),
+        other => bail!("samples in the format {other} are not supported"),
     }
 }
 
@@ -67,7 +67,7 @@ where
         let mean = |frame: &[T]| {
             frame.iter().map(|&sample| f32::from_sample_(sample)).sum::<f32>() / channels as f32
         };
-        // Once nobody listens the stream is about to end.
+        // If nobody receives, the stream is about to end.
         let _ = to.send(Ok(samples.chunks(channels).map(mean).collect()));
     };
     let complain = move |error: cpal::Error| drop(failed.send(Err(error.to_string())));

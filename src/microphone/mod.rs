@@ -1,7 +1,7 @@
 //! The microphone of this machine.
 //!
-//! With the feature `microphone` the program records by itself; without it, so that it builds on a bare machine,
-//! another program that is installed does it.
+//! With the feature `microphone` the program records directly. Without it the program builds on a bare machine, and
+//! another installed program records.
 
 #[cfg(feature = "microphone")]
 mod device;
@@ -11,22 +11,22 @@ mod program;
 use anyhow::{Result, bail};
 use fingerprint::{SAMPLE_RATE, ToWorkingRate};
 
-/// Called with the seconds heard so far, and how loud the last of them were, in dB below full scale.
+/// Called with the seconds heard so far and the loudness of the latest samples, in dB relative to full scale.
 pub type Progress<'a> = &'a mut dyn FnMut(f64, f32);
 
-/// Records so many seconds, mono, at the fingerprint's rate.
+/// Records for `seconds`, mono, at the fingerprint's rate.
 pub fn record(seconds: u32, progress: Progress) -> Result<Vec<f32>> {
     #[cfg(feature = "microphone")]
     let samples = device::record(seconds, progress)?;
     #[cfg(not(feature = "microphone"))]
     let samples = program::record(seconds, progress)?;
     if samples.iter().all(|sample| *sample == 0.0) {
-        bail!("the microphone gave nothing but silence; is it muted, or another one the default?");
+        bail!("the microphone recorded nothing but silence; is it muted, or is the wrong one the default?");
     }
     Ok(samples)
 }
 
-/// Takes samples in until there are enough.
+/// Collects samples until there are enough.
 struct Intake<'a> {
     converter: ToWorkingRate,
     samples: Vec<f32>,
@@ -41,7 +41,7 @@ impl<'a> Intake<'a> {
         Ok(Intake { converter: ToWorkingRate::new(rate)?, samples: Vec::new(), wanted, progress })
     }
 
-    /// Takes the next samples; whether more are wanted.
+    /// Takes the next samples; returns whether more are needed.
     fn push(&mut self, samples: &[f32]) -> Result<bool> {
         let sane = |&sample: &f32| if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 };
         let samples: Vec<f32> = samples.iter().map(sane).collect();
@@ -51,7 +51,7 @@ impl<'a> Intake<'a> {
         Ok(self.samples.len() < self.wanted)
     }
 
-    /// What was heard, not more than was wanted.
+    /// The samples, cut to the wanted length.
     fn finish(mut self) -> Result<Vec<f32>> {
         self.converter.finish(&mut self.samples)?;
         self.samples.truncate(self.wanted);

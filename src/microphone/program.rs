@@ -1,4 +1,4 @@
-//! Recording through another program, which writes raw samples to its standard output.
+//! Records through another program, which writes raw samples to its standard output.
 
 use std::io::{ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::{Intake, Progress};
 use crate::output::plain;
 
-/// Samples per second that the programs are asked for.
+/// Sample rate that the programs are asked for.
 const RATE: u32 = 16_000;
 /// Samples read at a time: 64 ms.
 const PIECE: usize = 1_024;
@@ -33,7 +33,8 @@ const PROGRAMS: &[(&str, &[&str])] = &[(
         "-",
     ],
 )];
-/// The first that works is taken; all are told the same: mono, 16,000 a second, 16-bit little-endian.
+/// The first program that works is used. All are asked for the same: mono, 16,000 samples per second, 16-bit
+/// little-endian.
 #[cfg(not(target_os = "macos"))]
 const PROGRAMS: &[(&str, &[&str])] = &[
     ("arecord", &["-q", "-t", "raw", "-f", "S16_LE", "-c", "1", "-r", "16000"]),
@@ -62,7 +63,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
 const ADVICE: &str =
     "install one (on Debian: apt-get install alsa-utils), or build psi-shazam with --features microphone";
 
-/// Records with the first program that gives sound.
+/// Records with the first program that delivers sound.
 pub fn record(seconds: u32, progress: Progress) -> Result<Vec<f32>> {
     let mut failures = String::new();
     for (name, arguments) in PROGRAMS {
@@ -88,7 +89,8 @@ pub fn record(seconds: u32, progress: Progress) -> Result<Vec<f32>> {
     bail!("no microphone could be recorded; is one plugged in, and may this user use it?{failures}")
 }
 
-/// Listens to the program until there is enough, and ends it. What it complains of where it ends before.
+/// Reads the program's output until there is enough, then ends the program. If it ends too early, returns its error
+/// messages.
 fn listen(mut child: Child, seconds: u32, progress: Progress) -> Result<Result<Vec<f32>, String>> {
     let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         bail!("the program's output cannot be read");
@@ -110,7 +112,7 @@ fn listen(mut child: Child, seconds: u32, progress: Progress) -> Result<Result<V
             break false;
         }
     };
-    // A program that it started in turn ends by this, too; its complaints would be waited for in vain.
+    // This also ends programs that it started. Waiting for its error messages would hang.
     drop(stdout);
     let _ = child.kill();
     child.wait()?;
@@ -120,7 +122,7 @@ fn listen(mut child: Child, seconds: u32, progress: Progress) -> Result<Result<V
     let mut complaint = String::new();
     let _ = stderr.read_to_string(&mut complaint);
     match complaint.trim().is_empty() {
-        true => Ok(Err("it ended before there was enough".to_owned())),
+        true => Ok(Err("it ended too early".to_owned())),
         false => Ok(Err(complaint)),
     }
 }

@@ -1,43 +1,43 @@
-//! Answers to the list of what was played: windows that go on in one track are one entry.
+//! Turns answers into the list of what was played: consecutive windows in one track form one entry.
 
 use client::Answer;
 use fingerprint::{Match, Track, Vote};
 use serde::Serialize;
 
-/// An entry goes on over so many seconds that were not recognised: speech, a quiet passage.
+/// An entry continues across this many unrecognised seconds, such as speech or a quiet passage.
 const HOLD: f64 = 30.0;
-/// How far two windows may disagree on where in the track the sound is, in seconds,
+/// Largest disagreement of two windows about the position in the track, in seconds.
 const JUMP: f64 = 0.5;
-/// and for every second between them: a recording that runs fast or slow.
+/// Additional disagreement allowed per second between the windows, for a recording that runs fast or slow.
 const DRIFT: f64 = 0.06;
-/// Votes within so many seconds of the offset belong to the match.
+/// Votes within this many seconds of the offset belong to the match.
 const ON_DIAGONAL: f64 = 0.15;
 
-/// What was played from one moment to another.
+/// A track that was played from one time to another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cue {
-    /// Seconds of the sound.
+    /// Time in the sound, in seconds.
     pub start_seconds: f64,
     pub end_seconds: f64,
     pub track_id: u32,
     pub title: String,
     pub artist: String,
     pub path: String,
-    /// Seconds of the track.
+    /// Position in the track, in seconds.
     pub track_start_seconds: f64,
     pub track_end_seconds: f64,
-    /// The best of its windows.
+    /// The best score of its windows.
     pub score: f64,
     pub confidence: f64,
     /// Windows that named it.
     pub windows: u32,
-    /// Place in the track less place in the sound, by the last window.
+    /// Position in the track minus time in the sound, by the last window.
     #[serde(skip)]
     pub(super) shift: f64,
 }
 
 impl Cue {
-    /// What the answer to a window says, if it names a track. `start` is the window's.
+    /// The cue in the answer to a window, if it names a track. `start` is the window's start in seconds.
     pub fn of(answer: &Answer, start: f64) -> Option<Cue> {
         let found = answer.named.verdict.best.as_ref()?;
         let (first, last) = extent(&answer.named.votes, found.offset_seconds);
@@ -61,7 +61,7 @@ impl Cue {
         }
     }
 
-    /// Whether `later` goes on where this one is.
+    /// Whether `later` continues this cue.
     fn leads_to(&self, later: &Cue) -> bool {
         let between = (later.start_seconds - self.end_seconds).max(0.0);
         self.track_id == later.track_id
@@ -80,8 +80,8 @@ impl Cue {
     }
 }
 
-/// Seconds of the recording from the first to the last vote for this offset, a fiftieth left out at both ends:
-/// a vote may be there by chance.
+/// Seconds of the recording from the first to the last vote for this offset, without a fiftieth of the votes at each
+/// end, which may be there by chance.
 fn extent(votes: &[Vote], offset: f64) -> (f64, f64) {
     let on_it =
         |vote: &&Vote| (f64::from(vote.track_seconds - vote.query_seconds) - offset).abs() < ON_DIAGONAL;
@@ -92,38 +92,38 @@ fn extent(votes: &[Vote], offset: f64) -> (f64, f64) {
     (inside.first().copied().unwrap_or(0.0), inside.last().copied().unwrap_or(0.0))
 }
 
-/// What there is to tell.
+/// An event to report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
     /// A track was recognised, and may go on.
     Playing(Cue),
-    /// It is over.
+    /// The track has ended.
     Played(Cue),
-    /// Nothing is known about this stretch.
+    /// Nothing is known about this part.
     Gap { start_seconds: f64, end_seconds: f64, reason: Reason },
 }
 
-/// Why nothing is known about a stretch.
+/// Why nothing is known about a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It was not asked about: the server was away.
+    /// It was not asked about: the server was unreachable.
     NotAsked,
-    /// It was asked about, and the answer came to nothing: this machine opens answers more slowly than they come.
+    /// It was asked about, but the answer was dropped: this machine opens answers more slowly than they arrive.
     NotOpened,
 }
 
-/// The list as it grows.
+/// The list while it grows.
 #[derive(Default)]
 pub struct Cues {
     playing: Option<Cue>,
-    /// The same track elsewhere, by one window: an echo of it, or the beginning of a new entry.
+    /// The same track at another position, seen in one window: an echo of the track, or the beginning of a new entry.
     doubtful: Option<Cue>,
 }
 
 impl Cues {
-    /// Takes in what a window that ends at `end` named, windows in order.
+    /// Takes in what a window that ends at `end` named. Windows come in order.
     pub fn see(&mut self, end: f64, named: Option<Cue>) -> Vec<Event> {
         let Some(seen) = named else {
             let over = self.playing.as_ref().is_some_and(|cue| end - cue.end_seconds > HOLD);
@@ -150,20 +150,20 @@ impl Cues {
         self.change(seen)
     }
 
-    /// A stretch that nothing is known of.
+    /// Reports a part that nothing is known about.
     pub fn gap(&mut self, start_seconds: f64, end_seconds: f64, reason: Reason) -> Vec<Event> {
         let mut events = self.close();
         events.push(Event::Gap { start_seconds, end_seconds, reason });
         events
     }
 
-    /// What is playing is over.
+    /// Ends the current entry.
     pub fn close(&mut self) -> Vec<Event> {
         self.doubtful = None;
         self.playing.take().map(Event::Played).into_iter().collect()
     }
 
-    /// What is playing now.
+    /// The current entry.
     pub fn playing(&self) -> Option<&Cue> {
         self.playing.as_ref()
     }
@@ -233,7 +233,7 @@ mod tests {
     fn another_track_and_another_turn_are_new_entries() {
         let turns = [(0.0, seen(1, 0.0, 0.0)), (10.0, seen(2, 10.0, 0.0)), (20.0, seen(1, 20.0, 0.0))];
         assert_eq!(played(turns).iter().map(|entry| entry.0).collect::<Vec<_>>(), [1, 2, 1]);
-        // The same track from its beginning: two windows say so.
+        // The same track from its beginning, confirmed by two windows.
         let again = [
             (0.0, seen(1, 0.0, 100.0)),
             (5.0, seen(1, 5.0, 105.0)),
@@ -241,7 +241,7 @@ mod tests {
             (15.0, seen(1, 15.0, 5.0)),
         ];
         assert_eq!(played(again), [(1, 0.0, 15.0, 2), (1, 10.0, 25.0, 2)]);
-        // One window that hears another chorus is no new entry.
+        // One window that hears another chorus does not start a new entry.
         let chorus = [(0.0, seen(1, 0.0, 0.0)), (5.0, seen(1, 5.0, 65.0)), (10.0, seen(1, 10.0, 10.0))];
         assert_eq!(played(chorus), [(1, 0.0, 20.0, 2)]);
     }

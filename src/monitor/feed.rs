@@ -1,4 +1,4 @@
-//! The sound as it comes: decoded by a thread of its own, kept until it is asked about.
+//! The sound as it arrives: decoded in a separate thread, and kept until it is asked about.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -11,27 +11,27 @@ use anyhow::{Context, Result};
 use fingerprint::{Error, SAMPLE_RATE, decode_file_stream, decode_stream};
 use tokio::sync::Notify;
 
-/// Sound that waits while the server is away: ten minutes, 19 MB.
+/// Samples kept while the server is unreachable: ten minutes, 19 MB.
 const KEPT: usize = 600 * SAMPLE_RATE as usize;
-/// Samples handed on at a time: half a second.
+/// Samples passed on at a time: half a second.
 const PIECE: usize = SAMPLE_RATE as usize / 2;
 
-/// Samples that follow each other.
+/// A run of consecutive samples.
 pub struct Piece {
-    /// Place of the first in the whole sound.
+    /// Position of the first sample in the whole sound.
     pub start: u64,
     /// Mono, at [`SAMPLE_RATE`].
     pub samples: Vec<f32>,
 }
 
-/// Sound between the thread that decodes it and whoever asks about it.
+/// Sound between the decoding thread and the task that asks about it.
 pub struct Feed {
     state: Mutex<State>,
-    /// There is room again.
+    /// Signals that there is room again.
     room: Condvar,
-    /// There is a piece, or the end.
+    /// Signals a piece, or the end.
     came: Notify,
-    /// Whether the oldest piece gives way where there is no room; else the source waits.
+    /// Whether the oldest piece is dropped when there is no room; otherwise the source waits.
     live: bool,
 }
 
@@ -39,14 +39,14 @@ pub struct Feed {
 struct State {
     pieces: VecDeque<Piece>,
     kept: usize,
-    /// How it ended, once it has.
+    /// How the decoder ended, once it has.
     ended: Option<Result<(), Error>>,
-    /// Nobody takes pieces any more.
+    /// Whether nobody takes pieces any more.
     abandoned: bool,
 }
 
 impl Feed {
-    /// Starts to decode a file, a named pipe, or standard input where the source is `-`.
+    /// Starts to decode a file, a named pipe, or standard input if the source is `-`.
     pub fn start(source: &Path) -> Result<Arc<Feed>> {
         let name = || crate::output::plain(&source.display().to_string());
         let is_stdin = source == Path::new("-");
@@ -106,10 +106,10 @@ impl Feed {
         ControlFlow::Continue(())
     }
 
-    /// The next piece; nothing after the last one. For one caller at a time.
+    /// The next piece; `None` after the last one. For one caller at a time.
     ///
     /// # Errors
-    /// That of the decoder, after the last piece, once.
+    /// The decoder's error, once, after the last piece.
     pub async fn next(&self) -> Result<Option<Piece>, Error> {
         loop {
             {
@@ -127,7 +127,7 @@ impl Feed {
         }
     }
 
-    /// Lets the decoder end.
+    /// Lets the decoder stop early.
     pub fn abandon(&self) {
         self.lock().abandoned = true;
         self.room.notify_one();

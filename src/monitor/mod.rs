@@ -1,11 +1,11 @@
-//! What was played when, in sound without end.
+//! What was played when, in a recording or stream of any length.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `feed` | the sound as it comes, kept for ten minutes at most |
-//! | `windows` | cut into windows, by a timetable that follows from its length alone |
-//! | `results` | sealed answers opened beside the timetable, and told in order |
-//! | `cues` | answers to the list of what was played |
+//! | `windows` | the sound cut into windows, by a timetable that depends only on its length |
+//! | `results` | opens sealed answers beside the timetable, and reports them in order |
+//! | `cues` | turns answers into the list of what was played |
 //! | `tell` | the list as text, JSON or a cue sheet |
 
 pub mod cues;

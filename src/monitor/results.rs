@@ -1,4 +1,4 @@
-//! Sealed answers opened beside the timetable, and told in the order of their windows. Nothing that is asked waits for
+//! Opens sealed answers beside the timetable, and reports them in the order of their windows. No question waits for
 //! this.
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::monitor::cues::{Cue, Cues, Reason};
 use crate::monitor::tell::Teller;
 
-/// Takes what the timetable brings, and tells it by and by.
+/// Takes windows and gaps from the timetable, and reports them in order.
 pub struct Results {
     items: UnboundedSender<Item>,
     opener: Opener,
@@ -17,23 +17,23 @@ pub struct Results {
 }
 
 enum Item {
-    /// The answer to the window between these seconds.
+    /// The answer to the window between these times, in seconds.
     Window(f64, f64, Opening),
-    /// Nothing will be known between these seconds.
+    /// A part, in seconds, about which nothing will be known.
     Gap(f64, f64, Reason),
-    /// So many seconds of sound have come.
+    /// Seconds of sound so far.
     Heard(f64),
 }
 
 impl Results {
-    /// Starts telling.
+    /// Starts reporting.
     pub fn start(teller: Teller) -> Result<Results> {
         let (items, come) = unbounded_channel();
         let telling = tokio::spawn(tell_all(teller, come));
         Ok(Results { items, opener: Opener::start()?, telling })
     }
 
-    /// The sealed answer to a window.
+    /// Takes the sealed answer to a window.
     pub fn window(&self, start: f64, end: f64, sealed: Sealed) -> Result<()> {
         match self.opener.open(sealed, 1) {
             Ok(opening) => self.item(Item::Window(start, end, opening)),
@@ -43,22 +43,22 @@ impl Results {
         Ok(())
     }
 
-    /// Sound between these seconds was not asked about.
+    /// Takes a part that was not asked about, in seconds.
     pub fn gap(&self, (start, end): (f64, f64)) {
         self.item(Item::Gap(start, end, Reason::NotAsked));
     }
 
-    /// So many seconds of sound have come.
+    /// Takes the seconds of sound so far.
     pub fn heard(&self, seconds: f64) {
         self.item(Item::Heard(seconds));
     }
 
-    /// Whether somebody still reads what is told.
+    /// Whether reporting has ended, because nobody reads the output any more.
     pub fn is_over(&self) -> bool {
         self.telling.is_finished()
     }
 
-    /// Opens and tells all that is left; returns the number of entries.
+    /// Opens and reports all that is left; returns the number of entries.
     pub async fn finish(self) -> Result<u32> {
         let Results { items, telling, opener } = self;
         drop(items);
@@ -68,7 +68,7 @@ impl Results {
     }
 
     fn item(&self, item: Item) {
-        let _ = self.items.send(item); // where telling has failed, `finish` says why
+        let _ = self.items.send(item); // if reporting has failed, `finish` says why
     }
 }
 

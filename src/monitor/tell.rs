@@ -1,4 +1,4 @@
-//! The list of what was played: for people, for machines, as a cue sheet.
+//! Prints the list of what was played: as text, as JSON, or as a cue sheet.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,19 +10,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::monitor::cues::{Cue, Event, Reason};
 use crate::output::{self, plain};
 
-/// A cue sheet has no more tracks.
+/// Most tracks that a cue sheet can have.
 const SHEET_TRACKS: u32 = 99;
-/// Frames of a compact disc, in which a cue sheet counts.
+/// Frames per second of a compact disc, the unit of a cue sheet.
 const SHEET_FRAMES: f64 = 75.0;
 
-/// How the list is told.
+/// The form of the list.
 pub enum Form {
     Text,
     Json,
     Sheet,
 }
 
-/// Tells events as they come.
+/// Prints events as they come.
 pub struct Teller {
     form: Form,
     /// Entries so far.
@@ -50,13 +50,13 @@ impl Teller {
         Ok(Teller { form, entries: 0, bar })
     }
 
-    /// Shows people who watch how far it is, and what is playing.
+    /// Shows in a terminal how far it is, and what is playing.
     pub fn progress(&self, seconds: f64, playing: Option<&Cue>) {
         let name = playing.map_or_else(|| "listening".to_owned(), name);
         self.bar.set_message(format!("{}  {name}", clock(seconds)));
     }
 
-    /// Tells what happened.
+    /// Prints events.
     pub fn tell(&mut self, events: Vec<Event>) -> Result<()> {
         for event in events {
             self.entries += u32::from(matches!(event, Event::Played(_)));
@@ -94,8 +94,8 @@ fn text(event: &Event) -> Option<String> {
             clock(*start_seconds),
             clock(*end_seconds),
             match reason {
-                Reason::NotAsked => "not asked about: the server was away",
-                Reason::NotOpened => "not known: this machine opens answers more slowly than they come",
+                Reason::NotAsked => "not asked about: the server was unreachable",
+                Reason::NotOpened => "unknown: this machine opens answers more slowly than they arrive",
             }
         )),
     }
@@ -119,7 +119,7 @@ fn sheet(event: &Event, number: u32) -> Option<String> {
     }
 }
 
-/// The name of the sound in a cue sheet, and its kind.
+/// The sound's file name in a cue sheet, and its type.
 fn sheet_source(source: &Path) -> (String, &'static str) {
     let name = source.file_name().map_or_else(|| "-".to_owned(), |name| name.to_string_lossy().into_owned());
     let extension = source.extension().map(|extension| extension.to_string_lossy().to_lowercase());
@@ -131,7 +131,7 @@ fn sheet_source(source: &Path) -> (String, &'static str) {
     (name, kind)
 }
 
-/// A cue sheet has no way to write a quotation mark in a text.
+/// A text in quotation marks. A cue sheet cannot contain a quotation mark in a text.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", plain(text).replace('"', "'"))
 }

@@ -1,15 +1,15 @@
-//! Sound cut into windows. Which there are follows from the length of the sound, and from nothing in it.
+//! Sound cut into windows. They depend only on the length of the sound, not on its content.
 
 use fingerprint::SAMPLE_RATE;
 
 use crate::monitor::feed::Piece;
 
-/// Cuts pieces into windows of one length at regular distances; a last window ends where the sound ends.
+/// Cuts pieces into windows of one length at regular distances. The last window ends where the sound ends.
 pub struct Windows {
-    /// Samples of a window, and from one to the next.
+    /// Length of a window, in samples.
     length: u64,
     every: u64,
-    /// Sound that may still be wanted, from `start` on.
+    /// Sound that may still be needed, from `start` on.
     held: Vec<f32>,
     start: u64,
     /// Where the next window begins.
@@ -18,16 +18,16 @@ pub struct Windows {
     asked: u64,
 }
 
-/// A stretch of the sound to be asked about.
+/// A part of the sound to ask about.
 pub struct Window {
-    /// Seconds before it.
+    /// Start of the window, in seconds of the sound.
     pub start: f64,
     /// Mono, at [`SAMPLE_RATE`].
     pub samples: Vec<f32>,
 }
 
 impl Windows {
-    /// Windows of so many seconds, so many seconds apart.
+    /// Windows of `length` seconds, one every `every` seconds.
     pub fn new(length: u32, every: u32) -> Windows {
         let samples = |seconds: u32| u64::from(seconds) * u64::from(SAMPLE_RATE);
         Windows {
@@ -40,7 +40,7 @@ impl Windows {
         }
     }
 
-    /// Takes a piece in. If sound is missing before it, returns the seconds between which nothing is asked about.
+    /// Takes in a piece. If sound is missing before it, returns the part that will not be asked about, in seconds.
     pub fn push(&mut self, piece: &Piece) -> Option<(f64, f64)> {
         let end = self.end();
         let gap = (piece.start > end).then(|| {
@@ -54,7 +54,7 @@ impl Windows {
         gap
     }
 
-    /// The next window, as soon as all of it is there.
+    /// The next window, once it is complete.
     pub fn next(&mut self) -> Option<Window> {
         if self.end() < self.next + self.length {
             self.forget();
@@ -65,10 +65,10 @@ impl Windows {
         Some(self.window(from))
     }
 
-    /// At the end of the sound: what no window reached, if anything, at the end of a window of full length.
+    /// At the end of the sound: a last window of full length that covers what no window has reached, if anything.
     pub fn last(&mut self) -> Option<Window> {
         let end = self.end();
-        // Distances longer than a window leave sound out by intention.
+        // Distances longer than a window leave sound out on purpose.
         if end <= self.asked || (end <= self.next && self.every > self.length) {
             return None;
         }
@@ -91,7 +91,7 @@ impl Windows {
         Window { start: seconds(from), samples }
     }
 
-    /// Drops what no window needs: neither the next one nor, at the end, the last.
+    /// Drops sound that neither the next window nor the last one needs.
     fn forget(&mut self) {
         let needed = self.next.min(self.end().saturating_sub(self.length));
         if needed > self.start {
@@ -111,7 +111,8 @@ mod tests {
 
     const RATE: usize = SAMPLE_RATE as usize;
 
-    /// (start, length) of all windows of so many samples, in pieces of a size; and the most that was held.
+    /// (start, length) of all windows, for `samples` samples fed in pieces of size `piece`; and the most samples
+    /// held.
     fn cut(length: u32, every: u32, samples: usize, piece: usize) -> (Vec<(f64, f64)>, usize) {
         let mut windows = Windows::new(length, every);
         let (mut found, mut most, mut start) = (Vec::new(), 0, 0);

@@ -20,10 +20,10 @@ pub struct Milliseconds {
 /// Hashes of one query.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Hashes {
-    /// Different hashes that the recording yields, neighbouring cells and other speeds included; the
-    /// fingerprint keeps the 32,768 strongest.
+    /// Different hashes in the recording, including neighbouring cells and other speeds; the fingerprint keeps the
+    /// 32,768 strongest.
     pub found: usize,
-    /// Those that were asked; padding brings every query to the same number.
+    /// Hashes that were asked about. Padding brings every query to the same number.
     pub asked: usize,
 }
 
@@ -32,7 +32,7 @@ pub struct Hashes {
 pub struct JsonBytes {
     pub sent: u64,
     pub received: u64,
-    /// Fetched before the query because it was not held: manifest, catalogue, hints.
+    /// Fetched before the query because they were not cached: manifest, catalogue, hints.
     pub setup_received: u64,
 }
 
@@ -49,7 +49,7 @@ pub struct JsonMatch {
     pub title: String,
     pub artist: String,
     pub path: String,
-    /// Where in the track the recording starts.
+    /// Position in the track at which the recording starts.
     pub offset_seconds: f64,
     pub score: f64,
     pub confidence: f64,
@@ -79,18 +79,18 @@ pub struct FileAnswer {
     pub hashes: Hashes,
     pub bytes: JsonBytes,
     pub milliseconds: Milliseconds,
-    /// What a model of tracks says, where it was asked, too.
+    /// What a track model says, if it was asked too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_sound: Option<SoundAnswer>,
 }
 
 impl FileAnswer {
-    /// `decode` and `fingerprint` are what these took ahead of the question.
+    /// `decode` and `fingerprint` are the times of these steps, in milliseconds, before the query.
     pub fn new(file: String, answer: &Answer, decode: f64, fingerprint: f64) -> FileAnswer {
         let named = &answer.named;
         let candidates: Vec<JsonMatch> =
             named.verdict.candidates.iter().zip(&named.tracks).map(|(m, t)| JsonMatch::new(m, t)).collect();
-        // The best match is the first candidate, where it is above the threshold.
+        // The best match is the first candidate, if it is above the threshold.
         let best = named.verdict.best.as_ref().and(candidates.first()).cloned();
         let stages = answer.milliseconds;
         let fingerprint = fingerprint + stages.fingerprint;
@@ -116,11 +116,11 @@ impl FileAnswer {
     }
 }
 
-/// A class that a recording may be of.
+/// A class that a recording may belong to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JsonClass {
     pub label: String,
-    /// Given that the recording is of one of the classes.
+    /// Probability, if the recording belongs to one of the classes.
     pub probability: f32,
     pub score: i32,
 }
@@ -134,13 +134,13 @@ pub struct SoundMilliseconds {
     pub decrypt: f64,
 }
 
-/// What a model says of a recording.
+/// What a model says about a recording.
 #[derive(Debug, Clone, Serialize)]
 pub struct SoundAnswer {
     pub model: String,
-    /// Whether it is most likely of no class at all.
+    /// Whether the recording most likely belongs to none of the classes.
     pub none_of_these: bool,
-    /// Share of recordings of no class that are taken for one of a class all the same, as measured in training.
+    /// Share of recordings of no class that the model still assigns to a class, as measured in training.
     pub false_accept_rate: f32,
     pub classes: Vec<JsonClass>,
     pub bytes: JsonBytes,
@@ -178,7 +178,7 @@ pub struct FileError {
     pub error: String,
 }
 
-/// Rounded to a tenth.
+/// Milliseconds rounded to a tenth.
 pub fn tenth(milliseconds: f64) -> f64 {
     (milliseconds * 10.0).round() / 10.0
 }

@@ -3,9 +3,9 @@
 //! | file | what |
 //! | --- | --- |
 //! | `answer` | the answer to a query as an object |
-//! | `told` | the same for people: plain, and in a terminal |
-//! | `stages` | the stages of a query as they pass, in a terminal |
-//! | `paint` | colours, where they are wanted |
+//! | `told` | the answer as text: plain, and in a terminal |
+//! | `stages` | the stages of a query while it runs, in a terminal |
+//! | `paint` | colours, if wanted |
 
 mod answer;
 pub mod paint;
@@ -21,7 +21,7 @@ use crate::advice;
 pub use answer::{FileAnswer, FileError, JsonMatch, SoundAnswer};
 pub use told::{print_answer, show_answer};
 
-/// A line of an answer. Where nobody reads any more (`| head`) it is an error, which ends the program without a word;
+/// Prints a line of an answer. If the reader has gone (`| head`), returns an error that ends the program silently;
 /// `println!` would panic.
 macro_rules! out {
     ($($line:tt)*) => {{
@@ -44,14 +44,13 @@ pub fn name(found: &JsonMatch) -> String {
     title_and_artist(&found.title, &found.artist)
 }
 
-/// "Title — Artist"; the title alone where the artist is unknown.
+/// "Title — Artist"; only the title if the artist is unknown.
 pub fn title_and_artist(title: &str, artist: &str) -> String {
     let (title, artist) = (plain(title), plain(artist));
     if artist.is_empty() { title } else { format!("{title} — {artist}") }
 }
 
-/// An error with its causes and what to do about it, fit for a terminal. Some messages end in their cause: that is not
-/// said twice.
+/// An error with its causes and advice, safe for a terminal. A cause that is already in the message is not repeated.
 pub fn explain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -68,12 +67,12 @@ pub fn explain(error: &anyhow::Error) -> String {
     lines.join("\n")
 }
 
-/// A text that somebody else chose (a title, a file name), without what would steer a terminal.
+/// A text from elsewhere (a title, a file name), without terminal control characters.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// The chance that something else scores as much, in words.
+/// The probability of a chance match with this score, in words.
 pub fn certainty(confidence: f64) -> String {
     let chance = 1.0 - confidence;
     if chance < 1e-6 {
@@ -83,7 +82,7 @@ pub fn certainty(confidence: f64) -> String {
     }
 }
 
-/// Minutes, seconds and hundredths.
+/// Minutes, seconds and hundredths of a position.
 pub fn position(seconds: f64) -> String {
     let sign = if seconds < 0.0 { "-" } else { "" };
     let hundredths = (seconds.abs() * 100.0).round() as u64;

@@ -1,4 +1,4 @@
-//! Colours, where they are wanted: in a terminal, unless `NO_COLOR` is set.
+//! Colours, if wanted: in a terminal, unless `NO_COLOR` is set.
 
 use anstream::ColorChoice;
 use anstream::stream::RawStream;
@@ -10,7 +10,7 @@ pub const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub const STRONG: Style = Style::new().bold();
 /// No match.
 pub const MISS: Style = AnsiColor::Yellow.on_default().bold();
-/// What matters less.
+/// Less important text.
 pub const DIM: Style = Style::new().dimmed();
 
 /// Whether a stream takes colours.
@@ -18,7 +18,7 @@ pub const DIM: Style = Style::new().dimmed();
 pub struct Paint(bool);
 
 impl Paint {
-    /// As NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM say, and whether the stream is a terminal.
+    /// Follows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM, and whether the stream is a terminal.
     pub fn of(stream: &impl RawStream) -> Paint {
         Paint(anstream::AutoStream::choice(stream) != ColorChoice::Never)
     }

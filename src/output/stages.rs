@@ -1,4 +1,4 @@
-//! The stages of a query as they pass, for people who watch.
+//! The stages of a query while it runs, for a person at the terminal.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::paint::{DIM, GOOD, Paint};
 use super::size;
 
-/// Draws stages on standard error: a line for each that has passed, and what is being done.
+/// Draws stages on standard error: a line for each finished stage, and the current one.
 pub struct Stages {
     bar: ProgressBar,
-    /// Whether passed stages leave a line.
+    /// Whether finished stages leave a line.
     lines: bool,
     paint: Paint,
 }
@@ -23,7 +23,7 @@ impl Stages {
         Stages { bar: ProgressBar::hidden(), lines: false, paint: Paint::of(&io::stderr()) }
     }
 
-    /// Draws, with `lines` that stay where one recording is asked about.
+    /// Draws. With `lines`, for a single recording, finished stages leave a line.
     pub fn watched(lines: bool) -> Stages {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let style = ProgressStyle::with_template("  {spinner:.cyan} {msg}");
@@ -32,12 +32,12 @@ impl Stages {
         Stages { bar, lines, paint: Paint::of(&io::stderr()) }
     }
 
-    /// Something begins.
+    /// Shows that a step begins.
     pub fn begin(&self, what: impl Into<String>) {
         self.bar.set_message(what.into());
     }
 
-    /// Something has passed.
+    /// Shows that a step has finished.
     pub fn passed(&self, what: &str, milliseconds: f64, detail: &str) {
         if self.lines {
             let tick = self.paint.with(GOOD, "✓");
@@ -47,7 +47,7 @@ impl Stages {
         }
     }
 
-    /// Something of a question has happened.
+    /// Shows an event of a question.
     pub fn watch(&self, happened: Happened) {
         match happened {
             Happened::Stage(ended) => self.ended(ended),
@@ -56,7 +56,7 @@ impl Stages {
         }
     }
 
-    /// A stage of the protocol has ended; the next one begins.
+    /// Shows that a stage of the protocol has ended and the next one begins.
     fn ended(&self, ended: StageEnd) {
         let bytes = match ended.sent + ended.received {
             0 => String::new(),
@@ -64,7 +64,7 @@ impl Stages {
         };
         let is_shown = match ended.stage {
             Stage::Setup => ended.received > 0,
-            Stage::Fingerprint => false, // it was prepared, and told, before
+            Stage::Fingerprint => false, // it was done, and shown, before
             _ => true,
         };
         if is_shown {
@@ -73,25 +73,25 @@ impl Stages {
         self.begin(doing_after(ended.stage));
     }
 
-    /// The stages after the session's end.
+    /// Shows the stages after the session's end.
     pub fn opened(&self, answer: &Answer) {
         self.passed(name(Stage::Decrypt), answer.milliseconds.decrypt, "");
         self.passed(name(Stage::Vote), answer.milliseconds.vote, "");
     }
 
-    /// Takes away what is being done, for a while.
+    /// Hides the current step for now.
     pub fn clear(&self) {
         self.bar.set_message("");
         self.bar.tick();
     }
 
-    /// Takes away what is being done.
+    /// Removes the current step.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Whether somebody sees both the stages and the answer.
+/// Whether a person sees both the stages and the answer.
 pub fn are_watched() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
 }
@@ -109,13 +109,13 @@ fn name(stage: Stage) -> &'static str {
     }
 }
 
-/// What follows a stage.
+/// The step that follows a stage.
 fn doing_after(stage: Stage) -> &'static str {
     match stage {
         Stage::Setup | Stage::Fingerprint => {
-            "blinded hashes go out, for the server to mark without seeing them"
+            "sending blinded hashes, which the server processes without seeing them"
         }
-        Stage::Oprf => "encrypting what is asked",
+        Stage::Oprf => "encrypting the query",
         Stage::Encrypt => "the server computes on encrypted numbers",
         _ => "saying goodbye",
     }

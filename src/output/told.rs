@@ -1,11 +1,11 @@
-//! The answer to a query, as people read it.
+//! The answer to a query as text for people.
 
 use std::io::{self, Write};
 
 use super::paint::{DIM, GOOD, MISS, Paint, STRONG};
 use super::{FileAnswer, certainty, name, plain, position, size};
 
-/// The answer as a person reads it.
+/// Prints the answer as plain text.
 pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", plain(&answer.file))?;
@@ -42,19 +42,19 @@ pub fn print_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     )
 }
 
-/// What the sound alone says, which is less.
+/// What the model says from the sound alone; a weaker statement than a match.
 fn guess(answer: &FileAnswer) -> Option<String> {
     let sound = answer.by_sound.as_ref()?;
     let best = sound.classes.first().filter(|_| !sound.none_of_these);
     Some(match best {
         Some(best) => {
-            format!("by its sound perhaps {} ({:.0}%)", plain(&best.label), 100.0 * best.probability)
+            format!("by its sound, possibly {} ({:.0}%)", plain(&best.label), 100.0 * best.probability)
         }
-        None => "nor does it sound like a track of the model".to_owned(),
+        None => "by its sound, no track of the model either".to_owned(),
     })
 }
 
-/// The answer in a terminal, after its stages.
+/// Prints the answer in a terminal, below its stages.
 pub fn show_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let paint = Paint::of(&io::stdout());
@@ -79,7 +79,7 @@ pub fn show_answer(answer: &FileAnswer, top: usize) -> io::Result<()> {
                     near.score,
                     fingerprint::THRESHOLD
                 )?,
-                None => writeln!(out, "    Nothing there has anything in common with it.")?,
+                None => writeln!(out, "    No track has anything in common with it.")?,
             }
             if let Some(guess) = guess(answer) {
                 writeln!(out, "    {guess}")?;

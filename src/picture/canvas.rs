@@ -1,4 +1,4 @@
-//! The sheet that pictures are drawn on: twice as fine as the file, in one type, saved as PNG.
+//! The sheet that pictures are drawn on: at twice the file's resolution, in one typeface, saved as PNG.
 
 use std::sync::OnceLock;
 
@@ -10,15 +10,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::picture::colour::{INK, PAPER, SOFT};
 
-/// Drawn so many times as fine as saved, in both directions: edges and letters come out smooth.
+/// Drawing resolution relative to the file's, in both directions, so that edges and letters are smooth.
 pub const FINE: i32 = 2;
 /// Width of every picture in pixels.
 pub const WIDTH: i32 = 1600;
-/// Left of every panel, in pixels.
+/// Left edge of every panel, in pixels.
 pub const MARGIN: i32 = 28;
-/// The family that all text is set in; registered once.
+/// The typeface of all text; registered once.
 const FAMILY: &str = "sans-serif";
-/// Roboto, Apache-2.0 (assets/README.md), so that no font of the system is needed.
+/// Roboto, Apache-2.0 (assets/README.md), so that no system font is needed.
 static FONT: &[u8] = include_bytes!("../../assets/Roboto-Regular.ttf");
 
 /// A part of the sheet, in fine pixels.
@@ -28,7 +28,7 @@ pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 #[derive(Clone, Copy)]
 pub struct Place(pub i32, pub i32, pub i32, pub i32);
 
-/// Draws a sheet of [`WIDTH`] and so many pixels, and returns it as PNG.
+/// Draws a sheet of [`WIDTH`] × `height` pixels, and returns it as PNG.
 pub fn png(height: i32, draw: impl FnOnce(&Area) -> Result<()>) -> Result<Vec<u8>> {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
     let known = *REGISTERED.get_or_init(|| register_font(FAMILY, FontStyle::Normal, FONT).is_ok());
@@ -44,7 +44,7 @@ pub fn png(height: i32, draw: impl FnOnce(&Area) -> Result<()>) -> Result<Vec<u8
     encode(&halve(&pixels, width as usize), WIDTH as u32, height as u32)
 }
 
-/// The mean of every square of [`FINE`] x [`FINE`] pixels.
+/// The mean of every square of [`FINE`] × [`FINE`] pixels.
 fn halve(pixels: &[u8], width: usize) -> Vec<u8> {
     let fine = FINE as usize;
     let mut out = Vec::with_capacity(pixels.len() / (fine * fine));
@@ -71,7 +71,7 @@ fn encode(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A part of the sheet.
+/// The part of the sheet at `place`.
 pub fn part<'a>(root: &Area<'a>, place: Place) -> Area<'a> {
     let Place(left, top, width, height) = place;
     let (whole, tall) = root.dim_in_pixel();
@@ -79,19 +79,19 @@ pub fn part<'a>(root: &Area<'a>, place: Place) -> Area<'a> {
     root.margin(FINE * top, bottom, FINE * left, right)
 }
 
-/// Text of a size in pixels of the file.
+/// A text style; `size` is in pixels of the file.
 pub fn style(size: i32, colour: RGBColor) -> TextStyle<'static> {
     (FAMILY, FINE * size).into_font().color(&colour)
 }
 
-/// Writes text with its left upper corner in a place of the sheet.
+/// Writes text with its top left corner at `at`.
 pub fn write(root: &Area, text: &str, at: (i32, i32), size: i32, colour: RGBColor) -> Result<()> {
     let style = style(size, colour).pos(Pos::new(HPos::Left, VPos::Top));
     root.draw(&Text::new(text.to_owned(), (FINE * at.0, FINE * at.1), style))
         .map_err(|error| anyhow!("{error}"))
 }
 
-/// The heading of a panel, and what it shows in smaller letters.
+/// Writes a panel's heading, and a note in smaller letters.
 pub fn heading(root: &Area, at: (i32, i32), name: &str, note: &str) -> Result<()> {
     write(root, name, at, 25, INK)?;
     write(root, note, (at.0, at.1 + 29), 19, SOFT)

@@ -10,7 +10,7 @@ pub const INK: RGBColor = RGBColor(32, 30, 46);
 pub const SOFT: RGBColor = RGBColor(104, 102, 118);
 /// Axes.
 pub const AXIS: RGBColor = RGBColor(176, 174, 186);
-/// Lines that help the eye.
+/// Grid lines.
 pub const GRID: RGBColor = RGBColor(236, 235, 240);
 /// Quantities.
 pub const FILL: RGBColor = RGBColor(140, 41, 129);
@@ -25,7 +25,7 @@ pub const ANCHOR: RGBColor = RGBColor(92, 229, 213);
 /// The anchor on paper.
 pub const ANCHOR_ON_PAPER: RGBColor = RGBColor(0, 137, 123);
 
-/// "magma" of matplotlib (public domain, CC0) in eleven steps: equal steps of level look equally far apart.
+/// matplotlib's "magma" (public domain, CC0) in eleven steps: equal steps of level look equally far apart.
 const MAGMA: [[u8; 3]; 11] = [
     [0, 0, 4],
     [20, 14, 54],
@@ -39,10 +39,10 @@ const MAGMA: [[u8; 3]; 11] = [
     [254, 207, 146],
     [252, 253, 191],
 ];
-/// Shades in use: few enough for a small file, more than an eye tells apart beside each other.
+/// Number of shades: few enough for a small file, and more than the eye can tell apart.
 const SHADES: f32 = 64.0;
 
-/// The colour of a level from 0 (dark) to 1 (bright); what lies outside takes the nearest, and no number is dark.
+/// The colour of a level from 0 (dark) to 1 (bright). Levels outside are clamped, and NaN is dark.
 pub fn magma(level: f32) -> [u8; 3] {
     let level = if level.is_nan() { 0.0 } else { level.clamp(0.0, 1.0) };
     let shade = (level * SHADES).round() / SHADES;

@@ -1,4 +1,4 @@
-//! Which classes are taken for which, as a matrix.
+//! The confusion matrix of a model: which classes are taken for which.
 
 use anyhow::Result;
 use classify::Report;
@@ -7,11 +7,11 @@ use plotters::prelude::*;
 use crate::picture::canvas::{Area, FINE, MARGIN, Place, WIDTH, heading, part, png, write};
 use crate::picture::colour::{INK, SOFT, magma};
 
-/// Most classes whose names are written.
+/// Class names are written for at most this many classes.
 const NAMED: usize = 40;
 /// Side of the matrix in pixels.
 const SIDE: i32 = 1100;
-/// Room for names, left of the matrix and above it.
+/// Room for names, on the left of the matrix and above it.
 const NAMES: i32 = 300;
 const TOP: i32 = 110;
 
@@ -51,7 +51,7 @@ fn matrix(area: &Area, classes: usize, report: &Report) -> Result<()> {
     for (&(class, answer), &count) in &report.confusion {
         let share = count as f32 / of_row[class].max(1) as f32;
         let corner = |column: usize, row: usize| ((column as f64 * side) as i32, (row as f64 * side) as i32);
-        // At least a pixel of the file, however many classes there are.
+        // At least one pixel of the file, however many classes there are.
         let (left, top) = corner(answer, class);
         let (right, bottom) = corner(answer + 1, class + 1);
         let cell = [(left, top), (right.max(left + FINE), bottom.max(top + FINE))];

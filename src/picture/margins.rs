@@ -1,4 +1,4 @@
-//! What stands beside the spectrogram: hashes per second, the spectrum of one moment, hashes in figures.
+//! The panels beside the spectrogram: hashes per second, the spectrum at one moment, hashes as numbers.
 
 use anyhow::{Context, Result, anyhow};
 use fingerprint::params::{BAND_FIRST_BIN, BAND_LAST_BIN, BIN_HZ, HOP, WINDOW};
@@ -13,10 +13,10 @@ use crate::picture::canvas::{Area, FINE, MARGIN, Place, heading, part, style, wr
 use crate::picture::colour::{ANCHOR_ON_PAPER, AXIS, FAINT, FILL, GRID, INK, SOFT};
 use crate::picture::spectrogram::loudest;
 
-/// Decibels below the loudest cell that the spectrum reaches down to.
+/// Lowest level of the spectrum, in decibels relative to the loudest cell.
 const DEEPEST: f32 = -80.0;
 
-/// Hashes per second, under the spectrogram and on its time axis.
+/// Draws hashes per second, under the spectrogram and on its time axis.
 pub fn rate(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     write(root, "Hashes per second", (place.0 + 60, place.1), 25, INK)?;
     let area = part(root, Place(place.0, place.1 + 34, place.2, place.3 - 34));
@@ -48,7 +48,7 @@ pub fn rate(root: &Area, scene: &Scene, place: Place) -> Result<()> {
         .set_all_tick_mark_size(FINE * 5)
         .draw()?;
     let bar = |(second, &count): (usize, &u32)| {
-        // A last second that is not whole is shown as dense as it is.
+        // An incomplete last second is scaled to a full one.
         let length = (seconds - second as f64).min(1.0);
         let (start, end) = (second as f64 + 0.04, second as f64 + length - 0.04);
         let height = (f64::from(count) / length.max(0.25)).min(f64::from(most) * 1.08);
@@ -61,7 +61,8 @@ pub fn rate(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// The spectrum at the anchor, by another implementation than the fingerprint's, and what is usual in the recording.
+/// Draws the spectrum at the anchor, computed by a different implementation than the fingerprint's, and the
+/// recording's mean.
 pub fn spectrum(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     let anchor = &scene.anatomy.peaks[scene.anchor];
     let frame = (f64::from(anchor.seconds) / FRAME_SECONDS).round() as usize;
@@ -110,7 +111,7 @@ pub fn spectrum(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// (Hz, dB) of the frame, with the fingerprint's window; the origin of the levels is that of the spectrogram.
+/// (Hz, dB) of the frame, with the fingerprint's window. Levels have the same reference as the spectrogram.
 fn levels(scene: &Scene, frame: usize) -> Result<Vec<(f32, f32)>> {
     let samples =
         scene.samples.get(frame * HOP..frame * HOP + WINDOW).context("the anchor lies past the end")?;
@@ -123,7 +124,7 @@ fn levels(scene: &Scene, frame: usize) -> Result<Vec<(f32, f32)>> {
     Ok(all.filter(|(hz, _)| band.contains(hz)).collect())
 }
 
-/// (Hz, dB) of all frames in the mean.
+/// (Hz, dB) of the mean over all frames.
 fn mean(spectrogram: &Spectrogram) -> impl Iterator<Item = (f32, f32)> + '_ {
     let frames = spectrogram.frames();
     (0..spectrogram.column(0).len()).map(move |row| {
@@ -132,7 +133,7 @@ fn mean(spectrogram: &Spectrogram) -> impl Iterator<Item = (f32, f32)> + '_ {
     })
 }
 
-/// The anchor's pairs in figures.
+/// Writes the anchor's pairs as numbers.
 pub fn hashes(root: &Area, scene: &Scene, at: (i32, i32)) -> Result<()> {
     let columns = [0, 44, 186, 316, 446];
     let line = |y: i32, cells: [String; 5], colour: RGBColor| -> Result<()> {

@@ -3,7 +3,7 @@
 //! | file | draws |
 //! | --- | --- |
 //! | `spectrogram` | the whole excerpt with its peaks; one anchor with its target zone and pairs |
-//! | `margins` | hashes per second; the spectrum at the anchor; its hashes in figures |
+//! | `margins` | hashes per second; the spectrum at the anchor; its hashes as numbers |
 //! | `voting` | the offsets of a match and its diagonal |
 //! | `canvas`, `colour` | the sheet, its letters and colours |
 
@@ -19,25 +19,25 @@ use fingerprint::{Anatomy, SeenPair, Vote};
 
 use canvas::Place;
 
-/// Height of the sheet without the match, and what the match takes.
+/// Height of the sheet without the match, in pixels.
 const HEIGHT: i32 = 1420;
 const MATCH_HEIGHT: i32 = 560;
 
-/// All that is drawn.
+/// Everything that is drawn.
 pub struct Scene<'a> {
     /// The recording's name.
     pub title: String,
-    /// Its figures in one line.
+    /// Its figures, in one line.
     pub subtitle: String,
     /// What the fingerprint sees.
     pub anatomy: &'a Anatomy,
-    /// The samples that it saw, at [`fingerprint::SAMPLE_RATE`].
+    /// The samples that it was computed from, at [`fingerprint::SAMPLE_RATE`].
     pub samples: &'a [f32],
     /// Seconds of the recording before the first sample.
     pub from: f64,
-    /// Place of the anchor that is shown among the peaks.
+    /// Index of the shown anchor among the peaks.
     pub anchor: usize,
-    /// What was asked, if it was.
+    /// The vote, if a server was asked.
     pub voting: Option<Voting>,
 }
 
@@ -52,9 +52,9 @@ impl Scene<'_> {
 pub struct Voting {
     /// The track and the verdict in one line.
     pub caption: String,
-    /// As [`client::Answer`] has them.
+    /// As in [`client::Answer`].
     pub votes: Vec<Vote>,
-    /// Where the recording begins in the track of the votes; none without a candidate.
+    /// Offset of the recording's beginning in the voted track; `None` without a candidate.
     pub offset: Option<f64>,
     /// Whether it is a match.
     pub matched: bool,

@@ -13,14 +13,14 @@ use crate::picture::Scene;
 use crate::picture::canvas::{Area, FINE, MARGIN, Place, heading, part, style, write};
 use crate::picture::colour::{ANCHOR, AXIS, GRID, PEAK, SOFT, magma};
 
-/// Decibels from black to the brightest.
+/// Range of levels from black to the brightest colour, in decibels.
 const RANGE_DB: f32 = 65.0;
-/// Frequencies that a picture shows, in kHz: the band of the peaks.
+/// Frequencies that a picture shows, in kHz: the band that peaks are taken from.
 const BAND: Range<f64> = 0.1..3.85;
 
 type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// The whole excerpt.
+/// Draws the whole excerpt.
 pub fn whole(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     heading(
         root,
@@ -44,7 +44,7 @@ pub fn whole(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     scale(root, Place(place.0 + place.2 - 96, place.1 + 66, 18, place.3 - 112))
 }
 
-/// One anchor, its target zone and its pairs.
+/// Draws one anchor, its target zone and its pairs.
 pub fn zone(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     heading(
         root,
@@ -80,7 +80,7 @@ pub fn zone(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// What is shown around the anchor: seconds and kHz.
+/// The part shown around the anchor: seconds and kHz.
 fn surroundings(scene: &Scene) -> (Range<f64>, Range<f64>) {
     let (time, khz) = place_of(scene, &scene.anatomy.peaks[scene.anchor]);
     let reach = f64::from(TARGET_MAX_HZ) / 1e3 + 0.15;
@@ -88,7 +88,7 @@ fn surroundings(scene: &Scene) -> (Range<f64>, Range<f64>) {
     (start..start + 2.2, (khz - reach).max(BAND.start)..(khz + reach).min(BAND.end))
 }
 
-/// A peak in seconds and kHz, in the middle of its cell.
+/// A peak in seconds and kHz, at the centre of its cell.
 fn place_of(scene: &Scene, peak: &SeenPeak) -> (f64, f64) {
     (scene.from + f64::from(peak.seconds) + FRAME_SECONDS / 2.0, f64::from(peak.hz) / 1e3)
 }
@@ -137,7 +137,7 @@ fn cells(chart: &mut Chart, scene: &Scene) -> Result<()> {
     let (times, band) = (chart.x_range(), chart.y_range());
     let loudest = loudest(spectrogram);
     let along = |range: &Range<f64>, share: f64| range.start + share * (range.end - range.start);
-    // In whole pixels of the file, so that cells stay sharp and the file small.
+    // Whole pixels of the file keep cells sharp and the file small.
     let middle = |fine: usize, size: usize| {
         (((fine as i32 / FINE) * FINE) as f64 + f64::from(FINE) / 2.0) / size as f64
     };
@@ -149,7 +149,7 @@ fn cells(chart: &mut Chart, scene: &Scene) -> Result<()> {
         let frame = (seconds / FRAME_SECONDS).max(0.0) as usize;
         let column = (frame < spectrogram.frames()).then(|| spectrogram.column(frame));
         for (y, &row) in rows.iter().enumerate() {
-            // The last window begins before the end.
+            // The last window begins before the end of the excerpt.
             let nothing = [GRID.0, GRID.1, GRID.2];
             let colour = column.map_or(nothing, |column| magma(1.0 + (column[row] - loudest) / RANGE_DB));
             pixels[3 * (y * width + x)..][..3].copy_from_slice(&colour);
@@ -161,7 +161,7 @@ fn cells(chart: &mut Chart, scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// The row of a column that is nearest to a frequency.
+/// The row of a column nearest to a frequency.
 fn row_of(spectrogram: &Spectrogram, hz: f64) -> usize {
     let row = ((hz - f64::from(spectrogram.hz(0))) / f64::from(BIN_HZ)).round().max(0.0) as usize;
     row.min(spectrogram.column(0).len() - 1)
@@ -173,7 +173,7 @@ pub fn loudest(spectrogram: &Spectrogram) -> f32 {
     (0..spectrogram.frames()).map(greatest).fold(f32::MIN, f32::max)
 }
 
-/// What the colours mean.
+/// Draws the colour scale.
 fn scale(root: &Area, place: Place) -> Result<()> {
     let Place(left, top, width, height) = place;
     for y in 0..FINE * height {

@@ -1,4 +1,4 @@
-//! The vote: where the labels' offsets heap up, and the diagonal that they lie on.
+//! The vote: where the labels' offsets pile up, and the diagonal on which they lie.
 
 use anyhow::Result;
 use fingerprint::{FRAME_SECONDS, Vote};
@@ -8,11 +8,11 @@ use crate::picture::canvas::{Area, FINE, MARGIN, Place, heading, part, style, wr
 use crate::picture::colour::{AXIS, FAINT, GRID, MATCH, SOFT};
 use crate::picture::{Scene, Voting};
 
-/// Columns of the histogram; none is narrower than a window of the vote.
+/// Columns of the histogram; a column is never narrower than the vote's window.
 const COLUMNS: f64 = 240.0;
 const NARROWEST: f64 = 0.05;
 
-/// How many votes say that the recording begins at which place of the track.
+/// Draws how many votes there are for each offset of the recording in the track.
 pub fn offsets(root: &Area, voting: &Voting, place: Place) -> Result<()> {
     heading(root, (place.0 + 60, place.1), "Offsets", &voting.caption)?;
     let area = part(root, Place(place.0, place.1 + 62, place.2, place.3 - 62));
@@ -23,7 +23,7 @@ pub fn offsets(root: &Area, voting: &Voting, place: Place) -> Result<()> {
     let (least, most) = span(voting.votes.iter().map(offset));
     let (least, most) = (least.min(-1.0), most.max(1.0));
     let width = ((most - least) / COLUMNS).max(NARROWEST);
-    // The winner's own offset stands in the middle of a column.
+    // The winning offset is at the centre of a column.
     let origin = voting.offset.unwrap_or(0.0) - width / 2.0;
     let column = |seconds: f64| ((seconds - origin) / width).floor() as i64;
     let mut counts = std::collections::BTreeMap::<i64, u32>::new();
@@ -45,7 +45,7 @@ pub fn offsets(root: &Area, voting: &Voting, place: Place) -> Result<()> {
     }
     if let Some(offset) = voting.offset {
         let top = f64::from(counts.get(&0).copied().unwrap_or(0));
-        // On the side that has room.
+        // On the side that has more room.
         let right = offset > (least + most) / 2.0;
         let text = format!("{offset:.2} s");
         let shift = if right { -FINE * (12 + 9 * text.len() as i32) } else { FINE * 12 };
@@ -55,7 +55,7 @@ pub fn offsets(root: &Area, voting: &Voting, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// Every vote by its time in the recording and in the track.
+/// Draws every vote by its time in the recording and its position in the track.
 pub fn diagonal(root: &Area, scene: &Scene, voting: &Voting, place: Place) -> Result<()> {
     let note = match voting.matched {
         true => "A match is a diagonal: as time passes in the recording, it passes in the track.",
@@ -125,7 +125,7 @@ fn mesh(
     Ok(())
 }
 
-/// The least and the greatest value; 0 where there is none.
+/// The least and the greatest value; zeros if there are none.
 fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((0.0f64, 0.0f64), |(least, most), value| (least.min(value), most.max(value)))
 }

@@ -1,4 +1,4 @@
-//! The questions of one recording in their turn, over one connection.
+//! The questions about one recording, in order, over one connection.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -16,18 +16,18 @@ use super::problem::Problem;
 use crate::output::FileAnswer;
 use crate::reach;
 
-/// Tracks that an answer names.
+/// Number of candidates in an answer.
 const CANDIDATES: usize = 3;
 
-/// A recording so far, to be asked about.
+/// A recording up to a certain moment, to ask about.
 pub struct Round {
     /// At the fingerprint's rate.
     pub samples: Vec<f32>,
-    /// What the recording is called.
+    /// The recording's name.
     pub name: String,
-    /// Milliseconds that it took to decode it.
+    /// How long decoding it took, in milliseconds.
     pub decode: f64,
-    /// When its question is sent, by a timetable that was fixed before.
+    /// When to send its question, by a fixed timetable.
     pub send_at: Option<tokio::time::Instant>,
 }
 
@@ -37,11 +37,11 @@ impl Round {
     }
 }
 
-/// Asks in the background, whether or not anybody still listens.
+/// Asks in the background, whether or not the page is still open.
 pub struct Asker {
-    /// Takes the rounds; dropping it ends the connection after the last one.
+    /// Takes the rounds. Dropping it ends the connection after the last one.
     pub rounds: UnboundedSender<Round>,
-    /// What is to be told to the page; ends when nothing more will come.
+    /// Events for the page; ends after the last one.
     pub events: UnboundedReceiver<Event>,
     /// The server's settings, once they are known.
     pub settings: Arc<OnceLock<Settings>>,
@@ -88,7 +88,7 @@ impl Work {
         session.end().await;
     }
 
-    /// Gets everything that does not depend on the recording, while it is made.
+    /// Fetches everything that does not depend on the recording, while the recording is being made.
     async fn connect(&self) -> Result<(Session, Opener, Option<StageEnd>)> {
         let mut session = reach::session(&self.app.whom, &self.app.db).await?;
         let mut setup = None;
@@ -102,8 +102,8 @@ impl Work {
         Ok((session, Opener::start()?, setup))
     }
 
-    /// Asks about one round. Something is sent for every round, also where nothing was heard, so that who counts
-    /// the questions does not learn whether something was. The answer is opened beside what follows.
+    /// Asks about one round. A query is sent for every round, even if nothing was heard, so that an observer who
+    /// counts queries does not learn whether something was. The answer is opened in the background.
     async fn ask(&self, session: &mut Session, opener: &Opener, number: usize, round: Round) -> Result<()> {
         let Round { samples, name, decode, send_at } = round;
         let synced = session.sync().await?;
@@ -132,13 +132,13 @@ impl Work {
         Ok(())
     }
 
-    /// A page that went away hears nothing.
+    /// Sends an event to the page; ignored if the page has gone.
     fn say(&self, event: Event) {
         let _ = self.tell.send(event);
     }
 }
 
-/// Tells the page what an answer says, when it is open.
+/// Tells the page what an answer says, once it is open.
 async fn open(
     tell: UnboundedSender<Event>,
     opening: Opening,

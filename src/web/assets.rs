@@ -1,4 +1,4 @@
-//! The page's files, inside of the program: nothing is built, nothing is fetched from elsewhere.
+//! The page's files, embedded in the program: no build step, and nothing fetched from elsewhere.
 
 /// A file of the page.
 pub struct Asset {
@@ -59,7 +59,7 @@ mod tests {
             .collect();
         assert_eq!(files, ASSETS.iter().map(|asset| asset.path.to_owned()).collect());
         for asset in ASSETS {
-            // The name of the SVG format is no address that is asked.
+            // The SVG format's name is a URL that is never requested.
             let text = asset.content.replace("http://www.w3.org/2000/svg", "");
             assert!(!text.contains("://") || asset.path == "/session.js", "{}", asset.path);
         }

@@ -1,27 +1,27 @@
-//! The browser's samples, at the rate of the fingerprint.
+//! The browser's samples, at the fingerprint's rate.
 
 use fingerprint::{Error, SAMPLE_RATE, ToWorkingRate};
 
-/// Longest recording in seconds, a little more than the timetable: what comes later is not asked about.
+/// Longest recording in seconds, a little more than the timetable. Later sound is not asked about.
 const SECONDS: usize = 12;
 
-/// Takes a recording in while it is made.
+/// Takes in a recording while it is being made.
 pub struct Ear {
     converter: ToWorkingRate,
-    /// What came in, at [`SAMPLE_RATE`].
+    /// The samples so far, at [`SAMPLE_RATE`].
     samples: Vec<f32>,
 }
 
 impl Ear {
-    /// For a microphone of so many samples per second.
+    /// For a microphone of `rate` samples per second.
     ///
     /// # Errors
-    /// For rates that make no sense.
+    /// For impossible rates.
     pub fn new(rate: u32) -> Result<Ear, Error> {
         Ok(Ear { converter: ToWorkingRate::new(rate)?, samples: Vec::new() })
     }
 
-    /// Takes little-endian 32-bit floats; returns how loud they are, in dB below full scale.
+    /// Takes little-endian 32-bit floats and returns their loudness, in dB relative to full scale.
     ///
     /// # Errors
     /// Those of the resampler.
@@ -40,13 +40,13 @@ impl Ear {
         &self.samples
     }
 
-    /// How much was heard.
+    /// Length of the samples so far.
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(SAMPLE_RATE)
     }
 }
 
-/// Root mean square in dB below full scale, -120 at least.
+/// Root mean square in dB relative to full scale, at least -120.
 pub fn loudness(samples: &[f32]) -> f32 {
     let power: f32 = samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len().max(1) as f32;
     10.0 * power.max(1e-12).log10()

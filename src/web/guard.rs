@@ -1,8 +1,8 @@
-//! Which requests are answered: those of the page itself, from this machine.
+//! Which requests are answered: only those of the page itself, from this machine.
 //!
-//! A browser lets any site send requests to the user's machine. Three checks stand against that: the host's name
-//! (a site whose name is made to point here, DNS rebinding, still calls itself by its name), the origin (which
-//! browsers state and scripts cannot change), and a token, which also keeps this machine's other users out.
+//! A browser lets any site send requests to the user's machine. Three checks prevent that. The host name: a site
+//! whose name is made to point here (DNS rebinding) still sends its own name. The origin: browsers state it and
+//! scripts cannot change it. And a token, which also keeps other users of this machine out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 
-/// What the page may do: load its own files and talk to the program that it came from.
+/// What the page may do: load its own files and talk to the program that served it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
     trusted-types 'none'";
@@ -39,7 +39,7 @@ pub struct PageToken(Sha256Digest);
 type Sha256Digest = [u8; 32];
 
 impl PageToken {
-    /// Draws one; the text is for the page's address.
+    /// Draws a token; the text is for the page's address.
     pub fn draw() -> (PageToken, String) {
         let mut bytes = [0; 16];
         OsRng.fill_bytes(&mut bytes);
@@ -47,13 +47,14 @@ impl PageToken {
         (PageToken(Sha256::digest(&text).into()), text)
     }
 
-    /// Whether this is it. Comparing digests tells nothing by its time that helps to guess the text.
+    /// Whether `text` is the token. Digests are compared, so the time of the comparison does not help to guess the
+    /// text.
     pub fn fits(&self, text: &str) -> bool {
         self.0 == Sha256Digest::from(Sha256::digest(text))
     }
 }
 
-/// Lets in what belongs to the page, and tells the browser what the page may do.
+/// Lets the page's own requests in, and tells the browser what the page may do.
 pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let mut response = match check(request.method(), request.headers(), app.expose) {
         Ok(()) => next.run(request).await,
@@ -65,16 +66,16 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
     response
 }
 
-/// Whether a request comes from the page, or asks for the page.
+/// Whether a request comes from the page, or is for the page itself.
 fn check(method: &Method, headers: &HeaderMap, expose: bool) -> Result<(), &'static str> {
     let host = one(headers, HOST)?.ok_or("no Host header")?;
     if !may_be_called(host, expose) {
-        return Err("this page is not to be reached under that name");
+        return Err("this page does not answer under that name");
     }
     match one(headers, ORIGIN)? {
         Some(origin) if is_ours(origin, host, expose) => Ok(()),
-        Some(_) => Err("requests of other sites are refused"),
-        // Browsers leave it out where a page or its parts are loaded; that changes nothing and tells nothing.
+        Some(_) => Err("requests from other sites are refused"),
+        // Browsers omit it when they load a page or its parts. Such requests change nothing and reveal nothing.
         None if method == Method::GET && !wants_upgrade(headers) => Ok(()),
         None => Err("no Origin header"),
     }
@@ -83,12 +84,12 @@ fn check(method: &Method, headers: &HeaderMap, expose: bool) -> Result<(), &'sta
 /// The only value of a header.
 fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, &'static str> {
     let mut values = headers.get_all(name).iter();
-    let first = values.next().map(HeaderValue::to_str).transpose().map_err(|_| "a header is no text")?;
+    let first = values.next().map(HeaderValue::to_str).transpose().map_err(|_| "a header is not text")?;
     if values.next().is_some() { Err("a header came twice") } else { Ok(first) }
 }
 
-/// A number, or `localhost`: names that nobody can make point here. The port is the browser's affair, as a
-/// tunnel may change it.
+/// Whether `host` is an IP address or `localhost`: names that nobody can make point here. The port is not checked,
+/// because a tunnel may change it.
 fn may_be_called(host: &str, expose: bool) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -97,7 +98,7 @@ fn may_be_called(host: &str, expose: bool) -> bool {
     let number = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     match number.parse::<IpAddr>() {
         Ok(address) => expose || address.is_loopback(),
-        // Behind `--expose` stands a proxy that knows its names; the origin has to be the same.
+        // With `--expose`, a proxy in front checks the names; the origin must still match the host.
         Err(_) => expose || name.eq_ignore_ascii_case("localhost"),
     }
 }

@@ -1,9 +1,9 @@
-//! Where the labels of the best track put the recording's beginning: those of a match heap up at one place.
+//! Where the labels of the best track place the recording's beginning: in a match they pile up at one offset.
 
 use client::Vote;
 use serde::Serialize;
 
-/// Bars of a histogram, as many as a narrow window has room for.
+/// Number of bars in a histogram; a narrow window has room for this many.
 const BARS: usize = 120;
 /// Narrowest bar in seconds, about the width of the vote's own window.
 const NARROWEST: f32 = 0.05;
@@ -20,8 +20,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Of `track_seconds - query_seconds`, from the least to the greatest. `at` falls into the middle of a bar,
-    /// so that the votes for one offset are not split; none without votes.
+    /// A histogram of `track_seconds - query_seconds`, from the least to the greatest. `at` falls into the middle of
+    /// a bar, so that the votes for one offset are not split. `None` if there are no votes.
     pub fn new(votes: &[Vote], at: f64) -> Option<Histogram> {
         let offsets: Vec<f32> = votes.iter().map(|vote| vote.track_seconds - vote.query_seconds).collect();
         let least = offsets.iter().copied().reduce(f32::min)?.min(at as f32);

@@ -1,4 +1,4 @@
-//! What page and program say to each other. Samples and columns go beside these as binary messages.
+//! Messages between page and program. Samples and spectrogram columns are separate binary messages.
 
 use client::{Stage, StageEnd};
 use serde::{Deserialize, Serialize};
@@ -7,19 +7,19 @@ use super::histogram::Histogram;
 use super::problem::Problem;
 use crate::output::FileAnswer;
 
-/// The page's first message. Then come samples (little-endian 32-bit floats, mono) or pieces of the file, and
-/// any other text means that this was all.
+/// The page's first message. Samples (little-endian 32-bit floats, mono) or pieces of the file follow it. Any other
+/// text means that they are complete.
 #[derive(Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Hello {
-    /// Samples of the microphone will come, so many a second.
+    /// Samples from the microphone will follow, `rate` per second.
     Record { token: String, rate: u32 },
-    /// A file will come.
+    /// A file will follow.
     File { token: String, name: String },
 }
 
 impl Hello {
-    /// The token that the page shows.
+    /// The token that the page sends.
     pub fn token(&self) -> &str {
         match self {
             Hello::Record { token, .. } | Hello::File { token, .. } => token,
@@ -27,15 +27,15 @@ impl Hello {
     }
 }
 
-/// Told to the page.
+/// A message to the page.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// The server is there, and what it has is known.
+    /// The server is connected, and its contents are known.
     Ready,
-    /// How loud the last samples were, in dB below full scale.
+    /// Loudness of the last samples, in dB relative to full scale.
     Level { seconds: f64, decibels: f32 },
-    /// What the columns sent so far mean, and the peaks among them as [seconds, hertz, salience in dB].
+    /// The scale of the columns sent so far, and their peaks as [seconds, hertz, salience in dB].
     Picture {
         seconds: f64,
         frame_seconds: f64,
@@ -44,31 +44,31 @@ pub enum Event {
         peaks: Vec<[f32; 3]>,
         pairs: usize,
     },
-    /// The microphone is not needed any more.
+    /// The microphone is no longer needed.
     Recorded,
     /// A question begins.
     Asking { round: usize, seconds: f64 },
-    /// Hashes of the question are known; what it took to find them.
+    /// The question's hashes are known, with the time that it took to find them.
     Fingerprinted { round: usize, hashes: usize, milliseconds: f64 },
     /// A stage has ended.
     Stage { round: usize, stage: &'static str, milliseconds: f64, sent: u64, received: u64 },
-    /// There is an answer, which may be that there is no match.
+    /// An answer, which may be that there is no match.
     Answer {
         round: usize,
         answer: Box<FileAnswer>,
         histogram: Option<Histogram>,
-        /// Labels that came back, and how many different ones agree on the answer.
+        /// Labels in the answer, and how many different ones agree on the match.
         labels: usize,
         agree: u32,
     },
-    /// There is none. Without a round, nothing more will come.
+    /// There is no answer. Without a round, nothing more will come.
     Problem { round: Option<usize>, problem: Problem },
-    /// This was all.
+    /// Nothing more will come.
     Done,
 }
 
 impl Event {
-    /// A stage of the client's.
+    /// A stage of the client has ended.
     pub fn ended(round: usize, ended: StageEnd) -> Event {
         let StageEnd { stage, milliseconds, sent, received } = ended;
         let stage = match stage {

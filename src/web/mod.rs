@@ -2,12 +2,12 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `assets` | the page itself, held by the program |
+//! | `assets` | the page itself, embedded in the program |
 //! | `guard` | which requests are answered at all |
 //! | `session`, `page` | one recording or file, from the browser's first byte to the answer |
-//! | `ear`, `picture` | the browser's samples at the fingerprint's rate, and what is drawn of them |
-//! | `asker` | the connection to the server, and the questions in their turn |
-//! | `message`, `problem`, `histogram` | what is told to the page |
+//! | `ear`, `picture` | the browser's samples at the fingerprint's rate, and their picture |
+//! | `asker` | the connection to the server, and the questions in order |
+//! | `message`, `problem`, `histogram` | messages to the page |
 
 mod asker;
 mod assets;
@@ -37,20 +37,20 @@ use crate::cli::WhomArgs;
 pub use ear::loudness;
 pub use guard::PageToken;
 
-/// Most bytes of one message of the page; it sends files in pieces of 1 MiB.
+/// Largest message from the page, in bytes; it sends files in pieces of 1 MiB.
 const MESSAGE_CAP: usize = 4 << 20;
 
 /// What all requests share.
 pub struct App {
-    /// Whom to ask,
+    /// The server to ask, if one is named.
     pub whom: WhomArgs,
-    /// or which database.
+    /// The local database's folder, if one is given.
     pub db: Option<PathBuf>,
     /// The key in the page's address.
     pub token: PageToken,
-    /// Whether the page may be reached under addresses of other machines' making.
+    /// Whether the page may be reached under other hosts' names.
     pub expose: bool,
-    /// One recording asks at a time: what the next one does must not mix with this one's timetable.
+    /// Only one recording asks at a time, so that its timetable is not disturbed by the next one.
     pub turn: Mutex<()>,
 }
 
@@ -72,7 +72,7 @@ async fn asset(uri: Uri) -> Response {
     }
 }
 
-/// Whether the page's token is right, and whom this program asks.
+/// Whether the page's token is right, and where this program asks.
 async fn status(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let shown = headers.get("x-psi-shazam-page").and_then(|value| value.to_str().ok());
     if !shown.is_some_and(|shown| app.token.fits(shown)) {

@@ -1,30 +1,30 @@
-//! One page's WebSocket, which may go away at any time.
+//! One page's WebSocket; the page may close at any time.
 
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket};
 
 use super::message::Event;
 
-/// What the page sent.
+/// What the page has sent.
 pub enum Heard {
     /// Samples, or a piece of a file.
     Bytes(Bytes),
     /// A text.
     Text(String),
-    /// The page is not there any more.
+    /// The page has gone.
     Gone,
 }
 
-/// The other end. What is told to a page that went away is lost.
+/// The connection to a page. Messages to a page that has gone are dropped.
 pub struct Page(Option<WebSocket>);
 
 impl Page {
-    /// Of a connection that was just opened.
+    /// For a connection that was just opened.
     pub fn new(socket: WebSocket) -> Page {
         Page(Some(socket))
     }
 
-    /// The next message. Dropping the future loses none.
+    /// Receives the next message. Dropping the future loses no message.
     pub async fn hear(&mut self) -> Heard {
         loop {
             let Some(socket) = &mut self.0 else { return Heard::Gone };
@@ -37,7 +37,7 @@ impl Page {
         }
     }
 
-    /// Tells the page something.
+    /// Sends the page an event.
     pub async fn tell(&mut self, event: &Event) {
         if let Ok(text) = serde_json::to_string(event) {
             self.send(Message::text(text)).await;
@@ -49,7 +49,7 @@ impl Page {
         self.send(Message::binary(bytes)).await;
     }
 
-    /// Says that this was all.
+    /// Tells the page that nothing more will come, and closes.
     pub async fn leave(mut self) {
         self.tell(&Event::Done).await;
         self.send(Message::Close(None)).await;

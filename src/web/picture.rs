@@ -1,32 +1,33 @@
-//! What is drawn of a recording: the columns and peaks of the fingerprint itself.
+//! The picture of a recording: the fingerprint's own columns and peaks.
 
 use fingerprint::{Anatomy, FRAME_SECONDS, Settings, anatomy};
 
 use super::message::Event;
 
-/// Half decibels in a byte: 0 is this level,
+/// Level of byte 0, in dB. Byte 255 is 127.5 dB higher, above any full-scale sound.
 const LOWEST: f32 = -78.0;
-/// and 255 is 127.5 dB more, above any full-scale sound.
+/// Steps of a byte per decibel.
 const STEPS_PER_DECIBEL: f32 = 2.0;
 
 /// Draws a recording while it grows.
 #[derive(Default)]
 pub struct Picture {
-    /// Columns that the page has.
+    /// Columns that the page already has.
     drawn: usize,
 }
 
 /// What the page does not have yet.
 pub struct Strokes {
-    /// Little-endian: number of the first column and rows of each (32 bits each); then a byte a cell, each column
-    /// from low to high frequencies, in half dB.
+    /// Little-endian: the number of the first column and the rows of each column (32 bits each); then a byte per
+    /// cell, each column from low to high frequencies, in half dB.
     pub columns: Vec<u8>,
-    /// Their scale, and all peaks: later sound may change which of the earlier ones stand out.
+    /// The scale of the columns, and all peaks: later sound may change which earlier peaks stand out.
     pub scale: Event,
 }
 
 impl Picture {
-    /// The new columns of a recording, if there are any. What is silent, too short or without features has none.
+    /// The new columns of a recording; `None` if there are none. Sound that is silent, too short or without features
+    /// has none.
     pub fn draw(&mut self, samples: &[f32], settings: &Settings) -> Option<Strokes> {
         let seen = anatomy(samples, settings).ok()?;
         if seen.spectrogram.frames() <= self.drawn {
@@ -54,7 +55,7 @@ fn columns(seen: &Anatomy, first: usize) -> Vec<u8> {
     bytes.extend((first as u32).to_le_bytes());
     bytes.extend((rows as u32).to_le_bytes());
     for frame in first..seen.spectrogram.frames() {
-        // The cast clamps to what a byte holds.
+        // The cast clamps to the range of a byte.
         let cells = seen.spectrogram.column(frame).iter();
         bytes.extend(cells.map(|level| ((level - LOWEST) * STEPS_PER_DECIBEL) as u8));
     }

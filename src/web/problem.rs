@@ -1,4 +1,4 @@
-//! Why there is no answer, as a kind that the page has words for, and what belongs into them.
+//! Why there is no answer: a kind that the page has a text for, and the details to fill in.
 
 use serde::Serialize;
 
@@ -8,35 +8,35 @@ use crate::output;
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Problem {
-    /// The page has no token, or that of another run.
+    /// The page has no token, or the token of another run.
     PageKey,
-    /// The page sent something that makes no sense.
+    /// The page sent something invalid.
     Page,
     /// No samples came.
     NoSamples,
     /// No sound in the recording.
     Silent,
-    /// Not enough of it.
+    /// Not enough sound in it.
     TooShort { seconds: f64 },
     /// A sound that never changes.
     Featureless,
-    /// The file has more bytes than are taken.
+    /// The file is too large.
     TooLarge { megabytes: usize },
-    /// The file is no sound that is known.
+    /// The file has no known sound format.
     NotAudio { reason: String },
     /// There is no local database.
     NoDatabase { path: String },
-    /// Another process has the local database.
+    /// Another process has the local database open.
     DatabaseBusy { path: String },
     /// Nobody answers at the server's address.
     NoServer { server: String, reason: String },
-    /// The server has another key than before, or than the pinned one.
+    /// The server's key differs from the remembered or the pinned one.
     KeyChanged { server: String, known: String, presented: String, file: Option<String> },
-    /// It wants an access token.
+    /// The server wants an access token.
     TokenWanted,
-    /// It does not take the one that it was shown.
+    /// The server refused the token.
     TokenRefused,
-    /// It has too much to do, or this address asked too much.
+    /// The server is overloaded, or this address asked too often.
     Busy { seconds: f64 },
     /// The connection broke or was too slow.
     Broken { reason: String },

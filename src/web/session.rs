@@ -17,20 +17,21 @@ use super::picture::Picture;
 use super::problem::Problem;
 use crate::recordings::QUERY_SECONDS;
 
-/// Seconds after the first sample at which a recording is asked about: all of them, whatever the answers are and
-/// whether or not the microphone is still on, so that the line does not show which question had an answer.
+/// Seconds after the first sample at which the recording is asked about. All three questions are always asked,
+/// whatever the answers and even if the microphone has stopped, so that the traffic does not show which question had
+/// an answer.
 pub const TIMETABLE: [u64; 3] = [4, 7, 10];
-/// From there to the first message of the question. It is fingerprinted in the meantime; what else this machine does,
-/// such as opening the answer before, does not move the message then.
+/// Time from there to the first message of the question. The sound is fingerprinted in the meantime. Other work of
+/// this machine, such as opening the previous answer, then does not delay the message.
 const PREPARING: Duration = Duration::from_millis(100);
-/// Between two looks at a recording that is being made.
+/// Interval at which a growing recording is drawn.
 const LOOK: Duration = Duration::from_millis(160);
-/// Longest wait for the page's first words and for the microphone's first sample.
+/// Longest wait for the page's first message and for the microphone's first sample.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Most bytes of a file: half an hour of uncompressed CD-quality sound.
+/// Largest file in bytes: half an hour of uncompressed CD-quality sound.
 const FILE_CAP: usize = 320 << 20;
 
-/// Serves a page that was just connected.
+/// Serves a page that has just connected.
 pub async fn serve(socket: WebSocket, app: Arc<App>) {
     let mut page = Page::new(socket);
     let Ok(Heard::Text(hello)) = timeout(PATIENCE, page.hear()).await else { return };
@@ -54,20 +55,20 @@ struct Making {
     start: Option<Instant>,
     /// Questions asked.
     asked: usize,
-    /// Whether more samples are wanted.
+    /// Whether more samples are accepted.
     open: bool,
 }
 
 impl Making {
-    /// When something has to happen by itself: the next question, or the end of patience.
+    /// When the next timed event is due: the next question, or the end of patience.
     fn due(&self, opened: Instant) -> Instant {
         let next = TIMETABLE.get(self.asked).copied().unwrap_or(u64::MAX >> 32);
         self.start.map_or(opened + PATIENCE, |start| start + Duration::from_secs(next))
     }
 }
 
-/// Asks about what the microphone hears, by the timetable. A recording that is stopped before the first question
-/// is forgotten; after it the questions go on, with what was heard.
+/// Asks about the microphone's sound, by the timetable. A recording that stops before the first question is dropped.
+/// After the first question the others still follow, about what was heard.
 async fn record(page: &mut Page, app: Arc<App>, rate: u32) -> Result<(), Problem> {
     let ear = Ear::new(rate).map_err(|error| Problem::from(&error))?;
     let mut making = Making { ear, picture: Picture::default(), start: None, asked: 0, open: true };
@@ -92,7 +93,7 @@ async fn record(page: &mut Page, app: Arc<App>, rate: u32) -> Result<(), Problem
                 let samples = making.ear.samples().to_vec();
                 let send_at = Some(making.due(opened) + PREPARING);
                 let round = Round { samples, name: "microphone".to_owned(), decode: 0.0, send_at };
-                // It has told the page why, if it does not take questions any more.
+                // If the asker takes no more questions, it has told the page why.
                 let _ = rounds.as_ref().map(|rounds| rounds.send(round));
                 making.asked += 1;
                 if making.asked == TIMETABLE.len() {
@@ -112,7 +113,7 @@ async fn record(page: &mut Page, app: Arc<App>, rate: u32) -> Result<(), Problem
     }
 }
 
-/// Asks about a file, once.
+/// Asks about a file, with one question.
 async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Problem> {
     let mut bytes: Vec<u8> = Vec::new();
     loop {
@@ -145,7 +146,7 @@ async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Proble
     Ok(())
 }
 
-/// Shows the page what is new. Before the server's settings are known, the usual ones serve.
+/// Shows the page what is new. Uses the default settings until the server's are known.
 async fn draw(page: &mut Page, picture: &mut Picture, samples: Vec<f32>, settings: Option<&Settings>) {
     let settings = settings.cloned().unwrap_or_default();
     let mut brush = std::mem::take(picture);

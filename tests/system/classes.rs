@@ -144,7 +144,7 @@ fn tracks_are_known_by_their_sound_and_asked_beside_the_match_always() {
 fn what_cannot_be_learnt_or_classified_is_told() {
     let user = User::with_catalogue();
     for (args, words) in [
-        (&["nowhere", "--model", "m"][..], &["no folder"][..]),
+        (&["nowhere", "--model", "m"][..], &["not a folder"][..]),
         (&["empty", "--model", "m"], &["no folders with recordings", "--tracks"]),
         (&["empty", "--model", "m", "--tracks"], &["no sound files"]),
         (&["one", "--model", "m"], &["at least 2"]),

@@ -18,14 +18,14 @@ use super::place::Place;
 use super::wire::{self, Response, SOCKET_NAME};
 use crate::daemon::{DaemonError, Hosted};
 
-/// Listens until dropped, and removes the socket then.
+/// Listens until dropped, then removes the socket.
 pub(crate) struct AdminHost {
     path: PathBuf,
     accepting: JoinHandle<()>,
 }
 
 impl AdminHost {
-    /// Opens the socket. Whoever holds the database's lock may replace a socket that was left behind.
+    /// Opens the socket. The holder of the database's lock may replace a stale socket.
     pub fn open(hosted: Arc<Hosted>) -> io::Result<AdminHost> {
         let path = hosted.database.folder().join(SOCKET_NAME);
         match fs::remove_file(&path) {
@@ -34,7 +34,7 @@ impl AdminHost {
         }
         let listener = UnixListener::bind(Place::in_folder(hosted.database.folder())?.path())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        let owner = fs::metadata(&path)?.uid(); // what this process runs as
+        let owner = fs::metadata(&path)?.uid(); // the user of this process
         let accepting = tokio::spawn(accept(listener, owner, hosted));
         Ok(AdminHost { path, accepting })
     }
@@ -54,7 +54,7 @@ async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>) {
             incoming = listener.accept() => match incoming {
                 Ok((stream, _)) => {
                     if let Err(reason) = check_peer(&stream, owner) {
-                        tracing::warn!(%reason, "the admin socket: turned somebody away");
+                        tracing::warn!(%reason, "the admin socket refused a connection");
                         continue;
                     }
                     owners.spawn(serve(stream, hosted.clone()));
@@ -69,7 +69,8 @@ async fn accept(listener: UnixListener, owner: u32, hosted: Arc<Hosted>) {
     }
 }
 
-/// The socket's mode keeps others out already, unless somebody changes it, or hands an open one over.
+/// Checks the peer's user. The socket's mode already keeps others out, unless somebody changes it or passes an open
+/// socket on.
 fn check_peer(stream: &UnixStream, owner: u32) -> io::Result<()> {
     let peer = stream.peer_cred()?.uid();
     match may_command(peer, owner) {
@@ -95,7 +96,7 @@ async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>) {
         }
         let _ = work.await;
     }
-    // An `index` that was killed told us of tracks that it meant to be found.
+    // An `index` that was killed has added tracks that queries should find.
     if unencoded.load(Ordering::SeqCst) {
         let finished = spawn_blocking(move || hosted.run(Encode, &|_, _| {})).await;
         if let Ok(Err(error)) = finished {
@@ -108,16 +109,16 @@ async fn read(stream: &mut UnixStream) -> io::Result<Request> {
     let mut header = [0; 4];
     stream.read_exact(&mut header).await?;
     let length = wire::length(header)?;
-    // Grows with what arrives, not with what was announced.
+    // Grows with the bytes that arrive, not with the announced length.
     let mut body = Vec::new();
     stream.take(length as u64).read_to_end(&mut body).await?;
     wire::decode(&body)
 }
 
-/// One request of one owner.
+/// A request from an owner.
 pub(super) struct Call {
     hosted: Arc<Hosted>,
-    /// Whether this owner added tracks that nobody encoded yet.
+    /// Whether this owner has added tracks that are not encoded yet.
     unencoded: Arc<AtomicBool>,
     responses: UnboundedSender<Vec<u8>>,
 }
@@ -125,15 +126,15 @@ pub(super) struct Call {
 impl Call {
     fn serve(self, request: Request) {
         let answered = request.answer(&self);
-        // Such as one over the cap. The owner waits for some answer.
+        // For example a response over the cap. The owner waits for some answer.
         let answered = answered.or_else(|error| wire::encode(&Response::<()>::Failed(error.to_string())));
         if let Ok(bytes) = answered {
-            // The owner may have gone; then nobody waits for the answer.
+            // If the owner has gone, nobody waits for the answer.
             let _ = self.responses.send(bytes);
         }
     }
 
-    /// Does it, and reports progress meanwhile. The response's bytes, with their length in front.
+    /// Runs the operation and reports progress. Returns the response's bytes, preceded by their length.
     pub(super) fn answer<O: Operation>(&self, operation: O) -> io::Result<Vec<u8>> {
         match O::CHANGES {
             Changes::Tracks => self.unencoded.store(true, Ordering::SeqCst),

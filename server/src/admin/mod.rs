@@ -1,17 +1,17 @@
-//! The door for the daemon's owner: a Unix socket of mode 0600 inside the database's folder.
+//! The daemon owner's way in: a Unix socket of mode 0600 inside the database's folder.
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `operation` | what an operation of the owner is, and where it runs |
-//! | `operations` | every one of them |
-//! | `wire` | what goes over the socket |
+//! | `operation` | the trait of the owner's operations, and where they run |
+//! | `operations` | all operations |
+//! | `wire` | the messages on the socket |
 //! | `owner` | the owner's end |
 //! | `host` | the daemon's end |
-//! | `place` | a path to the socket that is short enough |
+//! | `place` | a short path to the socket |
 //!
-//! sled opens a folder in one process only, so while a daemon is up, the owner's commands go through it. Messages are
-//! postcard behind a length (u32 LE): one request, then one response, which reports of progress may precede. Besides the
-//! socket's mode, the peer's user is checked: the daemon's own, or root.
+//! sled opens a folder in one process only, so while a daemon is running, the owner's commands go through it.
+//! Messages are postcard, preceded by a length (u32 LE): one request, then any number of progress reports, then one
+//! response. Besides the socket's mode, the peer's user is checked: it must be the daemon's own, or root.
 
 mod host;
 mod operation;
@@ -28,7 +28,7 @@ pub use operation::{Changes, Operation, Progress, Site};
 pub use owner::AdminClient;
 pub use wire::{AdminError, Description, SOCKET_NAME};
 
-/// Reads bytes as either side of the socket would; whether they are a message of either kind.
+/// Decodes bytes as either side of the socket would; returns whether they are a message of either kind.
 #[cfg(fuzzing)]
 pub(crate) fn decode_any(bytes: &[u8]) -> bool {
     let Some((header, body)) = bytes.split_first_chunk() else { return false };

@@ -1,4 +1,4 @@
-//! What an operation of the owner is.
+//! The trait of the owner's operations.
 
 use db::Database;
 use protocol::token::AccessToken;
@@ -10,30 +10,30 @@ use super::wire::Description;
 /// Called with (shards encoded, shards to encode).
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// One thing that an owner does with a database. It is the same whether this process opens the database or a daemon has
-/// it open. To add one, define it in [`super::operations`] and name it in the list there.
+/// Something that an owner does with a database. It works the same whether this process or a daemon has the database
+/// open. To add one, define it in [`super::operations`] and add its name to the list there.
 pub trait Operation: Into<Request> {
-    /// What comes back.
+    /// The result.
     type Output: Serialize + DeserializeOwned;
 
     /// What it changes. A daemon serves the change before it answers.
     const CHANGES: Changes = Changes::Nothing;
 
-    /// Does it.
+    /// Runs the operation.
     ///
     /// # Errors
     /// Those of the database.
     fn run(self, site: &Site) -> Result<Self::Output, db::Error>;
 }
 
-/// What an operation changes, among the things that a daemon serves.
+/// What an operation changes of the things that a daemon serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changes {
-    /// None of them.
+    /// Nothing.
     Nothing,
     /// The tracks on disk. Queries find them after the next operation that changes the shards.
     Tracks,
-    /// The shards; everything on disk is encoded when it ends.
+    /// The shards. Afterwards everything on disk is encoded.
     Shards,
     /// The access tokens.
     Tokens,
@@ -44,20 +44,20 @@ pub enum Changes {
 /// Where an operation runs.
 pub struct Site<'a> {
     pub(super) database: &'a Database,
-    /// The daemon that has the database open, if one has.
+    /// The daemon that has the database open, if any.
     pub(super) daemon: Option<&'a Running>,
     pub(super) progress: Progress<'a>,
 }
 
-/// What a daemon tells its owner of itself.
+/// A daemon's information for its owner.
 pub(crate) struct Running {
     pub description: Description,
-    /// What whoever may use the admin socket is admitted by; of this process, and never on disk.
+    /// Admits the users of the admin socket. Valid for this process only, and never stored on disk.
     pub owner_token: AccessToken,
 }
 
 impl<'a> Site<'a> {
-    /// A database that this process has open, and no daemon.
+    /// A database opened by this process, without a daemon.
     pub fn local(database: &'a Database, progress: Progress<'a>) -> Site<'a> {
         Site { database, daemon: None, progress }
     }

@@ -1,5 +1,5 @@
-//! Every operation of the owner. An operation is a struct of its parameters, an implementation of [`Operation`], and a
-//! name in the list below; the socket, the daemon and the command line take it from there.
+//! All operations of the owner. An operation is a struct of its parameters, an implementation of [`Operation`], and a
+//! name in the list below. The socket, the daemon and the command line use that list.
 
 use db::{Added, EncodeReport, ModelSummary, NewModel, NewTrack, Stats, StoredToken, StoredTrack};
 use fingerprint::Settings;
@@ -11,7 +11,7 @@ use super::wire::Description;
 
 macro_rules! operations {
     ($($name:ident),* $(,)?) => {
-        /// An operation on the wire; its kind is its place in the list.
+        /// An operation on the wire; its index in the list is its kind.
         #[derive(Debug, Serialize, Deserialize)]
         pub enum Request {
             $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name)),*
@@ -24,7 +24,7 @@ macro_rules! operations {
         })*
 
         impl Request {
-            /// The response's bytes, with their length in front.
+            /// The response's bytes, preceded by their length.
             pub(super) fn answer(self, call: &Call) -> std::io::Result<Vec<u8>> {
                 match self {
                     $(Request::$name(operation) => call.answer(operation)),*
@@ -32,7 +32,7 @@ macro_rules! operations {
             }
         }
 
-        /// Reads a response's body as that of each operation; whether it is one of some.
+        /// Whether a body is a valid response to any of the operations.
         #[cfg(any(test, fuzzing))]
         pub(super) fn is_response(body: &[u8]) -> bool {
             use super::wire::{Response, reads_back};
@@ -41,7 +41,7 @@ macro_rules! operations {
     };
 }
 
-// Add at the end: a daemon that is older than the command then refuses what it does not know.
+// Add at the end: an older daemon then refuses operations that it does not know.
 operations![
     Describe,
     OwnerToken,
@@ -66,7 +66,7 @@ operations![
     RemoveModel,
 ];
 
-/// Who the daemon is; `None` where no daemon has the database open.
+/// Describes the daemon; `None` if no daemon has the database open.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Describe;
 
@@ -77,7 +77,7 @@ impl Operation for Describe {
     }
 }
 
-/// The bytes of a token that the daemon takes from its owner; `None` where no daemon has the database open.
+/// The bytes of the daemon's token for its owner; `None` if no daemon has the database open.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OwnerToken;
 
@@ -88,7 +88,7 @@ impl Operation for OwnerToken {
     }
 }
 
-/// How the tracks are fingerprinted.
+/// The fingerprint settings of the tracks.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GetSettings;
 
@@ -110,7 +110,7 @@ impl Operation for GetStats {
     }
 }
 
-/// The number of the track with this content, the SHA-256 of its file; `None` if there is none.
+/// The number of the track with this content (the SHA-256 of its file); `None` if there is none.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FindTrack(pub [u8; 32]);
 
@@ -121,7 +121,7 @@ impl Operation for FindTrack {
     }
 }
 
-/// Notes where a track's file lies now.
+/// Records where a track's file is now.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetTrackPath {
     /// The track's number.
@@ -137,7 +137,7 @@ impl Operation for SetTrackPath {
     }
 }
 
-/// Adds a track. It is safe on disk after [`Flush`], and found by queries after [`Encode`].
+/// Adds a track. It is safe on disk after [`Flush`], and queries find it after [`Encode`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AddTrack(pub Box<NewTrack>);
 
@@ -149,7 +149,7 @@ impl Operation for AddTrack {
     }
 }
 
-/// The track of this number, with its postings; `None` if there is none.
+/// The track with this number, including its postings; `None` if there is none.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GetTrack(pub u32);
 
@@ -171,7 +171,7 @@ impl Operation for ListTracks {
     }
 }
 
-/// Removes the tracks of these numbers; no query finds them when it ends. Returns how many there were.
+/// Removes the tracks with these numbers. Afterwards no query finds them. Returns how many existed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RemoveTracks(pub Vec<u32>);
 
@@ -185,7 +185,7 @@ impl Operation for RemoveTracks {
     }
 }
 
-/// Ends once everything added is on disk.
+/// Returns once everything added is on disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Flush;
 
@@ -196,7 +196,7 @@ impl Operation for Flush {
     }
 }
 
-/// Makes what was added and removed visible to queries.
+/// Makes added and removed tracks take effect in queries.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Encode;
 
@@ -208,7 +208,7 @@ impl Operation for Encode {
     }
 }
 
-/// Lays the shards out anew.
+/// Rebuilds all shards.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Compact;
 
@@ -220,7 +220,7 @@ impl Operation for Compact {
     }
 }
 
-/// Lays the shards out anew under another OPRF key. A daemon answers under the old key until it serves both at once.
+/// Rebuilds all shards under a new OPRF key. A daemon answers under the old key until it can replace both at once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RotateKey;
 
@@ -232,10 +232,10 @@ impl Operation for RotateKey {
     }
 }
 
-/// Keeps an access token. A daemon admits its holder when it ends.
+/// Stores an access token. Afterwards a daemon admits its holder.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AddToken {
-    /// What the owner calls it.
+    /// The owner's name for it.
     pub name: String,
     /// Its digest.
     pub digest: [u8; 32],
@@ -260,7 +260,8 @@ impl Operation for ListTokens {
     }
 }
 
-/// Forgets the access token of this name; a daemon refuses the next request under it. Returns whether there was one.
+/// Removes the access token with this name. A daemon refuses the next request that uses it. Returns whether it
+/// existed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RemoveToken(pub String);
 
@@ -272,7 +273,7 @@ impl Operation for RemoveToken {
     }
 }
 
-/// Keeps a model in place of the one of its name, if there is one. A daemon answers for it when it ends.
+/// Stores a model, replacing one with the same name. Afterwards a daemon serves it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PutModel(pub Box<NewModel>);
 
@@ -284,7 +285,7 @@ impl Operation for PutModel {
     }
 }
 
-/// The model of this name; `None` if there is none.
+/// The model with this name; `None` if there is none.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct GetModel(pub String);
 
@@ -296,7 +297,7 @@ impl Operation for GetModel {
     }
 }
 
-/// All models, without damaged ones.
+/// All models except damaged ones.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ListModels;
 
@@ -307,7 +308,7 @@ impl Operation for ListModels {
     }
 }
 
-/// Forgets the model of this name; a daemon refuses the next request for it. Returns whether there was one.
+/// Removes the model with this name. A daemon refuses the next request for it. Returns whether it existed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RemoveModel(pub String);
 

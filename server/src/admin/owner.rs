@@ -1,4 +1,4 @@
-//! The owner's end: what `index` and its like call.
+//! The owner's end, called by `index` and other commands.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -19,19 +19,19 @@ impl AdminClient {
     /// Connects to the daemon of the database in `folder`; `None` if there is none.
     ///
     /// # Errors
-    /// [`AdminError::Socket`] for a socket that is there but may not be used.
+    /// [`AdminError::Socket`] for a socket that exists but cannot be used.
     pub fn connect(folder: &Path) -> Result<Option<AdminClient>, AdminError> {
         match Place::in_folder(folder).and_then(|place| UnixStream::connect(place.path())) {
             Ok(stream) => Ok(Some(AdminClient(Mutex::new(stream)))),
             Err(source) => match source.kind() {
-                // A socket that nobody listens on is what a killed daemon leaves behind.
+                // A killed daemon leaves a socket that nobody listens on.
                 ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused => Ok(None),
                 _ => Err(AdminError::Socket { path: folder.join(SOCKET_NAME), source }),
             },
         }
     }
 
-    /// Who the daemon is.
+    /// Describes the daemon.
     ///
     /// # Errors
     /// Any [`AdminError`].
@@ -39,7 +39,7 @@ impl AdminClient {
         self.call(Describe)?.ok_or(AdminError::Unexpected)
     }
 
-    /// A token that the daemon takes from its owner.
+    /// The daemon's token for its owner.
     ///
     /// # Errors
     /// Any [`AdminError`].
@@ -47,7 +47,7 @@ impl AdminClient {
         Ok(AccessToken::from_bytes(self.call(OwnerToken)?.ok_or(AdminError::Unexpected)?))
     }
 
-    /// Has the daemon do something.
+    /// Runs an operation in the daemon.
     ///
     /// # Errors
     /// Any [`AdminError`].
@@ -55,7 +55,7 @@ impl AdminClient {
         self.call_with_progress(operation, &|_, _| {})
     }
 
-    /// The same; meanwhile the daemon reports how far it is.
+    /// As [`AdminClient::call`]; the daemon also reports progress.
     ///
     /// # Errors
     /// Any [`AdminError`].

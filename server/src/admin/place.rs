@@ -1,4 +1,4 @@
-//! A way to the socket that is short enough: systems give a socket's path some hundred bytes.
+//! A short path to the socket: systems limit a socket's path to about a hundred bytes.
 
 use std::fs::Permissions;
 use std::io;
@@ -9,18 +9,18 @@ use tempfile::TempDir;
 
 use super::wire::SOCKET_NAME;
 
-/// Longest path that every system takes: 104 bytes on the BSDs, 108 on Linux, a zero at the end included.
+/// Longest path that every system accepts: 104 bytes on the BSDs, 108 on Linux, including the final zero.
 const LONGEST: usize = 103;
 
-/// The socket of a database, reached by a link in a temporary folder where its own path is too long.
-/// The link goes when this is dropped; the socket stays where it belongs.
+/// The socket of a database, reached through a link in a temporary folder if its own path is too long. Dropping this
+/// removes the link; the socket stays.
 pub(super) struct Place {
     path: PathBuf,
     _detour: Option<TempDir>,
 }
 
 impl Place {
-    /// The socket in `folder`, whether or not it is there.
+    /// The socket in `folder`, whether or not it exists.
     pub fn in_folder(folder: &Path) -> io::Result<Place> {
         let path = folder.join(SOCKET_NAME);
         if path.as_os_str().len() <= LONGEST {

@@ -82,7 +82,7 @@ proptest! {
         let read = decode::<Response<<GetTrack as Operation>::Output>>(&sent[4..]).unwrap();
         let Response::Done(Some(read)) = read else { panic!("another response") };
         prop_assert_eq!(format!("{read:?}"), format!("{track:?}"));
-        // Those that do not depend on the operation.
+        // Messages that do not depend on the operation.
         let sent = encode(&Response::<()>::Failed(reason.clone())).unwrap();
         let failed = matches!(decode(&sent[4..]).unwrap(), Response::<NewTrack>::Failed(read) if read == reason);
         let sent = encode(&Response::<()>::Progress(done, total)).unwrap();
@@ -112,7 +112,7 @@ fn an_unknown_kind_is_refused() {
     assert!(decode::<Request>(&[last + 1, 0]).is_err());
 }
 
-/// A list that claims to be long takes no memory before it is.
+/// A list that claims to be long takes no memory before its items arrive.
 #[test]
 fn a_claim_of_many_is_no_allocation() {
     let many = [255, 255, 255, 255, 15];
@@ -144,7 +144,7 @@ async fn daemon(folder: &Path) -> Daemon {
     Daemon::start(config, Arc::new(database(folder)), true).await.unwrap()
 }
 
-/// A database that is open here, or in a daemon.
+/// A database opened here, or in a daemon.
 enum Place {
     Here(Box<Database>),
     Daemon(AdminClient),
@@ -167,7 +167,7 @@ fn told<T: Debug, E: Display>(result: Result<T, E>) -> String {
     result.map_or_else(|error| error.to_string(), |output| format!("{output:?}"))
 }
 
-/// What every operation says whose output does not depend on time or chance.
+/// The responses of every operation whose output does not depend on time or chance.
 fn exercise(place: &Place) -> Vec<String> {
     let (name, digest) = ("radio".to_owned(), [7; 32]);
     let model = || {

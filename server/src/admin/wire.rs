@@ -1,4 +1,4 @@
-//! What goes over the socket.
+//! The messages on the socket.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The socket's name in the database's folder.
 pub const SOCKET_NAME: &str = "admin.sock";
-/// Cap on a message: a day of sound is 25 MB of postings, a list of a million tracks 150 MB.
+/// Largest message: a day of sound is 25 MB of postings, a list of a million tracks 150 MB.
 pub(super) const MESSAGE_CAP: u32 = 256 * 1024 * 1024;
 
-/// What the daemon sends back for an operation whose output is `T`.
+/// A message from the daemon for an operation whose output is `T`.
 #[derive(Serialize, Deserialize)]
 pub(super) enum Response<T> {
-    /// More follows: (shards encoded, shards to encode).
+    /// Still running: (shards encoded, shards to encode).
     Progress(u64, u64),
-    /// It is done, and this came out.
+    /// The operation is done, with this output.
     Done(T),
-    /// It could not be done, for this reason.
+    /// The operation failed, for this reason.
     Failed(String),
-    /// It could not be done because the database writes no more until it is opened again.
+    /// The operation failed because the database takes no writes until it is reopened.
     Stopped(String),
 }
 
@@ -29,13 +29,13 @@ pub(super) enum Response<T> {
 pub struct Description {
     /// The program's version.
     pub version: String,
-    /// UDP address on which it can be asked.
+    /// UDP address that answers queries.
     pub address: SocketAddr,
     /// Its key, as clients pin it.
     pub key: String,
 }
 
-/// What can go wrong on the owner's side.
+/// Errors on the owner's side.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
@@ -44,24 +44,24 @@ pub enum AdminError {
     Socket {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The daemon went away in the middle.
+    /// The connection broke before the answer was complete.
     #[error("the daemon stopped answering: {0}")]
     Broken(#[from] io::Error),
-    /// The daemon could not do it.
+    /// The operation failed in the daemon.
     #[error("the daemon says: {0}")]
     Failed(String),
-    /// The daemon's database writes no more until the daemon is started again.
+    /// The daemon's database takes no writes until the daemon is restarted.
     #[error("the daemon says: {0}")]
     Stopped(String),
-    /// The daemon answers something else; it may be of another version.
-    #[error("the daemon's answer makes no sense; is it of another version?")]
+    /// The daemon's answer does not belong to this operation; the daemon may be of another version.
+    #[error("unexpected answer from the daemon; is it another version?")]
     Unexpected,
 }
 
-/// A message with its length in front.
+/// A message, preceded by its length.
 pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     let body = postcard::to_extend(message, vec![0; 4]).map_err(io::Error::other)?;
     let length = u32::try_from(body.len() - 4).ok().filter(|&length| length <= MESSAGE_CAP);
@@ -71,21 +71,21 @@ pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
     Ok(framed)
 }
 
-/// A message's length, if it is legal.
+/// A message's length, if it is within the cap.
 pub(super) fn length(header: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_le_bytes(header);
-    if length <= MESSAGE_CAP { Ok(length as usize) } else { Err(io::Error::other("a message over the cap")) }
+    if length <= MESSAGE_CAP { Ok(length as usize) } else { Err(io::Error::other("message too long")) }
 }
 
-/// A message without its length; nothing may follow it.
+/// Decodes a message without its length. Trailing bytes are an error.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
     match postcard::take_from_bytes(body) {
         Ok((message, [])) => Ok(message),
-        _ => Err(io::Error::other("a message that cannot be read")),
+        _ => Err(io::Error::other("invalid message")),
     }
 }
 
-/// Whether this is a message of type `T`. What can be read can be written, and reads back as the same.
+/// Whether this is a message of type `T`. A message that decodes must encode, and decode to the same value again.
 #[cfg(any(test, fuzzing))]
 pub(super) fn reads_back<T: Serialize + DeserializeOwned>(body: &[u8]) -> bool {
     let Ok(message) = decode::<T>(body) else { return false };

@@ -1,5 +1,5 @@
-//! Abuse of the protocol, by kind. Whatever is tried: a typed refusal or a closed stream, a bounded amount of work,
-//! and an honest query that is answered at the end.
+//! Abuse of the protocol, by kind. Every attempt gets a typed refusal or a closed stream and costs a bounded amount
+//! of work, and an honest query is answered afterwards.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use crate::hostile_clients::{exchange, raw_connection, raw_connection_from};
 use crate::support::*;
 
-/// As many as the parameters of these tests want.
+/// The number of items that these tests' parameters require.
 const ASKED: usize = 64;
-/// Of a client that is not the honest one.
+/// Address of a second, dishonest client.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 fn elements() -> Vec<u8> {
@@ -31,7 +31,7 @@ fn query(manifest: protocol::wire::Digest, upload: Vec<u8>) -> Vec<u8> {
     Request::Query { manifest, upload }.encode()
 }
 
-/// What every test ends with.
+/// The last step of every test.
 async fn the_next_client_is_served(server: SocketAddr, key: ServerKey, track: u32) {
     let mut client = connect(server, key, &Cache::in_memory()).await;
     client.sync().await.unwrap();
@@ -53,11 +53,11 @@ async fn frames_of_every_kind_and_no_length() {
     for kind in (0..=255).filter(|kind| ![1, 3, 7].contains(kind)) {
         assert_eq!(refusal(&connection, &[kind, 0, 0, 0, 0]).await, RefusalCode::Invalid, "kind {kind}");
     }
-    // Asking for no hints is odd, but no offence.
+    // Asking for no hints is odd, but allowed.
     let none = exchange(&connection, &[3, 0, 0, 0, 0]).await.unwrap();
     assert_eq!(none, Response::Hints(vec![]));
     assert_eq!(exchange(&connection, &[7, 0, 0, 0, 0]).await.unwrap(), Response::Models(vec![2, 0, 0]));
-    // Just over the cap, and only the header of it: refused before any of it arrives.
+    // The header alone announces a length just over the cap: refused before any payload arrives.
     let over = u32::try_from(protocol::wire::request_cap(snapshot.params()) + 1).unwrap().to_le_bytes();
     for kind in 0..=8 {
         let header = [&[kind], &over[..]].concat();
@@ -67,7 +67,7 @@ async fn frames_of_every_kind_and_no_length() {
     the_next_client_is_served(server.local_addr(), key, 0).await;
 }
 
-/// RFC 9496, appendix A.3: each is no canonical encoding, or of no element.
+/// RFC 9496, appendix A.3: each is not a canonical encoding, or does not encode an element.
 const NO_ELEMENTS: [&str; 6] = [
     "00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", // not below p
     "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // p itself
@@ -122,8 +122,7 @@ async fn coefficients_out_of_range_wherever_they_stand() {
     the_next_client_is_served(server.local_addr(), key, 0).await;
 }
 
-/// The server keeps nothing between requests, so an order that is wrong for a client is none to it: a query that
-/// comes first is worth a query.
+/// The server keeps no state between requests, so it accepts any order: a query that comes first counts as a query.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_the_wrong_order() {
     let snapshot = snapshot(&[0]);
@@ -153,7 +152,7 @@ async fn queries_of_old_epochs() {
     let first = Request::Attachment(epochs[0].manifest().attachment);
     assert_eq!(refusal(&connection, &query(epochs[0].digest(), upload.clone())).await, RefusalCode::Stale);
     assert_eq!(refusal(&connection, &first.encode()).await, RefusalCode::Stale);
-    // The epoch before is served until the next one comes; so are its hints.
+    // The previous epoch, with its hints, is served until the next one comes.
     for frame in [query(epochs[1].digest(), upload), hints.encode()] {
         let reply = exchange(&connection, &frame).await.unwrap();
         assert!(matches!(reply, Response::Answer(_) | Response::Hints(_)), "{reply:?}");
@@ -191,8 +190,8 @@ async fn thousands_of_streams() {
     the_next_client_is_served(server.local_addr(), key, 0).await;
 }
 
-/// Every stream of every connection that one client may have, with half a message each: the next client waits for
-/// none of them.
+/// One client opens every stream of every connection that it may have, and sends half a message on each. The next
+/// client waits for none of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_messages_then_silence() {
     let few = server::Config { max_connections_per_client: 8, ..config() };
@@ -205,7 +204,7 @@ async fn half_messages_then_silence() {
         let connection = another().await.unwrap();
         for sent in 0..few.max_streams_per_connection as usize {
             let (mut send, receive) = connection.open_bi().await.unwrap();
-            // Nothing at all, part of a header, a header, part of a payload.
+            // Nothing at all, part of a header, a whole header, part of a payload.
             send.write_all(&frame[..[0, 3, 5, 1000][sent % 4]]).await.unwrap();
             streams.push((send, receive));
         }
@@ -229,7 +228,7 @@ async fn a_reader_that_does_not_read_is_cut_off() {
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     send.write_all(&Request::Hints(vec![ShardUid(0)]).encode()).await.unwrap();
     send.finish().unwrap();
-    // The answer is longer than what may be on its way unread, so the server gets stuck, and gives up.
+    // The answer is longer than the unread data allowed in flight, so the server blocks, and gives up.
     receive.received_reset().await.unwrap().expect("a reset");
     the_next_client_is_served(server.local_addr(), key, 0).await;
 }
@@ -243,12 +242,12 @@ async fn resets_in_the_middle() {
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
         send.write_all(&frame[..cut]).await.unwrap();
         send.reset(VarInt::from_u32(5)).unwrap();
-        // There is nobody to tell, so there is no answer.
+        // The client has gone, so there is no answer.
         match read_frame(&mut receive, 1 << 20).await {
             Err(FrameError::Broken(protocol::Error::Truncated) | FrameError::Read(ReadError::Reset(_))) => {}
             other => panic!("cut at {cut}: {other:?}"),
         }
-        // The other half: an answer that nobody wants.
+        // The opposite: an answer that the client does not want.
         let (mut send, mut receive) = connection.open_bi().await.unwrap();
         receive.stop(VarInt::from_u32(5)).unwrap();
         let _ = send.write_all(&frame).await;
@@ -270,14 +269,14 @@ async fn the_same_request_again() {
                 raw_connection_from(ELSEWHERE, server.local_addr(), client::ALPN, TransportConfig::default());
             replies.push(exchange(&connection.await.unwrap(), &frame).await.unwrap());
         }
-        // It tells nothing new, and counts as any other.
+        // A repeated request returns nothing new, and counts like any other.
         assert!(replies[0] == replies[1] && replies[1] == replies[2]);
         assert!(matches!(&replies[3], Response::Refused(refusal) if refusal.code == RefusalCode::Busy));
     }
     the_next_client_is_served(server.local_addr(), key, 0).await;
 }
 
-/// Passes datagrams between a client and `server`, and keeps those of the client.
+/// Forwards datagrams between a client and `server`, and records the client's.
 async fn relay(server: SocketAddr) -> (SocketAddr, Arc<UdpSocket>, Arc<Mutex<Vec<Vec<u8>>>>) {
     let near = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
     let far = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -303,7 +302,7 @@ async fn relay(server: SocketAddr) -> (SocketAddr, Arc<UdpSocket>, Arc<Mutex<Vec
     (address, far, seen)
 }
 
-/// Somebody on the way sends what a client sent a second time, from the same place and from another one.
+/// Somebody in the network replays the client's datagrams, from the same address and from another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_datagrams_again() {
     let (server, key) = serve(config(), snapshot(&[0]));
@@ -324,7 +323,7 @@ async fn the_same_datagrams_again() {
     assert_eq!((done.connections, done.evaluations, done.queries, done.refusals), (2, 3, 3, 0));
 }
 
-/// What a client gets before it asks costs the server its line. One address has its share, others have theirs.
+/// Downloads before a query cost the server bandwidth. Each address has its own share.
 #[tokio::test(flavor = "multi_thread")]
 async fn downloads_without_end() {
     let snapshot = snapshot(&[0]);
@@ -345,7 +344,7 @@ async fn downloads_without_end() {
         assert!(served <= most);
     };
     assert!(served > 0 && refusal.code == RefusalCode::Busy && refusal.retry_after_ms > 0);
-    // Small requests have their price, too.
+    // Small requests have a cost too.
     let manifest = Request::Manifest { held: Some(snapshot.digest()) }.encode();
     let mut refused = false;
     for _ in 0..share / 4096 {

@@ -1,4 +1,4 @@
-//! The right answer, and nothing about it in what an observer sees.
+//! Answers are right, and an observer sees nothing about them.
 
 use client::{Cache, Direction, Happened, Question, Stage, StageEnd};
 use fingerprint::Settings;
@@ -21,7 +21,7 @@ async fn a_passage_is_named() {
         assert_eq!(answer.bytes.setup_received > 0, track == 0);
         assert!(answer.bytes.sent > 0 && answer.bytes.received > 0);
     }
-    // A stranger's recording: labels at random, of which next to none hits the time line.
+    // A stranger's recording: random labels, almost none of which hit the time line.
     let foreign = client.identify(question(7, 0, 60), 3).await.unwrap();
     assert_eq!(foreign.named.verdict.best, None);
     let counters = server.counters();
@@ -86,7 +86,7 @@ async fn every_question_looks_alike() {
     // Manifest, catalogue, hints, OPRF, query; each with its response.
     assert_eq!(transcripts[0].len(), 10);
     assert_eq!(transcripts[0].iter().filter(|record| record.direction == Direction::Sent).count(), 5);
-    // What both sides counted agrees.
+    // Both sides' counters agree.
     let sum = |direction| {
         let records = transcripts.iter().flatten().filter(|record| record.direction == direction);
         records.map(|record| record.length).sum::<u64>()
@@ -102,7 +102,7 @@ async fn the_strongest_hash_of_a_bin_is_asked() {
     let (server, key) = serve(config(), snapshot_with(&[0], spec(30), &Settings::default()));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     client.sync().await.unwrap();
-    // Six hundred weak strangers first in the list, thirty strong hashes of the track last.
+    // Six hundred weak hashes of strangers come first, thirty strong hashes of the track last.
     let mut asked = question(7, 0, 600);
     asked.candidates.iter_mut().for_each(|candidate| candidate.strength = 0.1);
     asked.candidates.extend(question(0, 200, 30).candidates);

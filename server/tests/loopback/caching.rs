@@ -1,4 +1,4 @@
-//! What is fetched, and what is not fetched again.
+//! What is fetched, and what is kept.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use support::Asking;
 
 use crate::support::*;
 
-/// Bytes of a response that holds so many hints.
+/// Bytes of a response with `count` hints.
 fn hints(count: usize) -> u64 {
     (HEADER_BYTES + count * Params::new(spec(64)).unwrap().hint_bytes()) as u64
 }
@@ -32,7 +32,7 @@ async fn the_second_connection_fetches_nothing() {
         assert!(received(&first).contains(&(3, hints(6))));
         let mut second = connect(server.local_addr(), key, &cache).await;
         second.sync().await.unwrap();
-        assert_eq!(received(&second), [(6, 5)]); // the manifest that is held is current
+        assert_eq!(received(&second), [(6, 5)]); // the cached manifest is current
         let answer = ask_and_check(&mut second, 1).await;
         assert_eq!((answer.bytes.setup_sent, answer.bytes.setup_received), (0, 0));
     }
@@ -83,7 +83,7 @@ async fn after_publishing_only_new_hints_are_fetched() {
     ask_and_check(&mut client, 2).await;
     assert!(client.identify(question(0, 200, 60), 3).await.unwrap().named.verdict.best.is_none());
     let files = fs::read_dir(folder.path().join(key.to_string())).unwrap().count();
-    assert_eq!(files, 8); // what the new manifest does not name is gone
+    assert_eq!(files, 8); // whatever the new manifest does not name is deleted
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +91,7 @@ async fn a_stale_query_is_asked_afresh() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;
     client.sync().await.unwrap();
-    // The state before the current one still answers; the one before that does not.
+    // The previous state still answers; the one before that does not.
     server.publish(snapshot(&[0]));
     ask_and_check(&mut client, 1).await;
     assert_eq!(server.counters().refusals, 0);
@@ -104,7 +104,7 @@ async fn a_stale_query_is_asked_afresh() {
     assert!(answer.bytes.setup_received > 0);
     assert_eq!(server.counters().refusals, 1);
 
-    // Other parameters: the OPRF's count is no longer the legal one, and that is stale, not wrong.
+    // Other parameters: the OPRF's count is no longer legal, and that is reported as stale, not as wrong.
     let larger = ParamsSpec { asked: 100, ..spec(64) };
     server.publish(snapshot_with(&[0, 1, 2], larger, &Settings::default()));
     ask_and_check(&mut client, 1).await;
@@ -119,8 +119,8 @@ fn a_snapshot_of_another_oprf_key_is_none() {
     assert!(matches!(made, Err(protocol::Error::Key { .. })));
 }
 
-/// What the new key makes of a hash finds nothing in shards of the old one, and an evaluation names no manifest: a
-/// query under the old manifest must not be answered.
+/// Hashes evaluated under the new key find nothing in shards of the old one, and an evaluation names no manifest. So
+/// a query under the old manifest must not be answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_of_another_oprf_key_is_stale_at_once() {
     let (server, key) = serve(config(), snapshot(&[0, 1]));

@@ -15,7 +15,7 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::support::*;
 
-/// Trusts anybody; for clients that are not to be trusted themselves.
+/// Trusts any server; for dishonest clients.
 #[derive(Debug)]
 struct Anybody;
 
@@ -54,12 +54,12 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// A connection that can send anything.
+/// A connection that can send any bytes.
 pub async fn raw_connection(server: SocketAddr, alpn: &[u8]) -> Result<Connection, quinn::ConnectionError> {
     raw_connection_from(Ipv4Addr::UNSPECIFIED, server, alpn, TransportConfig::default()).await
 }
 
-/// Likewise, from this address of the machine and by these rules.
+/// As [`raw_connection`], from this local address and with these settings.
 pub async fn raw_connection_from(
     local: Ipv4Addr,
     server: SocketAddr,
@@ -80,10 +80,10 @@ pub async fn raw_connection_from(
     endpoint.connect_with(config, server, "anybody").unwrap().await
 }
 
-/// Sends these bytes on a stream of their own and reads the response.
+/// Sends these bytes on a new stream and reads the response.
 pub async fn exchange(connection: &Connection, bytes: &[u8]) -> Result<Response, FrameError> {
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
-    let _ = write_frame(&mut send, bytes).await; // the server may have refused by then
+    let _ = write_frame(&mut send, bytes).await; // the server may have refused already
     let frame = read_frame(&mut receive, 1 << 24).await?;
     Ok(Response::decode(frame.kind, frame.payload).unwrap())
 }
@@ -132,7 +132,7 @@ async fn broken_requests_are_refused_one_by_one() {
         assert!(matches!(reply, Response::Refused(refusal) if refusal.code == RefusalCode::Stale));
     }
     assert_eq!(server.counters().refusals, count + 3);
-    // The same connection still works, and so does the server.
+    // The same connection still works, and the server does too.
     let reply = exchange(&connection, &Request::Manifest { held: None }.encode()).await.unwrap();
     assert_eq!(reply, Response::Manifest(snapshot.encoded().to_vec()));
     let mut client = connect(server.local_addr(), key, &Cache::in_memory()).await;

@@ -1,4 +1,4 @@
-//! Servers that are silent, busy, or lie.
+//! Servers that are silent or busy, or that lie.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use support::Asking;
 
 use crate::support::*;
 
-/// Answers every request with what `answer` makes of it; says nothing where that is nothing.
+/// Answers every request with the result of `answer`; sends nothing if that is `None`.
 fn fake_server(
     answer: impl Fn(Request) -> Option<Vec<u8>> + Send + Sync + 'static,
 ) -> (SocketAddr, ServerKey, Endpoint) {
@@ -47,7 +47,7 @@ fn fake_server(
                 let frame = read_frame(&mut receive, 1 << 24).await.unwrap();
                 match answer(Request::decode(frame.kind, frame.payload).unwrap()) {
                     Some(bytes) => write_frame(&mut send, &bytes).await.unwrap(),
-                    None => std::mem::forget(send), // dropping it would end the stream
+                    None => std::mem::forget(send), // dropping would end the stream
                 }
             }
         }
@@ -55,7 +55,7 @@ fn fake_server(
     (address, key, endpoint)
 }
 
-/// What an honest server answers.
+/// The answer of an honest server.
 fn honest(snapshot: &Snapshot, request: Request) -> Response {
     match request {
         Request::Token(_) => Response::Admitted,
@@ -75,7 +75,7 @@ fn refused(code: RefusalCode) -> Response {
     Response::Refused(Refusal { code, retry_after_ms: 1, text: "as arranged".to_owned() })
 }
 
-/// One identification with a server that is honest but for what `lie` says.
+/// Runs one identification with a server that is honest except for `lie`.
 async fn identify_with(
     patience: Duration,
     lie: impl Fn(&Request) -> Option<Option<Vec<u8>>> + Send + Sync + 'static,
@@ -112,7 +112,7 @@ async fn an_honest_fake_is_believed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silence_ends_in_a_timeout() {
-    // Nobody at all.
+    // Nobody listens.
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let config = ClientConfig {
         timeout: Duration::from_millis(200),
@@ -120,7 +120,7 @@ async fn silence_ends_in_a_timeout() {
     };
     let nobody = Asking::connect(&socket.local_addr().unwrap().to_string(), config).await;
     assert!(matches!(nobody, Err(Error::Timeout { .. })));
-    // Somebody who falls silent, at each of the requests.
+    // The server falls silent, at each of the requests.
     for silent in 1..=5 {
         let result =
             identify_with(Duration::from_secs(1), move |r| (kind(r) == silent).then_some(None)).await;
@@ -146,7 +146,7 @@ async fn lies_are_typed_errors() {
         assert!(matches!(error, Error::Frame { .. }), "{at}: {error}");
         let error = lie(at, vec![at, 100, 0, 0, 0, 1, 2]).await;
         assert!(matches!(error, Error::Frame { .. }), "{at}: {error}");
-        // The manifest that the client holds is current: it holds none, and asked for something else.
+        // The server claims that the client's manifest is current, but the client has none and asked for another.
         assert!(matches!(lie(at, Response::Current.encode()).await, Error::Ask(AskError::Unexpected { .. })));
         let error = lie(at, refused(RefusalCode::Invalid).encode()).await;
         assert!(matches!(error, Error::Ask(AskError::Refused(_))), "{at}: {error}");
@@ -230,8 +230,8 @@ async fn a_server_that_is_always_stale_is_given_up_and_sees_fresh_queries_only()
     }
 }
 
-/// Order and sizes of all requests when the server is busy, or its manifest changes: the same for a question that it
-/// can answer, one that it cannot, and one without hashes.
+/// Checks the order and sizes of all requests when the server is busy or its manifest changes. They are the same for
+/// a question that the server can answer, one that it cannot, and one without hashes.
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_look_alike_whatever_the_answer() {
     for code in [RefusalCode::Busy, RefusalCode::Stale] {

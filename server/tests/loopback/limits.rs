@@ -1,4 +1,4 @@
-//! Too much, too often, too many.
+//! Requests that are too large, too frequent or too many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,7 +154,7 @@ async fn manifests_catalogues_and_hints_are_counted_too() {
     }
     let busy = |reply: &Response| matches!(reply, Response::Refused(r) if r.code == RefusalCode::Busy);
     assert!(!replies[..3].iter().any(busy) && busy(&replies[3]), "{:?}", replies[3]);
-    // A question is not setup.
+    // A query does not count as setup.
     let evaluated = exchange(&connection, &Request::Evaluate(blinded(64)).encode()).await.unwrap();
     assert!(matches!(evaluated, Response::Evaluated(_)));
 }

@@ -16,7 +16,7 @@ use crate::support::*;
 
 const FEATURES: u16 = 200;
 
-/// A model with weights of its own, and these.
+/// A model with random weights drawn from `seed`, and these weights.
 fn model(name: &str, classes: u32, seed: u64) -> (Arc<Model>, Vec<i8>) {
     let spec = LinearSpec::choose(LatticeSet::N2048Q47, FEATURES, classes).unwrap();
     let params = LinearParams::new(spec).unwrap();
@@ -58,7 +58,7 @@ async fn scores_are_those_in_the_clear() {
     }
     assert_eq!(client.model("moods").await.unwrap().public(), b"what moods means, 1");
     assert_eq!(server.counters().classifications, 8);
-    // And the catalogue is asked as before, on the same connection.
+    // The catalogue is still answered on the same connection.
     ask_and_check(&mut client, 0).await;
 }
 
@@ -90,16 +90,16 @@ async fn a_model_that_changes_is_fetched_anew_and_one_that_goes_is_missed() {
     let mut client = connect(server.local_addr(), key, &cache).await;
     let x = features(9);
     assert!(ask(&mut client, "moods", x.clone()).await.unwrap() == in_the_clear(&first_weights, &x));
-    // A class more: other weights, other hints, under the same connection.
+    // One more class: other weights and other hints, on the same connection.
     let (second, second_weights) = model("moods", 8, 6);
     server.set_models(vec![second, other.clone()]).unwrap();
     let scores = ask(&mut client, "moods", x.clone()).await.unwrap();
     assert!(scores.len() == 8 && scores == in_the_clear(&second_weights, &x));
-    // Who comes back has the parts on disk: the list, the classification.
+    // A returning client has the parts on disk, and sends only the list and the classification.
     let mut again = connect(server.local_addr(), key, &cache).await;
     assert!(ask(&mut again, "moods", x.clone()).await.unwrap() == scores);
     assert_eq!(received(&again).iter().map(|&(kind, _)| kind).collect::<Vec<_>>(), [9, 10]);
-    // What nobody needs any more is not kept: one public part, one list of hints.
+    // Unused parts are not kept: one public part, one list of hints.
     let parts = fs::read_dir(folder.path().join(key.to_string())).unwrap();
     let names = parts.map(|part| part.unwrap().file_name().into_string().unwrap());
     assert_eq!(names.filter(|name| name.starts_with("model-")).count(), 2);
@@ -109,7 +109,7 @@ async fn a_model_that_changes_is_fetched_anew_and_one_that_goes_is_missed() {
     assert!(gone.to_string().contains("it has other"), "{gone}");
 }
 
-/// A smaller model in its place makes the old upload too long for any request: that is stale, not wrong.
+/// A smaller model replaces this one, so the old upload is too long for any request: that is stale, not wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_shrinks_is_fetched_anew() {
     let (server, key) = serve(config(), snapshot(&[0]));

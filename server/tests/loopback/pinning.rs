@@ -1,4 +1,4 @@
-//! Who the server is.
+//! How clients check the server's identity.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn another_key_than_the_pinned_one_is_refused() {
         Err(Error::WrongKey { pinned, presented, .. }) => assert_eq!((pinned, presented), (other, key)),
         _ => panic!("expected a wrong key"),
     }
-    connect(server.local_addr(), key, &Cache::in_memory()).await; // and the right one is not
+    connect(server.local_addr(), key, &Cache::in_memory()).await; // the right one is accepted
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn the_first_key_is_kept_and_a_changed_one_is_loud() {
     assert_eq!(server.counters().bytes_in, 0);
 }
 
-/// A stopped server's socket closes a moment later.
+/// The socket of a stopped server closes a moment later.
 async fn wait_until_free(address: SocketAddr) {
     while UdpSocket::bind(address).is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -75,7 +75,7 @@ async fn names_and_both_families_work() {
     }
 }
 
-/// The machine says so, and it need not be waited for until the deadline.
+/// The machine reports a closed port, so the client does not wait for the deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_port_is_unreachable() {
     for local in ["127.0.0.1:0", "[::1]:0"] {
@@ -91,7 +91,7 @@ async fn a_closed_port_is_unreachable() {
     }
 }
 
-/// Whoever starts a moment later is found.
+/// A client finds a server that starts a moment later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_just_being_started_is_waited_for() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

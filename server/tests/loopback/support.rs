@@ -1,4 +1,4 @@
-//! Made-up tracks, a server of them, and clients.
+//! Made-up tracks, a server for them, and clients.
 
 use std::array::from_fn;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ pub const SEED: [u8; 16] = [6; 16];
 /// Frames of each track.
 pub const FRAMES: u32 = 900;
 const POSTINGS: usize = 600;
-/// Shards that a track's postings may take.
+/// Most shards that a track's postings may take.
 const SHARDS_PER_TRACK: usize = 3;
 
 pub fn oprf_key() -> Arc<OprfKey> {
@@ -45,10 +45,10 @@ pub fn postings(track: u32) -> Vec<(u32, u32)> {
 }
 
 pub fn start_of(track: u32) -> u32 {
-    1000 + track * 70_000 // so that both label elements count
+    1000 + track * 70_000 // large enough to use both label elements
 }
 
-/// `count` hashes of a track from `from` on, as a recording would give them.
+/// `count` hashes of a track, starting at `from`, as a recording would yield them.
 pub fn question(track: u32, from: u32, count: usize) -> Question {
     let heard = postings(track).into_iter().filter(|&(_, frame)| frame >= from).take(count);
     let time = |frame| HalfFrame(2 * (frame - from));
@@ -70,7 +70,7 @@ pub fn catalogue(tracks: &[u32]) -> Catalogue {
     Catalogue::new(tracks.iter().map(track).collect()).unwrap()
 }
 
-/// A shard with all that belongs to it.
+/// A shard with everything that belongs to it.
 #[derive(Clone)]
 struct Part {
     uid: ShardUid,
@@ -78,13 +78,13 @@ struct Part {
     served: ServedShard,
 }
 
-/// The shards of one track; encoded once per process, as full shards of a database are.
+/// The shards of one track, encoded once per process.
 fn parts(track: u32) -> Vec<Part> {
     static MADE: [OnceLock<Vec<Part>>; 8] = [const { OnceLock::new() }; 8];
     MADE[track as usize].get_or_init(|| encode(track, &oprf_key(), 0)).clone()
 }
 
-/// `epoch` keeps the uids of different keys apart.
+/// `epoch` keeps the uids of different keys distinct.
 fn encode(track: u32, key: &OprfKey, epoch: u64) -> Vec<Part> {
     let params = Params::new(spec(64)).unwrap();
     let masks = PublicMasks::derive(&params, &SEED);
@@ -156,7 +156,7 @@ pub fn config() -> Config {
     Config { listen, evaluations_per_minute: 0, setups_per_minute: 0, ..Config::default() }
 }
 
-/// A server of these tracks under a new identity.
+/// Starts a server for these tracks with a new identity.
 pub fn serve(config: Config, snapshot: Arc<Snapshot>) -> (Server, ServerKey) {
     let identity = Identity::from_pkcs8(&Identity::generate_pkcs8()).unwrap();
     (Server::start(config, &identity, snapshot).unwrap(), identity.server_key())

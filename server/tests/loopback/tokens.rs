@@ -1,4 +1,4 @@
-//! Servers that answer holders of an access token only.
+//! Servers that only answer holders of an access token.
 
 use client::ask::Error as AskError;
 use client::{AccessToken, Cache, ClientConfig, Error, ServerKey};
@@ -26,7 +26,7 @@ async fn a_token_admits_until_it_is_revoked() {
     let mut client = enter(&server, key, Some(good.clone())).await.unwrap();
     client.sync().await.unwrap();
     ask_and_check(&mut client, 0).await;
-    // The connection is open, and the next question would be sent under the old token.
+    // The connection is open, and the next question would use the old token.
     server.set_tokens(vec![other.digest()]);
     let refused = client.identify(question(0, 200, 60), 3).await.unwrap_err();
     assert!(matches!(refused, Error::Ask(AskError::TokenRefused)), "{refused}");
@@ -78,7 +78,7 @@ async fn guessing_is_slowed_down_for_good_tokens_of_that_address_too() {
     assert!(codes[..10].iter().all(|(code, _)| *code == RefusalCode::Unauthorized), "{codes:?}");
     assert!(codes.iter().any(|(code, wait)| *code == RefusalCode::Busy && *wait > 0), "{codes:?}");
     assert!(server.counters().limited > 0);
-    // Its client waits for as long as it is told, and then gets in.
+    // The client waits as long as it is told, and is then admitted.
     assert!(enter(&server, key, Some(good)).await.is_ok());
 }
 
