@@ -45,6 +45,7 @@ pub(crate) struct Tile<'a> {
     pub queries: usize,
     pub reduction: &'a Reduction,
     /// The coefficients of the next call, to be prefetched.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // only the x86-64 kernel prefetches
     pub ahead: &'a [u8],
 }
 
