@@ -119,7 +119,7 @@ impl Work {
         }
         let tell = self.tell.clone();
         let mut watch = move |happened| {
-            // What was held, and found, before is told already.
+            // The setup and fingerprint stages have been reported already.
             if let Happened::Stage(ended) = happened
                 && !matches!(ended.stage, Stage::Setup | Stage::Fingerprint)
             {
