@@ -89,7 +89,7 @@ impl Asking<'_> {
             }
             let synced = tokio::select! {
                 synced = self.synced() => synced,
-                // Nothing was asked yet that could be lost.
+                // Nothing has been asked yet that could be lost.
                 () = interrupt.wait(), if self.session.is_none() => return Ok(()),
             };
             let synced = match synced {
@@ -108,10 +108,10 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// The server does not let itself be asked: that is told for the first file, and the rest is left.
+    /// Handles a server that accepts no query: reports the error for the first file, and leaves the rest.
     ///
     /// # Errors
-    /// The server could not be reached at all, or files are left.
+    /// If the server could not be reached at all, or if files are left.
     fn give_up(&mut self, heard: Vec<(PathBuf, Result<Heard>)>, error: anyhow::Error) -> Result<()> {
         if self.session.is_none() {
             return Err(error);
