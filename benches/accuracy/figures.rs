@@ -197,6 +197,6 @@ pub fn curves(file: &Path, title: &str, cost: &str, lines: &[(String, Vec<(f64, 
 /// A new drawing. plotters needs a font to measure text, although SVG contains none.
 fn svg(file: &Path, size: (u32, u32)) -> SVGBackend<'_> {
     let font = include_bytes!("../../assets/Roboto-Regular.ttf");
-    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // an error appears later, when text is drawn
+    let _ = plotters::style::register_font("sans-serif", FontStyle::Normal, font); // errors show up when text is drawn
     SVGBackend::new(file, size)
 }
