@@ -1,4 +1,4 @@
-//! Results of the OPRF for hashes: computed once, and kept in the store's tree `items`.
+//! Results of the OPRF for hashes. They are computed once and kept in the store's tree `items`.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use crate::database::oprf::Oprf;
 use crate::error::Error;
 
 impl Database {
-    /// Evaluates the OPRF on those hashes that have no stored result, and stores the results. Returns how many these were.
+    /// Evaluates the OPRF on those hashes that have no stored result, and stores the results. Returns how many these
+    /// were.
     pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
         let key = match &*read(&self.oprf) {
             Oprf { key, cached: true } => key.clone(),
@@ -36,7 +37,8 @@ impl Database {
         Ok(unknown.len())
     }
 
-    /// The results of the OPRF for these hashes, in their order. Those that are not stored are computed, and not stored.
+    /// The results of the OPRF for these hashes, in their order. Those that are not stored are computed, and not
+    /// stored.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`], [`Error::Psi`].

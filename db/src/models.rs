@@ -17,26 +17,26 @@ use crate::disk::whole;
 use crate::error::Error;
 use crate::tables::schema;
 
-/// How the seal and errors call it.
+/// The name of a model's file in the seal and in errors.
 const WHAT: &str = "a model";
 const EXTENSION: &str = "model";
 /// The lattice of every model.
 const MODEL_SET: LatticeSet = LatticeSet::N2048Q47;
 
-/// A model to be kept.
+/// A model to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewModel {
-    /// Its name, as clients ask for it.
+    /// The name by which clients ask for it.
     pub name: String,
-    /// What features and classes mean; clients get it.
+    /// Says what features and classes mean. Clients get it.
     pub public: Vec<u8>,
     /// Features, F.
     pub features: u16,
     /// Classes, C.
     pub classes: u32,
-    /// `[class][feature]`, each -127 to 127; never leaves the server.
+    /// Weights `[class][feature]`, each -127 to 127. They never leave the server.
     pub weights: Vec<i8>,
-    /// What training needs to add a class; never leaves the server.
+    /// What training needs to add a class. It never leaves the server.
     pub training: Vec<u8>,
 }
 
@@ -51,7 +51,7 @@ pub struct ModelSummary {
     pub classes: u32,
 }
 
-/// A model as it is kept.
+/// A stored model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredModel {
     /// The model.
@@ -65,7 +65,7 @@ pub struct StoredModel {
 /// The models in a database's folder.
 #[derive(Debug, Default)]
 pub struct StoredModels {
-    /// By name.
+    /// Undamaged models, by name.
     pub sound: Vec<StoredModel>,
     /// Files that are damaged: their models must be trained again.
     pub damaged: Vec<PathBuf>,
@@ -77,8 +77,8 @@ impl Database {
     /// Keeps a model. One of the same name is replaced. It is on disk when this returns.
     ///
     /// # Errors
-    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for a model that could not be served, [`Error::File`],
-    /// [`Error::NoRoom`].
+    /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for a model that could not be served,
+    /// [`Error::File`], [`Error::NoRoom`].
     pub fn put_model(&self, model: NewModel) -> Result<(), Error> {
         if !ModelOffer::is_name(&model.name) {
             return Err(Error::ModelName);
@@ -146,7 +146,7 @@ fn read(path: &Path) -> Result<StoredModel, Error> {
     decode(&whole::read_sealed(path, WHAT)?)
 }
 
-/// Reads what a sealed file holds.
+/// Decodes the content of a sealed file.
 pub(crate) fn decode(bytes: &[u8]) -> Result<StoredModel, Error> {
     let stored: StoredModel = schema::decode(bytes, WHAT)?;
     stored.model.check()?;
@@ -235,7 +235,7 @@ mod tests {
         for name in ["", "a\nb", &"x".repeat(65)] {
             assert!(matches!(database.put_model(model(name, 1)), Err(Error::ModelName)), "{name:?}");
         }
-        // What no daemon could serve must not take the place of what it serves.
+        // A model that no daemon could serve must not replace one that is served.
         database.put_model(model("moods", 5)).unwrap();
         for bad in [
             NewModel { features: 0, weights: Vec::new(), ..model("moods", 1) },

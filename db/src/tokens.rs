@@ -12,7 +12,7 @@ use crate::tables::schema;
 const NAME_BYTES: usize = 64;
 
 impl Database {
-    /// Keeps a token; on disk when this returns.
+    /// Stores a token. It is on disk when this returns.
     ///
     /// # Errors
     /// [`Error::TokenName`], [`Error::TokenExists`], [`Error::Storage`].

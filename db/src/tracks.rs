@@ -1,4 +1,4 @@
-//! Tracks: added, removed, listed.
+//! Adds, removes and lists tracks.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ impl Database {
                 present.insert(id);
             }
         }
-        // Out of the ledger first: it never names what is not there.
+        // The ledger comes first, so that it never names a missing track.
         present.iter().for_each(|&id| hold(&self.ledger).remove(id));
         let removed = self.flush().and_then(|()| present.iter().try_for_each(|&id| self.remove_one(id)));
         if removed.is_err() {

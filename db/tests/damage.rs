@@ -31,7 +31,7 @@ fn track(number: u8) -> NewTrack {
     }
 }
 
-/// A database with closed and open shards, and a track that was removed.
+/// A database with closed and open shards and a removed track.
 fn make(folder: &Path) {
     let database = Database::open_or_create(folder, Settings::default()).unwrap();
     for number in 1..TRACKS {
@@ -49,7 +49,7 @@ fn all_titles() -> BTreeSet<String> {
     (1..=TRACKS).filter(|&number| number != 3).map(|number| format!("Track {number}")).collect()
 }
 
-/// Everything that a database does: served tracks, listed tracks, and all postings read again.
+/// Uses everything in a database: serves and lists tracks, and reads all postings again.
 fn use_all(folder: &Path) -> Result<BTreeSet<String>, Error> {
     let database = Database::open(folder)?;
     let served = database.served()?;
@@ -98,7 +98,7 @@ fn harm(path: &Path, harm: Harm, at: f64, bit: u8) {
     fs::write(path, bytes).unwrap();
 }
 
-/// How many times each file is damaged in each way; PSI_SHAZAM_DAMAGES for more.
+/// How many times each file is damaged in each way. Set PSI_SHAZAM_DAMAGES for more.
 fn rounds() -> usize {
     std::env::var("PSI_SHAZAM_DAMAGES").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
@@ -114,7 +114,7 @@ fn no_damage_is_passed_over_in_silence() {
     let moments = (0.0..1.0f64, any::<u8>());
     let (mut reported, mut harmless) = (0, 0);
     for file in files(&made).iter().filter(|file| !file.ends_with("lock")) {
-        // sled's log is most of the bytes.
+        // sled's log has most of the bytes, so it is damaged more often.
         let rounds = if file.ends_with("db") { 8 * rounds() } else { rounds() };
         for how in [Harm::Flip, Harm::Cut, Harm::Zero] {
             for _ in 0..rounds {
@@ -159,7 +159,7 @@ fn a_log_that_was_cut_short_is_noticed() {
     let base = TempDir::new().unwrap();
     let made = base.path().join("made");
     make(&made);
-    // An older copy of the store is what a log looks like that lost its end.
+    // An older copy of the store looks like a log that lost its end.
     let old = base.path().join("old");
     copy(&made, &old);
     let database = Database::open(&made).unwrap();
@@ -176,7 +176,7 @@ fn a_log_that_was_cut_short_is_noticed() {
     assert_eq!(lost, ["track 10: it is gone from the store", "track 11: it is gone from the store"]);
     assert!(found.damages.iter().all(|damage| damage.repaired) && !found.is_sound());
     let database = Database::open(&made).unwrap();
-    // Numbers and frames of lost tracks are not used again: clients may hold labels of theirs.
+    // Numbers and frames of lost tracks are not used again, because clients may hold their labels.
     assert!(matches!(database.add(&track(50)).unwrap(), db::Added::New(12)));
     let starts: Vec<u32> = database.list().unwrap().iter().map(|track| track.start.0).collect();
     assert!(starts.iter().max().unwrap() >= &(11 * (POSTINGS + 1)));
@@ -194,7 +194,7 @@ fn a_store_that_is_gone_is_not_begun_anew_in_silence() {
     assert_eq!(use_all(base.path()).unwrap().len(), 0);
 }
 
-/// sled takes what it was killed in writing for its newest snapshot: issues 1527 and 1533.
+/// sled takes an unfinished snapshot for its newest one (spacejam/sled issues 1527, 1533).
 #[test]
 fn an_unfinished_snapshot_of_sleds_is_no_obstacle() {
     let base = TempDir::new().unwrap();
@@ -209,7 +209,7 @@ fn an_unfinished_snapshot_of_sleds_is_no_obstacle() {
 fn a_repair_that_was_cut_off_goes_on() {
     let base = TempDir::new().unwrap();
     make(base.path());
-    // Between the two renamings.
+    // The state between the two renames.
     fs::rename(base.path().join("store"), base.path().join("store.new")).unwrap();
     fs::create_dir(base.path().join("store.damaged")).unwrap();
     assert_eq!(Database::open(base.path()).unwrap().list().unwrap().len(), 8);
@@ -219,7 +219,7 @@ fn a_repair_that_was_cut_off_goes_on() {
 fn small_values_leave_no_blobs() {
     let base = TempDir::new().unwrap();
     let database = Database::open_or_create(base.path(), Settings::default()).unwrap();
-    // Long tracks, whose postings are as long as any: far apart, so that every distance takes five bytes.
+    // Long tracks with the longest possible postings: far apart, so that every distance takes five bytes.
     for number in 0..3u8 {
         let postings = (0..15u32).flat_map(|far| (0..2000).map(move |at| (at, far << 26 | at))).collect();
         database.add(&NewTrack { postings, content: [number; 32], ..track(number) }).unwrap();

@@ -1,4 +1,4 @@
-//! A database from tracks to answers, through the real protocol in memory.
+//! A database from tracks to answers, with the real protocol in memory.
 
 mod support;
 
@@ -204,7 +204,7 @@ fn damage_is_named() {
     assert!(matches!(open(folder.path()).served(), Err(Error::Damaged { .. })));
     std::fs::remove_file(&shard).unwrap();
     assert!(matches!(open(folder.path()).served(), Err(Error::Damaged { .. })));
-    // What the open shards hold is needed to add to them.
+    // Adding to the open shards needs their places.
     let database = open(folder.path());
     database.add(&track(2, 50)).unwrap();
     std::fs::write(of("open"), b"no places").unwrap();

@@ -27,7 +27,7 @@ fn key_files(folder: &Path) -> Vec<String> {
     names.filter(|name| name.starts_with("oprf")).collect()
 }
 
-/// Nothing is damaged, and every posting is found.
+/// Checks that nothing is damaged and every posting is found.
 fn assert_whole(folder: &Path) {
     assert_eq!(db::check(folder, false).unwrap().damages, []);
     check(&open(folder), &tracks());
@@ -73,7 +73,7 @@ fn everything_is_found_under_the_new_key_and_nothing_is_left_of_the_old() {
     }
 }
 
-/// The folder before a rotation, and after it.
+/// The folder before and after a rotation.
 fn before_and_after() -> (TempDir, TempDir) {
     let (before, after) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     make(before.path());
@@ -82,11 +82,11 @@ fn before_and_after() -> (TempDir, TempDir) {
     (before, after)
 }
 
-/// A folder of which some things are as after the rotation.
+/// A folder in which the `renewed` parts are as after the rotation.
 fn between(before: &TempDir, after: &TempDir, renewed: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();
     copy(before.path(), folder.path());
-    copy(&after.path().join("shards"), &folder.path().join("shards")); // before anything names them
+    copy(&after.path().join("shards"), &folder.path().join("shards")); // written before any layout names them
     fs::copy(after.path().join("oprf.key"), folder.path().join("oprf.next.key")).unwrap();
     for name in renewed {
         let (from, to) = (after.path().join(name), folder.path().join(name));
@@ -111,7 +111,7 @@ fn whatever_a_crash_leaves_one_key_is_in_force() {
         let folder = between(&before, &after, renewed);
         assert_eq!(key(folder.path()), expected, "{renewed:?}");
         assert_whole(folder.path());
-        // The check comes to the same end by itself.
+        // The check alone leads to the same state.
         let folder = between(&before, &after, renewed);
         assert_eq!(db::check(folder.path(), false).unwrap().damages, [], "{renewed:?}");
         assert_whole(folder.path());
@@ -143,7 +143,7 @@ fn shards_of_another_key_are_damage() {
     assert_whole(before.path());
 }
 
-/// A folder in the place of the file that is written beside another one makes its writing fail.
+/// Runs `work` while a folder takes the place of a temporary file, which makes the write fail.
 fn failing(folder: &Path, name: &str, work: impl FnOnce()) {
     let beside = folder.join(name).with_extension("new");
     fs::create_dir(&beside).unwrap();
@@ -161,7 +161,7 @@ fn a_rotation_that_could_not_be_finished_is_finished_by_the_next() {
     let half = database.oprf_key().id();
     assert_ne!(half, old, "its shards are in force, so it is");
     check(&database, &tracks());
-    // What is added meanwhile is of the key in force.
+    // Tracks added meanwhile use the key in force.
     let late = track(4, 700);
     database.add(&late).unwrap();
     failing(folder.path(), "layout", || assert!(database.rotate_key(QUIET).is_err()));
@@ -190,7 +190,7 @@ fn a_rotation_that_was_never_finished_is_finished_at_the_next_opening() {
     assert_whole(folder.path());
 }
 
-/// Tracks and postings are the truth: a key that is lost costs nothing but the clients' hints.
+/// Shards can be rebuilt from tracks and postings, so a lost key only makes clients fetch new hints.
 #[test]
 fn a_lost_key_is_drawn_anew_by_a_repair_only() {
     for damage in [None, Some(&b""[..]), Some(&[7; 32])] {

@@ -1,4 +1,4 @@
-//! The schema's number, and what a new database holds.
+//! The schema number, and what a new database holds.
 
 use fingerprint::Settings;
 use psi::oprf::OprfKey;
@@ -25,14 +25,15 @@ pub(crate) fn begin(opened: &Opened, settings: &Settings) -> Result<(), Error> {
     }
 }
 
-/// The schema's number; `None` in an empty store.
+/// The schema number, or `None` in an empty store.
 fn schema_of(opened: &Opened) -> Result<Option<u32>, Error> {
     let Some(stored) = opened.tables.meta.get("schema")? else { return Ok(None) };
     let stored: [u8; 4] = stored.as_ref().try_into().map_err(|_| Error::damaged("the schema's number"))?;
     Ok(Some(u32::from_le_bytes(stored)))
 }
 
-/// Writes what an empty database holds. The schema's number comes last, so that a crash before it begins again.
+/// Writes what an empty database holds. The schema number comes last, so that after a crash before it the next opening
+/// starts over.
 fn fill(opened: &Opened, settings: &Settings) -> Result<(), Error> {
     let Opened { folder, tables, files, device, .. } = opened;
     if Ledger::is_there(folder) {

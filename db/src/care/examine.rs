@@ -21,7 +21,7 @@ use crate::tables::schema;
 /// Results of the OPRF checked at a time.
 const BATCH: usize = 1 << 14;
 
-/// What a check found to be sound.
+/// What a check found undamaged.
 pub(crate) struct Sound {
     pub key: OprfKey,
     pub settings: Vec<u8>,

@@ -3,7 +3,7 @@
 //! | file | what it owns |
 //! | --- | --- |
 //! | `begin` | a new database filled; another schema refused |
-//! | `opening` | what is checked at every opening |
+//! | `opening` | the checks at every opening |
 //! | `report` | what a check found |
 //! | `examine` | everything that is stored, looked at |
 //! | `repair` | what can be derived, rebuilt |

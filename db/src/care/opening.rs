@@ -30,11 +30,11 @@ impl Database {
         Database::open_or_create(folder, Settings::default())
     }
 
-    /// Opens the database in `folder`, or makes one whose tracks are fingerprinted by `settings`. An
-    /// existing database keeps its own settings.
+    /// Opens the database in `folder`, or creates one whose tracks are fingerprinted with `settings`. An existing
+    /// database keeps its own settings.
     ///
     /// # Errors
-    /// As [`Database::open`].
+    /// Those of [`Database::open`], except [`Error::Missing`].
     pub fn open_or_create(folder: &Path, settings: Settings) -> Result<Database, Error> {
         let opened = Opened::in_folder(folder)?;
         begin::begin(&opened, &settings)?;
@@ -46,7 +46,7 @@ impl Database {
     }
 }
 
-/// Checks what can be checked at every opening.
+/// Runs the checks of every opening.
 fn assemble(opened: Opened) -> Result<Database, Error> {
     let on_disk = Ledger::read(&opened.folder)?;
     let settings = read_settings(&opened.tables, &on_disk)?;
@@ -69,7 +69,7 @@ fn read_settings(tables: &Tables, ledger: &Ledger) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// The OPRF key that the shards were made with: under another one every query finds nothing.
+/// The OPRF key that the shards were made with. With any other key, no query would find anything.
 fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, Error> {
     let key = load_key(&folder.join(OPRF_KEY))?.ok_or(Error::OtherKey)?;
     if key.id() != ledger.key_id {
@@ -81,8 +81,8 @@ fn read_key(folder: &Path, tables: &Tables, ledger: &Ledger) -> Result<OprfKey, 
     }
 }
 
-/// Compares the store with the ledger. Returns a ledger of what the store holds, and makes sure that no number is used
-/// twice.
+/// Compares the store with the ledger, and makes sure that no number is used twice. Returns a ledger of what the store
+/// holds.
 fn compare(tables: &Tables, on_disk: &Ledger) -> Result<Ledger, Error> {
     let mut ledger = on_disk.clone();
     let there = tables.numbers()?;

@@ -45,7 +45,7 @@ pub(crate) fn open(
     Ok(None)
 }
 
-/// Renames some of sled's files; returns the old and the new names.
+/// Renames some of sled's files. Returns the old and the new names.
 fn put_aside(folder: &Path, snapshots: bool, configuration: bool) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
     let mut aside = Vec::new();
     for path in entries(&folder::store(folder))? {
@@ -104,7 +104,7 @@ pub(crate) fn repair(
     if clean && !lost { remove_folder(&folder::exchange_paths(&folder).1) } else { Ok(()) }
 }
 
-/// Copies what is sound into a new store, and puts that in the place of the old one.
+/// Copies what is undamaged into a new store, and replaces the old store with it.
 fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
     let folder = opened.folder.clone();
     let (new, _) = folder::exchange_paths(&folder);

@@ -22,7 +22,7 @@ pub enum Remedy {
 /// One thing that is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// What it is.
+    /// The damaged part.
     pub what: String,
     /// What to do.
     pub remedy: Remedy,
@@ -33,13 +33,13 @@ pub struct Damage {
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
-    /// Tracks whose record and postings are sound.
+    /// Number of tracks whose record and postings are undamaged.
     pub tracks: u64,
-    /// Their postings.
+    /// Number of postings of these tracks.
     pub postings: u64,
     /// Stored results of the OPRF that were computed again and are right.
     pub items: u64,
-    /// Shards that are sound with all their files.
+    /// Number of shards whose files are all undamaged.
     pub shards: u64,
     /// What is damaged.
     pub damages: Vec<Damage>,

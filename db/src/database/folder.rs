@@ -77,7 +77,7 @@ pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// Opens sled, which panics where its log is damaged.
+/// Opens sled. Catches its panics, which mean a damaged log.
 pub(crate) fn open_sled(folder: &Path, store: &Path) -> Result<sled::Db, Error> {
     drop_unfinished_snapshots(store)?;
     let config = sled::Config::new().path(store).cache_capacity(CACHE_BYTES);
@@ -119,8 +119,8 @@ pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
     finish_exchange(folder)
 }
 
-/// The second half of [`exchange`]. Every opening calls it, because a crash may have come between the two. The new store
-/// was whole before the old one moved.
+/// The second half of [`exchange`]. Every opening calls it, because a crash may have come between the two. The new
+/// store was whole before the old one moved.
 fn finish_exchange(folder: &Path) -> Result<(), Error> {
     let (new, damaged) = exchange_paths(folder);
     if new.is_dir() && damaged.is_dir() && !store(folder).exists() {

@@ -1,4 +1,4 @@
-//! Locks that a panic elsewhere does not spoil: what they guard is whole at every moment.
+//! Locks that ignore poisoning: what they guard is consistent at every moment, even after a panic.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,11 +1,12 @@
-//! A database that is open: its parts, its locks, and flushing it. What else it can do stands in the file of each subject:
+//! A database that is open: its parts, its locks, and flushing it. What else it can do stands in the file of each
+//! subject:
 //! `tracks`, `tokens`, `models`, `encoding/` and so on.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `folder` | the folder that one process has open: its lock, sled, the places of everything else |
+//! | `folder` | the open folder: its lock, sled, the places of everything else |
 //! | `oprf` | the OPRF key in force |
-//! | `locks` | locks that a panic does not spoil |
+//! | `locks` | locks that ignore poisoning |
 
 pub(crate) mod folder;
 pub(crate) mod locks;
@@ -73,12 +74,12 @@ impl Database {
         }
     }
 
-    /// The folder.
+    /// The database's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// How the tracks are fingerprinted.
+    /// The settings with which the tracks are fingerprinted.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -94,7 +95,7 @@ impl Database {
     /// [`Error::Storage`], [`Error::File`].
     pub fn flush(&self) -> Result<(), Error> {
         let mut on_disk = hold(&self.on_disk);
-        // Taken before the flush: what it names is in sled, so it will be on the device.
+        // Copied before the flush: what it names is already in sled, so the flush brings it to the device.
         let ledger = hold(&self.ledger).clone();
         self.tables.flush()?;
         self.device.flush()?;

@@ -13,14 +13,14 @@ use crate::error::Error;
 pub(crate) const OPRF_KEY: &str = "oprf.key";
 /// The file of the next OPRF key, which takes its place once all shards are made with it.
 pub(crate) const NEXT_KEY: &str = "oprf.next.key";
-/// Hashes evaluated at a time.
+/// Number of hashes evaluated at a time.
 const BATCH: usize = 1 << 12;
 
 /// The OPRF key in force.
 pub(crate) struct Oprf {
     pub key: Arc<OprfKey>,
-    /// Whether the results in the store's tree `items` are of this key. If a rotation could not be finished they are not:
-    /// then they are left alone until the next rotation or opening finishes it.
+    /// Whether the results in the store's tree `items` are of this key. If a rotation could not be finished they are
+    /// not: then they are left alone until the next rotation or opening finishes it.
     pub cached: bool,
 }
 

@@ -16,7 +16,7 @@ use crate::error::Error;
 /// Room that must be left. sled moves old records while it writes new ones, in segments of half a megabyte.
 const RESERVE: u64 = 16 * 1024 * 1024;
 
-/// The files of sled in one folder.
+/// sled's files in one folder.
 pub(crate) struct Device {
     store: PathBuf,
     /// Blobs that are on disk. A blob is written once.
@@ -45,8 +45,8 @@ impl Device {
         Ok(())
     }
 
-    /// Refuses work that needs more bytes than there are, with some to spare. A disk that is full in the middle of a write
-    /// would stop sled.
+    /// Refuses work that needs more bytes than there are, with some to spare. A disk that is full in the middle of a
+    /// write would stop sled.
     pub fn need_room(&self, bytes: u64) -> Result<(), Error> {
         let needed = bytes.saturating_add(RESERVE);
         match free(&self.store) {
@@ -68,7 +68,7 @@ fn blobs(store: &Path) -> Result<BTreeSet<PathBuf>, Error> {
 
 /// Flushes a file. A blob may be deleted meanwhile: then nothing points to it any more.
 pub(crate) fn sync(path: &Path) -> Result<(), Error> {
-    // Windows flushes only what was opened for writing.
+    // Windows flushes only files that were opened for writing.
     let open = || File::options().read(true).write(cfg!(windows)).open(path);
     match open().and_then(|file| file.sync_all()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -1,4 +1,4 @@
-//! Folders: made, listed, renamed, deleted.
+//! Creates, lists, renames and deletes folders.
 
 use std::fs;
 use std::io::ErrorKind;

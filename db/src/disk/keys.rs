@@ -1,4 +1,4 @@
-//! Private keys: files of their own, mode 0600.
+//! Private keys, each in its own file of mode 0600.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// Far more than any key takes.
+/// Cap on a key file, in bytes. Every key is far smaller.
 const KEY_FILE_CAP: u64 = 4096;
 
 /// Reads the key at `path`. If there is none, makes it with `generate`.
@@ -45,8 +45,8 @@ pub(crate) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     }
 }
 
-/// Puts another key in the place of the one at `path`. Returns where the old one is kept, if there was one. A crash leaves
-/// a whole key at `path`, the old or the new.
+/// Puts another key in the place of the one at `path`. Returns where the old one is kept, if there was one. A crash
+/// leaves a whole key at `path`, the old or the new.
 ///
 /// # Errors
 /// As [`load_or_create`].
@@ -60,7 +60,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, Erro
     Ok(kept)
 }
 
-/// Copies a key to the first name beside it that is free: `identity.old1.key` and so on.
+/// Copies a key to the first free name beside it: `identity.old1.key` and so on.
 fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     let old = load_or_create(path, || Zeroizing::new(Vec::new()))?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -106,7 +106,7 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes beside the place and renames, so that a crash leaves a whole key or none.
+/// Writes a temporary file and renames it, so that a crash leaves a complete key or none.
 fn create(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {

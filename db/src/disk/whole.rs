@@ -9,7 +9,7 @@ use protocol::wire::Digest;
 
 use crate::error::Error;
 
-/// Bytes of the digest that a sealed file ends in.
+/// Bytes of the digest at the end of a sealed file.
 const SEAL_BYTES: usize = 32;
 
 /// Writes a file. It is on disk when this returns, except for its name ([`flush_folder`]).
@@ -24,7 +24,7 @@ pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
     write().map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Reads a file; `None` if there is none.
+/// Reads a file. Returns `None` if there is none.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),

@@ -1,7 +1,7 @@
 //! Tracks that share audio: the same recording twice, in another encoding, cut or edited.
 //!
-//! [`votes`] finds pairs of tracks with landmarks that agree at a constant offset. [`compare`] compares the two tracks of
-//! every such pair, landmark by landmark.
+//! [`votes`] finds pairs of tracks with landmarks that agree at a constant offset. [`compare`] compares the two tracks
+//! of every such pair, landmark by landmark.
 
 mod votes;
 
@@ -15,7 +15,7 @@ use votes::Hint;
 
 use crate::tables::records::StoredTrack;
 
-/// Share of a track from which on it counts as the whole of it.
+/// Least share of a track, 0 to 1, that counts as the whole track.
 const WHOLE: f64 = 0.8;
 
 /// Frames by which two stretches may overlap in the second track: their ends are exact to one cell.
@@ -28,16 +28,16 @@ pub struct Duplicate {
     pub tracks: [u32; 2],
     /// Seconds of the first that the second also has.
     pub seconds: f64,
-    /// The part that these are of either track, 0 to 1.
+    /// The share of each track that these seconds are, 0 to 1.
     pub shares: [f64; 2],
-    /// Where, the longest first.
+    /// The shared stretches, longest first.
     pub stretches: Vec<Shared>,
 }
 
-/// A stretch that two tracks have.
+/// A stretch that two tracks share.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shared {
-    /// Where it begins in either track, in seconds.
+    /// Where it begins in each track, in seconds.
     pub from: [f64; 2],
     /// Its length in seconds.
     pub seconds: f64,
@@ -50,7 +50,7 @@ pub enum Relation {
     Same,
     /// At least 80% of one is in the other.
     Part,
-    /// Less.
+    /// They share less.
     Shares,
 }
 
@@ -65,7 +65,8 @@ impl Duplicate {
     }
 }
 
-/// Finds tracks that share at least `least_seconds`. `landmarks` gives those of a track, by its number, sorted by frame;
+/// Finds tracks that share at least `least_seconds`. `landmarks` gives those of a track, by its number, sorted by
+/// frame;
 /// `None` if the track is gone. With `fresh`, only pairs with such a track are looked for.
 ///
 /// Memory: about 30 bytes a posting, and at most 700 MB.
@@ -90,7 +91,7 @@ pub fn duplicates<E>(
     Ok(found)
 }
 
-/// The landmarks of the tracks that were last asked for.
+/// A cache of the landmarks of recently requested tracks.
 #[derive(Default)]
 struct Recent(HashMap<u32, Rc<Vec<Landmark>>>);
 
@@ -115,7 +116,8 @@ impl Recent {
     }
 }
 
-/// Takes the stretch with the most landmarks at any of the shifts, then others that lie in the same order in both tracks.
+/// Takes the stretch with the most landmarks at any of the shifts, then others that lie in the same order in both
+/// tracks.
 fn compare(
     tracks: [&StoredTrack; 2],
     first: &[Landmark],
@@ -157,21 +159,21 @@ fn compare(
     })
 }
 
-/// Whether what comes first in one track also comes first in the other. An edit keeps the order; a loop that both play does
-/// not.
+/// Whether what comes first in one track also comes first in the other. An edit keeps the order; a loop that both play
+/// does not.
 fn in_order(one: &(Range<u32>, i64), other: &(Range<u32>, i64)) -> bool {
     let (first, second) = if one.0.start <= other.0.start { (one, other) } else { (other, one) };
     i64::from(first.0.end) + first.1 <= i64::from(second.0.start) + second.1 + OVERLAP_FRAMES
 }
 
-/// What is left of a range before and after another.
+/// The parts of a range before and after another one.
 fn without(range: &Range<u32>, other: &Range<u32>) -> [Range<u32>; 2] {
     [range.start..range.end.min(other.start), range.start.max(other.end)..range.end]
 }
 
 /// Groups of tracks that are linked by what they share, sorted by their first track. Each group is sorted by number.
 pub fn groups(duplicates: &[Duplicate]) -> Vec<Vec<u32>> {
-    let mut of: BTreeMap<u32, u32> = BTreeMap::new(); // every track's way to the first of its group
+    let mut of: BTreeMap<u32, u32> = BTreeMap::new(); // links every track towards the first of its group
     let first = |of: &BTreeMap<u32, u32>, mut track: u32| {
         while let Some(&before) = of.get(&track).filter(|&&before| before != track) {
             track = before;

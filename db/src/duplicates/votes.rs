@@ -1,9 +1,9 @@
 //! Pairs of tracks with many landmarks that agree at a constant offset: a sort and a merge of all postings.
 //!
-//! Postings are sorted by hash. Two of one hash in different tracks are a vote for (tracks, offset). Votes are sorted in
-//! turn, and a vote that comes often is a hint. Both sorts are bounded. Of large catalogues only a share of the hashes is
-//! kept, the same in every track. Common hashes, which say little and vote much, are left out. Votes are gathered for some
-//! tracks at a time.
+//! Postings are sorted by hash. Two of one hash in different tracks are a vote for (tracks, offset). Votes are sorted
+//! in turn, and a vote that comes often is a hint. Both sorts are bounded. Of large catalogues only a share of the
+//! hashes is kept, the same in every track. Common hashes, which say little and vote much, are left out. Votes are
+//! gathered for some tracks at a time.
 
 use std::ops::Range;
 
@@ -12,26 +12,26 @@ use rayon::slice::ParallelSliceMut;
 
 use crate::tables::records::StoredTrack;
 
-/// Most postings that are sorted, at eight bytes each.
+/// Most postings that are sorted. Each takes eight bytes.
 const MOST_POSTINGS: u64 = 32 << 20;
-/// Most votes that are sorted at a time, at eight bytes each.
+/// Most votes that are sorted at a time. Each takes eight bytes.
 const MOST_VOTES: u64 = 32 << 20;
-/// Most votes in all: about two minutes.
+/// Most votes in all. They take about two minutes.
 const MOST_VOTES_IN_ALL: u64 = 1 << 30;
-/// Postings of a hash above which it is never compared.
+/// A hash with more postings than this is never compared.
 const COMMON: usize = 256;
-/// Votes that make a hint: unrelated music reaches three or four.
+/// Fewest votes for a hint. Unrelated music reaches three or four.
 const LEAST_VOTES: usize = 6;
-/// Offsets that are counted together, as tracks are cut between frames.
+/// Number of adjacent offsets counted together, because tracks may be cut between frames.
 const WINDOW: u64 = 3;
-/// Hints that a unit may give.
+/// Most hints from one unit.
 const MOST_HINTS: usize = 64;
-/// Frames of a unit: 8.7 minutes. Votes are counted by unit, so that no number of them is large.
+/// Frames of a unit: 8.7 minutes. Votes are counted per unit, so that their number stays small.
 const UNIT_FRAMES: u32 = 1 << 14;
-/// Longest track that is compared, in frames: 9 hours, more than is ever indexed.
+/// Longest track that is compared, in frames: 9 hours, longer than any indexed track.
 const LONGEST: u32 = 1 << 20;
 
-/// Bits of a vote: unit 16, other track 26, offset 22.
+/// Bits of the offset in a vote. A vote has 16 bits of unit, 26 of the other track, and 22 of offset.
 const OFFSET_BITS: u32 = 22;
 const TRACK_BITS: u32 = 26;
 const UNITS_AT_A_TIME: usize = 1 << 16;
@@ -41,7 +41,7 @@ const UNITS_AT_A_TIME: usize = 1 << 16;
 pub(super) struct Hint {
     /// Indices of the tracks, ascending.
     pub tracks: [u32; 2],
-    /// Frame of the second less frame of the first.
+    /// Frame in the second track minus frame in the first.
     pub shift: i64,
 }
 
@@ -53,7 +53,7 @@ struct Posting {
     frame: Frame,
 }
 
-/// All hints, by tracks.
+/// All hints, sorted by tracks.
 pub(super) fn hints<E>(
     tracks: &[StoredTrack],
     fresh: Option<&dyn Fn(u32) -> bool>,
@@ -83,7 +83,8 @@ pub(super) fn hints<E>(
     Ok(hints)
 }
 
-/// Postings by hash, each in one number: the hash, then the global frame. Without those of hashes that no fresh track has.
+/// Postings sorted by hash, each packed in one number: the hash, then the global frame. Leaves out hashes that no fresh
+/// track has.
 fn postings<E>(
     tracks: &[StoredTrack],
     is_fresh: &[bool],
@@ -114,14 +115,14 @@ fn postings<E>(
     Ok(found)
 }
 
-/// Spreads hashes evenly: which ones are kept must not depend on pitch (Murmur3's finalizer).
+/// Spreads hashes evenly, so that the choice of kept hashes does not depend on pitch (Murmur3's finalizer).
 fn scramble(hash: u32) -> u32 {
     let hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
     let hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
     hash ^ (hash >> 16)
 }
 
-/// The greatest number of postings that a hash may have, so that there are not too many votes.
+/// Most postings that a hash may have, chosen to bound the number of votes.
 fn common(sorted: &[u64]) -> usize {
     let mut votes = vec![0u64; COMMON + 1];
     for group in sorted.chunk_by(|a, b| a >> 32 == b >> 32).filter(|group| group.len() <= COMMON) {
@@ -135,11 +136,11 @@ fn common(sorted: &[u64]) -> usize {
     votes.iter().take_while(fits).count().saturating_sub(1)
 }
 
-/// Where tracks and their units lie.
+/// Where tracks and their units start.
 struct Timeline {
     /// First frame of every track.
     starts: Vec<GlobalFrame>,
-    /// Number of its first unit.
+    /// Number of the first unit of every track.
     units: Vec<usize>,
     count: usize,
 }
@@ -156,7 +157,7 @@ impl Timeline {
         Timeline { starts: tracks.iter().map(|track| track.start).collect(), units, count }
     }
 
-    /// Of a number that [`postings`] made.
+    /// Unpacks a number made by [`postings`].
     fn posting(&self, packed: u64) -> Posting {
         let at = GlobalFrame(packed as u32);
         let track = self.starts.partition_point(|&start| start <= at) - 1;
@@ -172,7 +173,7 @@ impl Timeline {
     }
 }
 
-/// Units that vote together.
+/// Ranges of units whose votes are sorted together.
 fn rounds(timeline: &Timeline, groups: &[&[u64]]) -> Vec<Range<usize>> {
     let mut votes = vec![0u64; timeline.count];
     for group in groups {
@@ -192,7 +193,7 @@ fn rounds(timeline: &Timeline, groups: &[&[u64]]) -> Vec<Range<usize>> {
     rounds
 }
 
-/// The votes of some units: unit, other track and offset in one number each.
+/// The votes of some units. Each packs unit, other track and offset in one number.
 fn votes(timeline: &Timeline, groups: &[&[u64]], is_fresh: &[bool], units: &Range<usize>) -> Vec<u64> {
     let mut votes = Vec::new();
     let mut placed: Vec<(Posting, usize)> = Vec::new();
@@ -216,7 +217,7 @@ fn votes(timeline: &Timeline, groups: &[&[u64]], is_fresh: &[bool], units: &Rang
     votes
 }
 
-/// The heaviest offsets among the sorted votes of a unit: other track and shift.
+/// The offsets with the most votes among the sorted votes of a unit, as other track and shift.
 fn heavy(votes: &[u64]) -> Vec<(u32, i64)> {
     let mut found: Vec<(usize, u64)> = Vec::new();
     let mut past = 0;

@@ -1,7 +1,7 @@
-//! Encoded shards put in force, and those deleted that no layout names.
+//! Puts encoded shards in force, and deletes shards that no layout names.
 //!
-//! Order of writing: the files of the new shards, flush, then the one file that puts them in force, then the old
-//! shards are deleted. A crash in between leaves shards that no layout names. Opening the database deletes them.
+//! Order of writing: the files of the new shards, a flush, then the one file that puts them in force. Then the old
+//! shards are deleted. A crash in between leaves shards that no layout names. The next opening deletes them.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ impl Database {
         })
     }
 
-    /// Deletes the finished shards of an encoding that failed, for example on a full disk. What cannot be deleted now is
-    /// deleted when the database is next opened.
+    /// Deletes the finished shards of an encoding that failed, for example on a full disk. What cannot be deleted now
+    /// is deleted when the database is next opened.
     pub(crate) fn forget_unnamed(&self, layout: &Layout) {
         let named: BTreeSet<ShardUid> = layout.shards.iter().map(|shard| shard.uid).collect();
         let kept = |uid| named.contains(&uid);

@@ -1,5 +1,5 @@
-//! Postings to shards. When the layout is rebuilt, all postings go into new shards; otherwise new postings go into the open
-//! ones.
+//! Postings to shards. When the layout is rebuilt, all postings go into new shards; otherwise new postings go into the
+//! open ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ use crate::tables::records::StoredTrack;
 
 /// Least number of open shards in an encoding, so that a hash that repeats finds places.
 const MIN_OPEN_SHARDS: usize = 4;
-/// Share of its points from which a shard is closed.
+/// A shard is closed when this share of its points is used.
 const CLOSED_FILL: f64 = 0.9;
 
 /// A shard that takes postings: its last encoding, if there is one, and what it holds.
@@ -38,7 +38,7 @@ struct OpenShard {
 pub(crate) struct Work {
     next: Layout,
     open: Vec<OpenShard>,
-    /// What the slots' keys point to.
+    /// The keys that the slots point to.
     keys: Vec<ItemKey>,
 }
 
@@ -51,8 +51,8 @@ impl Database {
         self.encode_when(progress, false)
     }
 
-    /// Rebuilds the layout, whatever its state. Drops the postings of removed tracks, and chooses D and S for the present
-    /// size.
+    /// Rebuilds the layout, whatever its state. Drops the postings of removed tracks, and chooses D and S for the
+    /// present size.
     ///
     /// # Errors
     /// As [`Database::encode`].
@@ -89,7 +89,7 @@ impl Database {
         Ok(EncodeReport { tracks: taken, rebuilt, shards: encoded, ..self.report(&tracks)? })
     }
 
-    /// All postings into new shards.
+    /// Packs all postings into new shards.
     pub(crate) fn rebuild(&self, tracks: &[&StoredTrack], live: u64, oprf: &Oprf) -> Result<Work, Error> {
         let postings = Postings::gather(&self.tables, tracks)?;
         let Plan { points, shards, bins, .. } = Plan::choose(&postings.loads())?;
@@ -130,7 +130,7 @@ impl Database {
         Ok(Work { next: Layout { shards: closed, dropped, ..layout.clone() }, open, keys })
     }
 
-    /// What an open shard holds; its keys are added to `keys`.
+    /// The slots of an open shard. Appends their keys to `keys`.
     fn slots_of(&self, uid: ShardUid, keys: &mut Vec<ItemKey>) -> Result<Vec<Slot>, Error> {
         let damaged = || Error::damaged(format!("places of shard {:016x}", uid.0));
         let places = decode_places(&self.files.read_open(uid)?).ok_or_else(damaged)?;
@@ -141,7 +141,7 @@ impl Database {
         Ok(slots)
     }
 
-    /// Encodes the shards that changed, writes them, and lists all in the next layout; returns it with the
+    /// Encodes and writes the shards that changed, and lists all shards in the next layout. Returns that layout and the
     /// number of shards encoded.
     pub(crate) fn encode_shards(
         &self,

@@ -1,4 +1,4 @@
-//! Encoded shards as a daemon wants them: in memory, in the form that queries are evaluated on.
+//! Encoded shards in the form that a daemon needs: in memory, ready for the evaluation of queries.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::shards::layout::LayoutShard;
 use crate::tables::schema;
 
-/// Everything that answers queries, at one moment.
+/// Everything needed to answer queries, at one moment.
 pub struct Served {
     /// What clients get first.
     pub manifest: Manifest,
@@ -32,7 +32,7 @@ impl Database {
         hold(&self.loaded).matrix_layout = layout;
     }
 
-    /// Bytes of memory that the shards in force take in a layout.
+    /// Bytes of memory that the shards in force take in `layout`.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].

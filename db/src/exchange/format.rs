@@ -1,8 +1,8 @@
-//! The portable format of tracks, which docs/export-format.md describes byte by byte.
+//! The portable format of tracks. docs/export-format.md describes it byte by byte.
 //!
-//! [`MAGIC`] and the version come first. All else is one zstd stream of records. Each is its length (u32 LE), its body,
-//! and a digest: [`link`] of the digest before it and the body. So whoever reads a record knows that all is whole up to
-//! there. A record without a body ends the file.
+//! [`MAGIC`] and the version come first. The rest is one zstd stream of records. Each record is its length (u32 LE),
+//! its body, and a digest: [`link`] of the previous digest and the body. So a correct digest shows that everything up
+//! to there is intact. A record without a body ends the file.
 
 use fingerprint::{FREQUENCY_CELLS, Hash, Settings};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::tables::{schema, varint};
 pub(crate) const MAGIC: [u8; 10] = *b"psi-shazam";
 /// Version of the format.
 pub const EXPORT_VERSION: u16 = 1;
-/// Cap on a record's body: 8 hours of sound are 6 MB at the usual settings.
+/// Cap on a record's body, in bytes. 8 hours of sound are 6 MB at the default settings.
 pub(crate) const RECORD_CAP: u32 = 64 * 1024 * 1024;
 
 /// How the fingerprints of a file were made: the first record.
@@ -111,13 +111,13 @@ pub(crate) fn decode_track(body: &[u8]) -> Option<NewTrack> {
     })
 }
 
-/// The difference of two numbers far below 2^30: 0, -1, 1, -2, … as 0, 1, 2, 3, …
+/// Encodes the difference of two numbers far below 2^30: 0, -1, 1, -2, … become 0, 1, 2, 3, …
 fn zigzag(value: u32, from: u32) -> u32 {
     let difference = value as i32 - from as i32;
     ((difference << 1) ^ (difference >> 31)) as u32
 }
 
-/// A cell of ten bits by its difference from another.
+/// Restores a ten-bit cell from its difference to another cell.
 fn unzigzag(difference: u32, from: u32) -> Option<u32> {
     let difference = (difference >> 1) as i32 ^ -((difference & 1) as i32);
     let value = u32::try_from((from as i32).checked_add(difference)?).ok()?;

@@ -10,16 +10,16 @@ use sha2::{Digest, Sha256};
 use crate::exchange::format::{EXPORT_VERSION, MAGIC, Origin, RECORD_CAP, decode_track, link};
 use crate::tables::records::NewTrack;
 
-/// Most bytes of a title, artist or path, as in a catalogue.
+/// Longest title, artist or path, in bytes, as in a catalogue.
 const TEXT_CAP: usize = 4_096;
-/// Largest window that a zstd stream may ask for, as a power of two: 8 MiB, as much as any usual level needs.
+/// Largest window that a zstd stream may ask for, as a power of two: 8 MiB, enough for all usual levels.
 const WINDOW_LOG_CAP: u32 = 23;
 
-/// Why a file cannot be imported, or not to its end.
+/// Why a file cannot be imported completely.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// It is something else.
+    /// It is not an export.
     #[error("this is no export of psi-shazam")]
     NotAnExport,
     /// Another version of the program wrote it.
@@ -44,9 +44,9 @@ pub enum ImportError {
         "the file is damaged after track {after} ({what}); what comes before is whole. Copy it again, or export again"
     )]
     Damaged {
-        /// Tracks that were read whole.
+        /// Number of tracks that were read completely.
         after: u64,
-        /// What is wrong.
+        /// What is wrong with it.
         what: &'static str,
     },
     /// It ends too soon.
@@ -54,7 +54,7 @@ pub enum ImportError {
         "the file is cut short after track {after}; what comes before is whole. Copy it again, or export again"
     )]
     CutShort {
-        /// Tracks that were read whole.
+        /// Number of tracks that were read completely.
         after: u64,
     },
     /// It cannot be read.
@@ -62,8 +62,7 @@ pub enum ImportError {
     Io(#[from] io::Error),
 }
 
-/// Reads an export, track by track. Uses no more memory than the longest track takes, at most 64 MiB of it as
-/// stored.
+/// Reads an export track by track. Uses only as much memory as the longest track, whose stored form has at most 64 MiB.
 pub struct Importer<R: Read> {
     input: zstd::Decoder<'static, BufReader<R>>,
     digest: [u8; 32],
@@ -73,7 +72,7 @@ pub struct Importer<R: Read> {
 }
 
 impl<R: Read> Importer<R> {
-    /// Reads what comes before the tracks.
+    /// Reads the part before the tracks.
     ///
     /// # Errors
     /// Any [`ImportError`].
@@ -107,13 +106,13 @@ impl<R: Read> Importer<R> {
         Ok(importer)
     }
 
-    /// How its tracks were fingerprinted.
+    /// The settings with which its tracks were fingerprinted.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The next track; `None` at the end of a whole file. Nothing comes after an error. The track may still make no sense:
-    /// see [`fault`].
+    /// The next track; `None` at the end of a whole file. Nothing comes after an error. The track may still make no
+    /// sense: see [`fault`].
     ///
     /// # Errors
     /// [`ImportError::Damaged`], [`ImportError::CutShort`], [`ImportError::Io`].
@@ -121,7 +120,7 @@ impl<R: Read> Importer<R> {
         if self.ended {
             return Ok(None);
         }
-        self.ended = true; // unless all goes well
+        self.ended = true; // reset on success
         let body = self.record()?;
         if body.is_empty() {
             let more = self.input.read(&mut [0]).map_err(|error| self.failed(error))?;
@@ -133,13 +132,13 @@ impl<R: Read> Importer<R> {
         Ok(Some(track))
     }
 
-    /// A record's body, whose digest was right.
+    /// Reads a record's body and checks its digest.
     fn record(&mut self) -> Result<Vec<u8>, ImportError> {
         let length = u32::from_le_bytes(self.array()?);
         if length > RECORD_CAP {
             return Err(self.damaged("a record over the cap"));
         }
-        // Grows with what arrives, not with what was announced.
+        // Grows with the bytes that arrive, not with the announced length.
         let mut body = Vec::new();
         let read = (&mut self.input).take(length.into()).read_to_end(&mut body);
         if read.map_err(|error| self.failed(error))? < length as usize {

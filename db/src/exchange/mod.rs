@@ -1,4 +1,4 @@
-//! Tracks on their way from one database to another.
+//! Moving tracks from one database to another.
 //!
 //! | file | what it owns |
 //! | --- | --- |

@@ -16,20 +16,20 @@ pub struct Cost {
     pub points: u64,
     /// S: shards.
     pub shards: u64,
-    /// The encrypted powers of a query.
+    /// A query's encrypted powers.
     pub upload: u64,
-    /// The answer to it.
+    /// The answer to a query.
     pub answer: u64,
     /// All hints, which a client fetches once.
     pub hints: u64,
-    /// Shards as queries are evaluated on them, and hints.
+    /// Shards in the form for evaluating queries, and hints.
     pub memory: u64,
     /// Shards and hints at rest, without tracks, postings and results of the OPRF.
     pub disk: u64,
 }
 
 impl Cost {
-    /// Of S shards with D points.
+    /// The cost of `shards` shards under `params`.
     pub(crate) fn of(params: &Params, shards: usize) -> Cost {
         let hints = shards * params.hint_bytes();
         Cost {
@@ -43,8 +43,8 @@ impl Cost {
         }
     }
 
-    /// The model of docs/parameters.md: the least that so many postings cost a query, if every point of every shard is a
-    /// posting.
+    /// The model of docs/parameters.md: the least that so many postings cost a query, if every point of every shard is
+    /// a posting.
     pub(crate) fn predicted(postings: u64) -> Result<Cost, Error> {
         let of_points = |points: u16| {
             let params = params(points)?;

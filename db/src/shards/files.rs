@@ -1,4 +1,4 @@
-//! Encoded shards at rest: two files each, written once, never changed.
+//! Encoded shards at rest. Each has up to two files, which are written once and never changed.
 //!
 //! | file | content |
 //! | --- | --- |
@@ -30,7 +30,7 @@ pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
 #[derive(Clone)]
 pub(crate) struct Place {
     pub bin: u32,
-    /// What the shard answers, as a label.
+    /// The label that the shard returns.
     pub frame: GlobalFrame,
     pub key: ItemKey,
 }
@@ -41,7 +41,7 @@ pub(crate) struct ShardFiles {
 }
 
 impl ShardFiles {
-    /// In a folder that exists.
+    /// Opens a folder that exists.
     pub fn new(folder: PathBuf) -> ShardFiles {
         ShardFiles { folder }
     }
@@ -80,12 +80,12 @@ impl ShardFiles {
         whole::write(&self.shard(uid), &[plaintext, hint])
     }
 
-    /// Writes what an open shard holds.
+    /// Writes the places of an open shard.
     pub fn write_open(&self, uid: ShardUid, places: &[u8]) -> Result<(), Error> {
         whole::write_sealed(&self.open(uid), &of_places(uid), places)
     }
 
-    /// A shard's plaintext, of this many bytes, and its hint; `None` where the file is shorter.
+    /// A shard's plaintext, of `plaintext_bytes` bytes, and its hint, or `None` if the file is shorter.
     pub fn read(&self, uid: ShardUid, plaintext_bytes: usize) -> Result<Option<PlaintextAndHint>, Error> {
         let path = self.shard(uid);
         let missing = || Error::damaged(format!("{} is missing", path.display()));
@@ -97,17 +97,17 @@ impl ShardFiles {
         Ok(Some((plaintext, hint)))
     }
 
-    /// What an open shard holds.
+    /// The encoded places of an open shard.
     pub fn read_open(&self, uid: ShardUid) -> Result<Vec<u8>, Error> {
         whole::read_sealed(&self.open(uid), &of_places(uid))
     }
 
-    /// Returns once all names are on disk.
+    /// Flushes all file names to disk.
     pub fn flush(&self) -> Result<(), Error> {
         whole::flush_folder(&self.folder)
     }
 
-    /// Bytes of all files.
+    /// Total bytes of all files.
     pub fn bytes(&self) -> Result<u64, Error> {
         self.entries()?.iter().map(|path| Ok(fs::metadata(path).map(|m| m.len()).unwrap_or(0))).sum()
     }
@@ -142,7 +142,7 @@ impl ShardFiles {
     }
 }
 
-/// How errors call the places of a shard.
+/// The name of a shard's places in errors.
 fn of_places(uid: ShardUid) -> String {
     format!("places of shard {:016x}", uid.0)
 }
@@ -156,7 +156,7 @@ fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Places, 28 bytes each: bin and global frame, u32 LE, then the item's key.
+/// Encodes places in 28 bytes each: bin and global frame as u32 LE, then the item's key.
 pub(crate) fn encode_places<'a>(
     places: impl ExactSizeIterator<Item = (u32, GlobalFrame, &'a ItemKey)>,
 ) -> Vec<u8> {

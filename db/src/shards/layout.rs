@@ -1,5 +1,5 @@
-//! The shards in force: one small file, so that one renaming changes all of them at once. It is no value in sled, because
-//! the record grows with the shards, and sled does not flush values above 128 KiB.
+//! The shards in force: one small file, so that one renaming changes all of them at once. It is no value in sled,
+//! because the record grows with the shards, and sled does not flush values above 128 KiB.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::shards::parameters::{FEWEST_POINTS, params};
 use crate::tables::schema;
 
-/// How errors call it.
+/// The name of this file in the seal and in errors.
 const WHAT: &str = "the layout of the shards";
 
 /// The shards in force.
@@ -32,15 +32,15 @@ pub(crate) struct Layout {
     pub shards: Vec<LayoutShard>,
     /// Tracks with a lower number are in the shards, or were removed.
     pub encoded_below: u32,
-    /// Postings for which D was chosen.
+    /// Number of postings for which D was chosen.
     pub planned_for: u64,
-    /// Postings left out.
+    /// Number of postings left out.
     pub dropped: u64,
-    /// Name of the OPRF key that the shards were made with.
+    /// Identifies the OPRF key that the shards were made with.
     pub key_id: KeyId,
 }
 
-/// One shard.
+/// One shard of a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LayoutShard {
     pub uid: ShardUid,
@@ -54,7 +54,7 @@ pub(crate) struct LayoutShard {
 }
 
 impl Layout {
-    /// Of a database without tracks.
+    /// The layout of a database without tracks.
     pub fn empty(key_id: KeyId) -> Layout {
         Layout {
             points: FEWEST_POINTS,
@@ -68,6 +68,8 @@ impl Layout {
         }
     }
 
+    /// Reads the layout in force.
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::File`].
     pub fn read(folder: &Path) -> Result<Layout, Error> {
@@ -92,7 +94,7 @@ impl Layout {
         params(self.points)
     }
 
-    /// Whether the catalogue has outgrown, or shrunk away from, what D was chosen for.
+    /// Whether the catalogue has grown or shrunk too far from the size for which D was chosen.
     pub fn is_outgrown(&self, live_postings: u64) -> bool {
         live_postings > 2 * self.planned_for || live_postings < self.planned_for / 2
     }
@@ -134,7 +136,7 @@ mod tests {
     fn a_table_of_bins_that_does_not_fit_is_damage() {
         let mut record = schema::encode(&Layout::empty(KeyId([1; 16])));
         assert_eq!(Layout::decode(&record).unwrap(), Layout::empty(KeyId([1; 16])));
-        // points, seed, then the length of the table: a table of two bytes is none for 2,048 bins.
+        // points, seed, then the length of the table: two bytes are too short a table for 2,048 bins.
         let table = 1 + SEED_BYTES;
         assert_eq!(record[table], 0);
         record.splice(table..=table, [2, 0xff, 0xff]);

@@ -1,4 +1,4 @@
-//! The parameters of every database: what they have in common, and what D changes.
+//! The parameters of every database: what all have in common, and what depends on D.
 
 use psi::{LatticeSet, Params, ParamsSpec};
 
@@ -12,7 +12,7 @@ pub const ASKED: u32 = 2048;
 const SET: LatticeSet = LatticeSet::N2048Q47;
 /// Elements of a label: a global frame has 32 bits.
 const LABEL_ELEMENTS: u8 = 2;
-/// Points of a database without tracks.
+/// Points per bin of a database without tracks.
 pub(crate) const FEWEST_POINTS: u16 = 3;
 
 /// The parameters of a database with D points per bin.

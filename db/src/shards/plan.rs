@@ -1,7 +1,7 @@
 //! How many points a bin holds, how many shards there are, and which hashes share a bin.
 //!
-//! A query sends D − 1 ciphertexts and gets one answer per shard, so for a given number of postings
-//! a larger D costs upload and saves answers. [`Plan::choose`] adds up both for the catalogue at hand.
+//! A query sends D − 1 ciphertexts and gets one answer per shard. So for a given number of postings, a larger D costs
+//! upload and saves answers. [`Plan::choose`] minimises the sum of both for the catalogue.
 
 use psi::bins::Bins;
 use psi::params::{MAX_POINTS, MAX_SHARDS};
@@ -9,20 +9,20 @@ use psi::params::{MAX_POINTS, MAX_SHARDS};
 use crate::error::Error;
 use crate::shards::parameters::{FEWEST_POINTS, params};
 
-/// Largest share of the postings that a plan leaves out: those of the most common hashes, which say least. It is a tenth
-/// below 1%, because hashes that share a residue by chance drop some more.
+/// Largest share of the postings that a plan leaves out: those of the most common hashes, which say least. It is a
+/// tenth below 1%, because hashes that share a residue by chance drop some more.
 const DROPPED_SHARE: f64 = 0.009;
 
 /// One hash as a plan sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HashLoad {
-    /// Its bucket.
+    /// The hash's bucket.
     pub bucket: u32,
-    /// Its postings.
+    /// The number of its postings.
     pub postings: u32,
 }
 
-/// The dimensions of a layout, with what they cost.
+/// The dimensions of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// D.
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
     pub shards: usize,
     /// Which buckets share a bin.
     pub bins: Bins,
-    /// Postings that will find no place.
+    /// Number of postings that will find no place.
     pub dropped: u64,
 }
 
@@ -49,7 +49,7 @@ impl Plan {
         let mut best: Option<(u64, u16, usize)> = None;
         for points in FEWEST_POINTS..=MAX_POINTS {
             let params = params(points)?;
-            // As if all bins were equally full, which the table of bins nearly achieves.
+            // Assumes equally full bins, which the bin table nearly achieves.
             let dropped = |shards: usize| {
                 let room = (shards * params.points() * params.bins()) as u64;
                 beyond[shards] + (total - beyond[shards]).saturating_sub(room)
@@ -65,7 +65,7 @@ impl Plan {
         Plan::with_points(points, shards, hashes, allowed)
     }
 
-    /// The fewest shards, from `shards` on, with which D points drop at most `allowed` postings.
+    /// The plan with the fewest shards, at least `shards`, that drops at most `allowed` postings with D points.
     fn with_points(points: u16, shards: usize, hashes: &[HashLoad], allowed: u64) -> Result<Plan, Error> {
         let params = params(points)?;
         let mut shards = shards;
@@ -94,9 +94,9 @@ impl Plan {
     }
 }
 
-/// The postings beyond the S-th of their hash, for every S up to [`MAX_SHARDS`].
+/// For every S up to [`MAX_SHARDS`], the number of postings beyond the S-th of their hash.
 fn beyond(hashes: &[HashLoad]) -> Vec<u64> {
-    // First the number of hashes with more than S postings, then their sums from above.
+    // First counts the hashes with more than S postings, then sums from above.
     let mut more = vec![0u64; MAX_SHARDS + 2];
     let mut above = 0;
     for hash in hashes {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn skewed_buckets_still_fill_their_bins() {
-        // Loads fall off from 200 to 104: by the hash alone, bins would differ as much.
+        // Loads fall from 200 to 104. Without balancing, bins would differ as much.
         let of_bucket = |bucket: u32| {
             let hashes = 100 + 20_000 / (bucket + 200);
             (0..hashes).map(move |_| HashLoad { bucket, postings: 1 })
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_loop_that_never_ends_has_a_plan() {
-        // Ten hashes, each far oftener than there may be shards, and little else.
+        // Ten hashes, each with far more postings than there may be shards, and little else.
         let hashes: Vec<HashLoad> =
             (0..10).map(|n| HashLoad { bucket: 400 * n, postings: 20_000 }).chain(catalogue(1)).collect();
         let plan = Plan::choose(&hashes).unwrap();

@@ -1,4 +1,4 @@
-//! Postings on their way to the shards: gathered from the tracks, sorted by hash, packed bin by bin.
+//! Gathers postings from the tracks, sorts them by hash, and packs them into shards bin by bin.
 
 use fingerprint::{GlobalFrame, Hash};
 use psi::Params;
@@ -15,7 +15,7 @@ use crate::tables::records::StoredTrack;
 
 /// The postings of some tracks, by hash.
 pub(crate) struct Postings {
-    /// Sorted.
+    /// All postings, sorted.
     sorted: Vec<(Hash, GlobalFrame)>,
     /// The different hashes.
     hashes: Vec<HashRun>,
@@ -27,21 +27,21 @@ pub(crate) struct Postings {
 struct HashRun {
     hash: Hash,
     bucket: u32,
-    /// The first of them in `sorted`, and their number.
+    /// Index of the first of them in `sorted`.
     first: u32,
     count: u32,
 }
 
-/// A hash and its bin. Sorted by them, hashes with one residue in one bin stand together.
+/// A hash and its bin. The derived order puts hashes with the same bin and residue together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Binned {
     bin: u32,
     residue: u32,
-    /// Place among the hashes, and of its key among the keys.
+    /// Index of the hash, and of its key.
     key: u32,
 }
 
-/// What a shard holds already.
+/// A residue that a shard already holds in a bin.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Occupied {
     bin: u32,
@@ -49,18 +49,18 @@ struct Occupied {
     residue: u32,
 }
 
-/// A posting that is to be placed.
+/// A posting to place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {
     pub bin: u32,
-    /// Place of its key in a list of keys.
+    /// Index of its key in a list of keys.
     pub key: u32,
-    /// What the shard answers, as a label.
+    /// The label that the shard returns.
     pub frame: GlobalFrame,
 }
 
 impl Postings {
-    /// The postings of these tracks.
+    /// Reads the postings of these tracks.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].
@@ -86,12 +86,12 @@ impl Postings {
         Ok(Postings { sorted, hashes, starts })
     }
 
-    /// Their number.
+    /// The number of postings.
     pub fn len(&self) -> usize {
         self.sorted.len()
     }
 
-    /// What a plan is made from.
+    /// The input of a plan.
     pub fn loads(&self) -> Vec<HashLoad> {
         self.hashes.iter().map(|run| HashLoad { bucket: run.bucket, postings: run.count }).collect()
     }
@@ -138,7 +138,8 @@ impl Postings {
         Packed { taken, dropped }
     }
 
-    /// Packs one bin; `hashes` are sorted. Returns the slots with the shard of each, and how many found no place.
+    /// Packs one bin. `hashes` must be sorted. Returns each slot with its shard, and the number of postings that found
+    /// no place.
     fn pack_bin(&self, packer: BinPacker, hashes: &[Binned]) -> (Vec<(u32, Slot)>, u64) {
         let alike: Vec<&[Binned]> = hashes.chunk_by(|a, b| a.residue == b.residue).collect();
         let count = |alike: &[Binned]| alike.iter().map(|hash| self.run_of(hash).count as usize).sum();
@@ -159,9 +160,8 @@ impl Postings {
         &self.hashes[hash.key as usize]
     }
 
-    /// The postings of some hashes. If `ranked`, those come first that are dropped last: the first posting of every
-    /// track before the second of any, because the second is a repetition. Among equals chance decides, so that old
-    /// tracks have no advantage over new ones.
+    /// The postings of some hashes. If `ranked`, the most valuable come first: every track's first posting before any
+    /// second one, which is a repetition. Equal ranks are shuffled, so that old tracks have no advantage over new ones.
     fn slots(&self, hashes: &[Binned], ranked: bool) -> Vec<Slot> {
         let mut slots = Vec::new();
         for hash in hashes {
@@ -182,10 +182,10 @@ impl Postings {
     }
 }
 
-/// Where postings went.
+/// The result of packing.
 pub(crate) struct Packed {
     /// What each shard takes.
     pub taken: Vec<Vec<Slot>>,
-    /// Postings that found no place.
+    /// Number of postings that found no place.
     pub dropped: u64,
 }

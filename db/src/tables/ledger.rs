@@ -15,23 +15,23 @@ use crate::error::Error;
 use crate::tables::records::Next;
 use crate::tables::schema;
 
-/// How errors call it.
+/// The name of this file in the seal and in errors.
 const WHAT: &str = "the ledger of tracks";
 
-/// What was on disk when it was written.
+/// What was on disk when the ledger was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
-    /// Name of the OPRF key, as in the store.
+    /// Identifies the OPRF key, as in the store.
     pub key_id: KeyId,
     /// The settings, as in the store.
     pub settings: Vec<u8>,
     /// Numbers and frames below these were used. They must not be used again, even if the store has lost them.
     pub next: Next,
-    /// Numbers of the tracks, ascending; there is a gap between two runs.
+    /// Numbers of the tracks, as ascending runs with gaps between them.
     runs: Vec<Run>,
 }
 
-/// Numbers that follow each other.
+/// A run of consecutive numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     first: u32,
@@ -39,7 +39,7 @@ struct Run {
 }
 
 impl Run {
-    /// The number after its last.
+    /// The number after the last one.
     fn end(self) -> u64 {
         u64::from(self.first) + u64::from(self.count)
     }
@@ -59,13 +59,15 @@ impl Ledger {
         Ledger::path(folder).exists()
     }
 
+    /// Reads the ledger.
+    ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::File`].
     pub fn read(folder: &Path) -> Result<Ledger, Error> {
         schema::decode(&whole::read_sealed(&Ledger::path(folder), WHAT)?, WHAT)
     }
 
-    /// On disk when this returns.
+    /// Writes the ledger. It is on disk when this returns.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         whole::write_sealed(&Ledger::path(folder), WHAT, &schema::encode(self))?;
         whole::flush_folder(folder)
@@ -81,7 +83,7 @@ impl Ledger {
         let before = at.checked_sub(1).map(|before| (before, self.runs[before].end()));
         let joins_next = self.runs.get(at).is_some_and(|next| next.first == track + 1);
         match before {
-            Some((_, end)) if end > u64::from(track) => {} // there
+            Some((_, end)) if end > u64::from(track) => {} // already in the ledger
             Some((before, end)) if end == u64::from(track) => {
                 self.runs[before].count += 1;
                 if joins_next {

@@ -2,11 +2,11 @@
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `schema` | names of the trees, keys and values byte by byte, the schema's number |
+//! | `schema` | names of the trees, keys and values byte by byte, the schema number |
 //! | `records` | the records as types |
 //! | `varint` | numbers of one to five bytes |
-//! | `table` | one tree of sled's, guarded against its panics |
-//! | `ledger` | which tracks must be there, in a file outside of sled |
+//! | `table` | one tree of sled, guarded against sled's panics |
+//! | `ledger` | which tracks must be there, in a file outside sled |
 
 pub(crate) mod ledger;
 pub(crate) mod records;
@@ -63,7 +63,7 @@ impl Tables {
         }
     }
 
-    /// A track, if there is one with this number.
+    /// The track with this number, if there is one.
     pub fn track(&self, id: u32) -> Result<Option<StoredTrack>, Error> {
         self.tracks.get(id.to_be_bytes())?.map(|bytes| self.checked(id, &bytes)).transpose()
     }
@@ -111,7 +111,7 @@ impl Tables {
         sums.ok_or_else(|| Error::damaged(format!("the digests of track {id}")))
     }
 
-    /// Writes a track, all or nothing.
+    /// Writes a track atomically.
     pub fn put_track(&self, stored: &StoredTrack, landmarks: &[Landmark], after: Next) -> Result<(), Error> {
         let chunks: Vec<Vec<u8>> = landmarks.chunks(CHUNK_POSTINGS).map(schema::encode_postings).collect();
         let record = schema::encode(stored);
@@ -148,7 +148,7 @@ impl Tables {
         })
     }
 
-    /// Deletes a track, all or nothing.
+    /// Deletes a track atomically.
     pub fn delete_track(&self, stored: &StoredTrack) -> Result<(), Error> {
         let id = stored.id.to_be_bytes();
         let chunks = self.postings.entries(id).map(|entry| Ok(entry?.0));
@@ -179,7 +179,7 @@ impl Tables {
     }
 }
 
-/// A track's number, as key or value.
+/// Decodes a track's number from a key or a value.
 pub(crate) fn read_id(bytes: &[u8]) -> Result<u32, Error> {
     Ok(u32::from_be_bytes(bytes.try_into().map_err(|_| Error::damaged("the number of a track"))?))
 }

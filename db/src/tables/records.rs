@@ -1,4 +1,4 @@
-//! The records of the store, as types. How their bytes look is in [`super::schema`].
+//! The records of the store, as types. [`super::schema`] describes their bytes.
 
 use fingerprint::{Frame, GlobalFrame};
 use protocol::wire::Digest;
@@ -26,7 +26,7 @@ pub struct NewTrack {
     pub postings: Vec<(u32, u32)>,
 }
 
-/// A track as it is kept.
+/// A stored track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredTrack {
     /// Number. It is never used again.
@@ -65,22 +65,22 @@ impl StoredTrack {
         }
     }
 
-    /// Where a frame of this track lies on the global time line.
+    /// The position of a frame of this track on the global time line.
     pub(crate) fn at(&self, frame: Frame) -> GlobalFrame {
         GlobalFrame(self.start.0.saturating_add(frame.0))
     }
 }
 
-/// What became of a track that was to be added.
+/// The result of adding a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Added {
-    /// It is new and has this number.
+    /// The track is new and has this number.
     New(u32),
     /// Its content was already there under this number.
     Known(u32),
 }
 
-/// What the next track gets.
+/// The number and first frame of the next track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Next {
     pub track: u32,
@@ -88,7 +88,7 @@ pub(crate) struct Next {
 }
 
 impl Next {
-    /// What the first track gets.
+    /// The number and first frame of the first track.
     pub const FIRST: Next = Next { track: 1, frame: GlobalFrame(0) };
 
     /// What the track after this one gets, if this one has so many frames. `None` if the time line is full.
@@ -103,8 +103,8 @@ impl Next {
     }
 }
 
-/// Digests of a track's record and of its postings. sled's checksums notice flipped bits; these also notice a page that
-/// is missing, or another one in its place.
+/// Digests of a track's record and of its postings. sled's checksums detect flipped bits. These also detect a missing
+/// or exchanged page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub record: Digest,
@@ -112,7 +112,7 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// `postings`: all chunks, one after the other.
+    /// Computes the digests. `postings` is the concatenation of all chunks.
     pub fn of(record: &[u8], postings: &[u8]) -> Sums {
         Sums { record: Digest::of(record), postings: Digest::of(postings) }
     }
@@ -130,7 +130,7 @@ impl Sums {
 /// What is kept of an access token. The token cannot be recovered from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredToken {
-    /// What its owner calls it.
+    /// The name that the server's owner gave it.
     pub name: String,
     /// `protocol::token::AccessToken::digest`.
     pub digest: [u8; 32],

@@ -1,4 +1,4 @@
-//! Names, keys and values of everything in the store, byte by byte. docs/storage-format.md is written from this file.
+//! Names, keys and values of everything in the store, byte by byte. docs/storage-format.md follows this file.
 //!
 //! | tree | key | value |
 //! | --- | --- | --- |
@@ -18,7 +18,7 @@
 //! [`Sums::to_bytes`]: super::records::Sums::to_bytes
 //! [`StoredToken`]: super::records::StoredToken
 //!
-//! sled keeps up to 17 entries in a page. It writes a page above 128 KiB to a file of its own, a blob, which it does not
+//! sled keeps up to 17 entries in a page. It writes a page above 128 KiB to a separate file, a blob, which it does not
 //! flush. So values stay below 7 KiB.
 
 use fingerprint::{Frame, Hash, Landmark};
@@ -27,12 +27,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::error::Error;
 use crate::tables::varint;
 
-/// Version of this file's content.
+/// Version of the schema in this file.
 pub const SCHEMA_VERSION: u32 = 4;
-/// Largest chunk of a long value: 17 of them are below 128 KiB.
+/// Largest chunk of a long value, in bytes. 17 chunks are below 128 KiB.
 #[cfg(test)]
 const CHUNK_BYTES: usize = 7 * 1024;
-/// Postings per chunk: at most nine bytes each.
+/// Number of postings per chunk. Each takes at most nine bytes.
 pub(crate) const CHUNK_POSTINGS: usize = 750;
 
 /// Key of a chunk of a track's postings.
@@ -53,7 +53,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
     postcard::from_bytes(bytes).map_err(|_| Error::damaged(what))
 }
 
-/// Postings sorted by frame: hash u32 LE, then the frame's distance from the one before as LEB128.
+/// Encodes postings sorted by frame: hash u32 LE, then the distance from the previous frame as LEB128.
 pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
     let mut out = Vec::with_capacity(postings.len() * 5);
     let mut previous = 0;

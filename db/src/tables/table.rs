@@ -11,7 +11,7 @@ use crate::error::Error;
 /// One tree.
 pub(crate) struct Table {
     name: &'static str,
-    /// For transactions over several trees, in [`transact`].
+    /// The tree, for transactions over several trees in [`transact`].
     pub tree: sled::Tree,
 }
 
