@@ -12,7 +12,7 @@ use crate::error::Error;
 pub const IDENTITY: &str = "identity.key";
 
 impl Database {
-    /// The daemon's private key. If there is none yet, keeps the one that `generate` makes, in a file of mode 0600.
+    /// The daemon's private key. If there is none yet, stores the one that `generate` makes, in a file of mode 0600.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::KeyMode`].
@@ -28,11 +28,11 @@ impl Database {
         self.folder().join(IDENTITY)
     }
 
-    /// Puts another private key in the place of the daemon's. Returns where the old one is kept, if there was one. A running
-    /// daemon goes on with the old one.
+    /// Replaces the daemon's private key. Returns where the old one is kept, if there was one. A running daemon keeps
+    /// using the old one.
     ///
     /// # Errors
-    /// As [`Database::identity`].
+    /// Those of [`Database::identity`].
     pub fn replace_identity(&self, key: &[u8]) -> Result<Option<PathBuf>, Error> {
         keys::replace(&self.folder().join(IDENTITY), key)
     }

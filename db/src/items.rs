@@ -11,8 +11,8 @@ use crate::database::oprf::Oprf;
 use crate::error::Error;
 
 impl Database {
-    /// Evaluates the OPRF on those hashes that have no stored result, and stores the results. Returns how many these
-    /// were.
+    /// Evaluates the OPRF on hashes without a stored result, and stores the results. Returns the number of these
+    /// hashes.
     pub(crate) fn remember_items(&self, hashes: impl Iterator<Item = u32>) -> Result<usize, Error> {
         let key = match &*read(&self.oprf) {
             Oprf { key, cached: true } => key.clone(),
@@ -29,7 +29,7 @@ impl Database {
         for (hash, key) in unknown.iter().zip(key.item_keys(&items)?) {
             batch.insert(&hash.to_be_bytes(), &key.to_bytes());
         }
-        // Held while it is written, so that no result of an old key is stored after a rotation.
+        // Held during the write, so that no result of an old key is stored after a rotation.
         let oprf = read(&self.oprf);
         if oprf.cached && oprf.key.id() == key.id() {
             self.tables.items.apply(batch)?;
@@ -37,8 +37,7 @@ impl Database {
         Ok(unknown.len())
     }
 
-    /// The results of the OPRF for these hashes, in their order. Those that are not stored are computed, and not
-    /// stored.
+    /// The OPRF results for these hashes, in their order. Missing results are computed, but not stored.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`], [`Error::Psi`].

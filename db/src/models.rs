@@ -58,7 +58,7 @@ pub struct StoredModel {
     pub model: NewModel,
     /// Seed of the public masks.
     pub seed: [u8; SEED_BYTES],
-    /// Secret seed of what hides the weights in the hints. It is new whenever the model is replaced.
+    /// Secret seed of the values that hide the weights in the hints. It is new whenever the model is replaced.
     pub blind: [u8; BLIND_SEED_BYTES],
 }
 
@@ -74,7 +74,7 @@ pub struct StoredModels {
 }
 
 impl Database {
-    /// Keeps a model. One of the same name is replaced. It is on disk when this returns.
+    /// Stores a model, and replaces an older one of the same name. It is on disk when this returns.
     ///
     /// # Errors
     /// [`Error::ModelName`], [`Error::TooManyModels`], [`Error::Psi`] for a model that could not be served,
@@ -196,7 +196,7 @@ fn folder_of(folder: &Path) -> PathBuf {
     folder.join("models")
 }
 
-/// A name may hold what a file name may not, so the file is called by the name's digest.
+/// The file of a model. It is named by a digest, because model names may contain characters that file names may not.
 fn path_of(folder: &Path, name: &str) -> PathBuf {
     let digest = Digest::of(name.as_bytes()).to_string();
     folder_of(folder).join(&digest[..32]).with_extension(EXTENSION)
@@ -260,7 +260,7 @@ mod tests {
         let mut bytes = fs::read(&path).unwrap();
         bytes[10] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        // A sound file under the name of another model is damage too.
+        // An intact file under the name of another model counts as damage, too.
         fs::copy(path_of(folder.path(), "voices"), path_of(folder.path(), "other")).unwrap();
         let models = database.models().unwrap();
         assert_eq!(
@@ -268,7 +268,7 @@ mod tests {
             ["voices"]
         );
         assert!(models.damaged.len() == 2 && models.damaged.contains(&path));
-        // A file that cannot be read now may be readable tomorrow: it is reported, and stays.
+        // A file that cannot be read now may be readable later. It is reported and kept.
         let odd = path_of(folder.path(), "odd");
         fs::create_dir(&odd).unwrap();
         assert_eq!(database.models().unwrap().unreadable.len(), 1);

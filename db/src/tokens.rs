@@ -40,7 +40,7 @@ impl Database {
         self.tables.tokens.entries([]).map(read).collect()
     }
 
-    /// Deletes a token, on disk when this returns. Returns whether there was one of this name.
+    /// Deletes a token. The change is on disk when this returns. Returns whether there was one of this name.
     ///
     /// # Errors
     /// [`Error::Storage`].

@@ -9,7 +9,7 @@ use crate::database::locks::hold;
 use crate::error::Error;
 use crate::tables::records::{Added, NewTrack, StoredTrack};
 
-/// What a posting may take on disk, with the OPRF's result for its hash. It is twice the usual amount.
+/// Most bytes of a posting on disk, with the OPRF result for its hash: twice the usual size.
 const POSTING_BYTES: u64 = 100;
 
 impl Database {
@@ -21,8 +21,8 @@ impl Database {
         self.tables.find_content(content)
     }
 
-    /// Adds a track, all or nothing. It is on disk after the next [`Database::flush`], and can be found after the next
-    /// [`Database::encode`]. If the content is known, only the path is updated.
+    /// Adds a track atomically. It is on disk after the next [`Database::flush`], and can be found after the next
+    /// [`Database::encode`]. If its content is already known, only updates the path.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::Storage`], [`Error::Damaged`].
@@ -65,8 +65,8 @@ impl Database {
         self.tables.put_record(&stored)
     }
 
-    /// Removes tracks from the catalogue. Returns how many there were. Nobody finds them any more. Their postings leave
-    /// the shards when these are next rebuilt.
+    /// Removes tracks from the catalogue. Returns how many of them there were. They can no longer be found. Their
+    /// postings leave the shards at the next rebuild.
     ///
     /// # Errors
     /// [`Error::Storage`], [`Error::Damaged`].

@@ -1,4 +1,4 @@
-//! Damage to everything that is stored: it is reported or it does no harm, and a repair leaves a database that works.
+//! Damage to everything that is stored. It is reported or does no harm, and a repair leaves a working database.
 
 mod support;
 
@@ -68,7 +68,7 @@ fn use_all(folder: &Path) -> Result<BTreeSet<String>, Error> {
     Ok(listed)
 }
 
-/// What a repair must leave: nothing damaged, and every track that it does not list as lost.
+/// Checks the result of a repair: nothing is damaged, and every track that it does not list as lost is there.
 fn assert_repaired(folder: &Path, report: &CheckReport) {
     let again = check(folder, false).unwrap();
     assert_eq!(again.damages, [], "after {report:?}");

@@ -20,7 +20,7 @@ fn tracks_are_found_however_they_came() {
     assert!(report.rebuilt && report.tracks == 6);
     check(&database, &tracks);
 
-    // One at a time, first into open shards, then past the point where the layout is rebuilt.
+    // Adds one at a time, first into open shards, then past the point where the layout is rebuilt.
     let before: BTreeSet<_> = database.served().unwrap().manifest.shards.iter().map(|s| s.uid).collect();
     let mut seen = before.clone();
     let mut rebuilt = 0;
@@ -210,7 +210,7 @@ fn damage_is_named() {
     std::fs::write(of("open"), b"no places").unwrap();
     let error = database.encode(QUIET).err().unwrap();
     assert!(error.to_string().contains("places of shard"), "{error}");
-    // The postings are the truth: all of it can be rebuilt.
+    // Everything can be rebuilt from the postings.
     database.compact(QUIET).unwrap();
     check(&database, &[track(1, 500), track(2, 50)]);
 }

@@ -1,4 +1,4 @@
-//! Another OPRF key: in force for everybody at once, whatever cuts the rotation off.
+//! Replacing the OPRF key: it takes effect at once for everybody, and survives any interruption.
 
 mod support;
 
@@ -52,7 +52,7 @@ fn everything_is_found_under_the_new_key_and_nothing_is_left_of_the_old() {
     assert_eq!(after.key, database.oprf_key().id());
     assert_ne!(after.seed, before.seed);
     assert!(after.shards.iter().all(|shard| before.shards.iter().all(|old| old.uid != shard.uid)));
-    // It goes on under the new key: what is added, what is rebuilt, what is opened again.
+    // Everything continues under the new key: adding, rebuilding the layout, opening again.
     let more: Vec<NewTrack> = all.into_iter().chain([track(5, 500)]).collect();
     database.add(&more[4]).unwrap();
     database.encode(QUIET).unwrap();
@@ -218,7 +218,7 @@ fn half_a_waiting_key_is_no_obstacle_and_a_doubtful_one_is_kept() {
         fs::write(folder.path().join("oprf.next.key"), bytes).unwrap();
         assert_whole(folder.path());
     }
-    // Both files that name the key are damaged: a check must not decide which it is.
+    // Both files that name the key are damaged. A check without repair must not decide.
     let folder = between(&before, &after, &["layout", "store"]);
     for file in ["layout", "ledger"] {
         fs::write(folder.path().join(file), b"nothing").unwrap();

@@ -12,11 +12,11 @@ use crate::shards::layout::Layout;
 use crate::tables::ledger::Ledger;
 use crate::tables::schema::{self, SCHEMA_VERSION};
 
-/// Makes sure that the database has this program's schema. If there is no database yet, begins one.
+/// Makes sure that the database has this program's schema. If there is no database yet, creates one.
 ///
 /// # Errors
-/// [`Error::Schema`] for any other schema, older or newer. [`Error::Lost`] if an empty store is all that is left of
-/// a database.
+/// [`Error::Schema`] for any other schema, older or newer. [`Error::Lost`] if only an empty store is left of a
+/// database.
 pub(crate) fn begin(opened: &Opened, settings: &Settings) -> Result<(), Error> {
     match schema_of(opened)? {
         Some(SCHEMA_VERSION) => Ok(()),

@@ -1,4 +1,4 @@
-//! A database checked and, if wanted, repaired.
+//! Checks a database, and repairs it on request.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use crate::encoding::rotate;
 use crate::error::Error;
 use crate::models;
 
-/// Checks the database in `folder`, which nobody may have open. With `repairing`, what can be derived is rebuilt; what
-/// cannot is left out and listed.
+/// Checks the database in `folder`, which no other process may have open. With `repairing`, rebuilds what can be
+/// derived, and drops and lists the rest.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Locked`], [`Error::Schema`], and what keeps a sound file from being read or written.
+/// [`Error::Missing`], [`Error::Locked`], [`Error::Schema`], and errors of reading or writing undamaged files.
 pub fn check(folder: &Path, repairing: bool) -> Result<CheckReport, Error> {
     if !Opened::is_there(folder) {
         return Err(Error::Missing { path: folder.to_owned() });
@@ -47,7 +47,7 @@ pub fn check(folder: &Path, repairing: bool) -> Result<CheckReport, Error> {
     Ok(report)
 }
 
-/// Looks at the models. With `repairing`, damaged ones are deleted: nobody can read them.
+/// Checks the models. With `repairing`, deletes damaged ones, because nothing can read them.
 fn examine_models(folder: &Path, repairing: bool) -> Result<Vec<Damage>, Error> {
     let damage = |path: PathBuf| {
         let repaired = repairing && std::fs::remove_file(&path).is_ok();

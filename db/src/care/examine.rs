@@ -1,4 +1,4 @@
-//! Looks at everything that is stored, and names what is damaged.
+//! Examines everything that is stored, and names what is damaged.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::tables::read_id;
 use crate::tables::records::{Next, StoredTrack};
 use crate::tables::schema;
 
-/// Results of the OPRF checked at a time.
+/// Number of OPRF results checked at a time.
 const BATCH: usize = 1 << 14;
 
 /// What a check found undamaged.
@@ -31,7 +31,7 @@ pub(crate) struct Sound {
     pub store_damaged: bool,
 }
 
-/// Looks at everything. `None` if the OPRF key that the shards were made with is lost, and no other may be drawn.
+/// Examines everything. Returns `None` if the OPRF key of the shards is lost and no new one may be drawn.
 pub(crate) fn examine(
     opened: &Opened,
     repairing: bool,

@@ -1,13 +1,13 @@
-//! A database begun, opened, checked and repaired.
+//! Creating, opening, checking and repairing a database.
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `begin` | a new database filled; another schema refused |
+//! | `begin` | what a new database holds; refuses other schemas |
 //! | `opening` | the checks at every opening |
 //! | `report` | what a check found |
-//! | `examine` | everything that is stored, looked at |
-//! | `repair` | what can be derived, rebuilt |
-//! | `check` | the two after each other: examine, repair |
+//! | `examine` | the examination of everything stored |
+//! | `repair` | rebuilding what can be derived |
+//! | `check` | the steps of a check: first examine, then repair |
 
 pub(crate) mod begin;
 pub(crate) mod check;

@@ -1,4 +1,4 @@
-//! Opening a database. What can be checked every time is checked, and what a crash left is finished or deleted.
+//! Opens a database: runs the checks of every opening, and finishes or deletes what a crash left behind.
 
 use std::path::Path;
 

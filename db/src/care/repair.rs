@@ -1,4 +1,4 @@
-//! A damaged database repaired: a new store with what is left, and everything that is derived from it.
+//! Repairs a damaged database: a new store with what is left, and everything that is derived from it.
 //!
 //! sled cannot change a page that it cannot read. So a damaged store is not changed. What can be read is copied into a
 //! new one, which takes its place once it is whole.
@@ -17,7 +17,7 @@ use crate::tables::Tables;
 use crate::tables::ledger::Ledger;
 use crate::tables::schema::{self, SCHEMA_VERSION};
 
-/// Opens what may be damaged. With `repairing`, sled is also tried without the files that it can do without: its
+/// Opens a store that may be damaged. With `repairing`, also tries to open sled without two kinds of its files: its
 /// configuration, which is the default one, and its snapshots, which it rebuilds from its log.
 pub(crate) fn open(
     folder: &Path,
@@ -100,7 +100,7 @@ pub(crate) fn repair(
     report.damages.append(&mut after.damages);
     let damages = std::mem::take(&mut report.damages);
     *report = CheckReport { damages, ..after };
-    // If tracks were lost, the damaged store stays: somebody may be able to read more of it.
+    // If anything was lost, the damaged store is kept for manual recovery.
     if clean && !lost { remove_folder(&folder::exchange_paths(&folder).1) } else { Ok(()) }
 }
 
@@ -115,7 +115,7 @@ fn renew_store(opened: Opened, sound: &Sound) -> Result<Opened, Error> {
         for track in &sound.tracks {
             tables.put_track(track, &opened.tables.postings_of(track.id)?, sound.next)?;
         }
-        // A token that cannot be read is lost. That revokes it, which is the safe side.
+        // A token that cannot be read is lost and thereby revoked, which is the safe choice.
         for (name, token) in opened.tables.tokens.entries([]).map_while(Result::ok) {
             tables.tokens.insert(name, &token)?;
         }

@@ -9,11 +9,11 @@ use crate::error::Error;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Remedy {
-    /// It can be derived from the rest: a repair rebuilds it.
+    /// A repair rebuilds it from what is there.
     Rebuild,
-    /// A repair goes on without it. The file must be indexed again.
+    /// A repair drops it. The file must be indexed again.
     IndexAgain,
-    /// Only a copy of it helps.
+    /// Only a backup can restore it.
     BringBack,
     /// A repair deletes it. The model must be trained again.
     TrainAgain,
@@ -26,7 +26,7 @@ pub struct Damage {
     pub what: String,
     /// What to do.
     pub remedy: Remedy,
-    /// Whether a repair did it: nothing damaged is left.
+    /// Whether a repair has done that, so that the damage is gone.
     pub repaired: bool,
 }
 
@@ -37,7 +37,7 @@ pub struct CheckReport {
     pub tracks: u64,
     /// Number of postings of these tracks.
     pub postings: u64,
-    /// Stored results of the OPRF that were computed again and are right.
+    /// Number of stored OPRF results that were computed again and are right.
     pub items: u64,
     /// Number of shards whose files are all undamaged.
     pub shards: u64,
@@ -56,10 +56,10 @@ impl CheckReport {
         self.damages.push(Damage { what: what.into(), remedy, repaired: false });
     }
 
-    /// Notes an error as damage, if it is damage.
+    /// Notes an error as damage if it reports damage.
     ///
     /// # Errors
-    /// All other errors.
+    /// Returns all other errors.
     pub(crate) fn note<T>(&mut self, result: Result<T, Error>, remedy: Remedy) -> Result<Option<T>, Error> {
         match result {
             Ok(value) => Ok(Some(value)),

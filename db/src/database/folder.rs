@@ -12,10 +12,10 @@ use crate::shards::files::ShardFiles;
 use crate::tables::Tables;
 use crate::tables::ledger::Ledger;
 
-/// Size of sled's page cache, which takes several times as much memory. An idle daemon needs none. With 32 MB, a daemon
-/// that was given tracks took 110 MB more.
+/// Size of sled's page cache in bytes. The cache uses several times as much memory. An idle daemon needs none, and with
+/// 32 MB a daemon grew by 110 MB more while tracks were added.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-/// How sled ends the name of a snapshot while it writes it.
+/// Ending of the name of a snapshot that sled has not finished writing.
 const UNFINISHED: &str = ".generating";
 
 /// A folder that only this process has open. Nothing in it is checked yet.
@@ -36,7 +36,7 @@ impl Opened {
     /// Opens the database in `folder`, or makes an empty folder.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::File`], [`Error::Damaged`] where sled cannot read its files.
+    /// [`Error::Locked`], [`Error::File`], [`Error::Damaged`] if sled cannot read its files.
     pub fn in_folder(folder: &Path) -> Result<Opened, Error> {
         make_private_folder(folder)?;
         let lock = lock(folder)?;
@@ -94,8 +94,8 @@ pub(crate) fn open_sled(folder: &Path, store: &Path) -> Result<sled::Db, Error> 
     })
 }
 
-/// If sled is killed while it writes a snapshot, it takes the unfinished one for its newest, and does not open any more
-/// (spacejam/sled issues 1527, 1533). The snapshot before it is still there.
+/// Deletes snapshots that sled was killed in writing. sled would take one for its newest snapshot and fail to open
+/// (spacejam/sled issues 1527, 1533). The previous snapshot is still there.
 fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     for path in entries(store)? {
         let unfinished = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(UNFINISHED));
@@ -106,12 +106,12 @@ fn drop_unfinished_snapshots(store: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where a repair writes a new store, and where it puts the damaged one.
+/// The paths of a repair's new store and of the damaged one that it puts aside.
 pub(crate) fn exchange_paths(folder: &Path) -> (PathBuf, PathBuf) {
     (folder.join("store.new"), folder.join("store.damaged"))
 }
 
-/// Puts the new store in the place of the damaged one.
+/// Replaces the damaged store with the new one.
 pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
     let (_, damaged) = exchange_paths(folder);
     remove_folder(&damaged)?;
@@ -119,8 +119,8 @@ pub(crate) fn exchange(folder: &Path) -> Result<(), Error> {
     finish_exchange(folder)
 }
 
-/// The second half of [`exchange`]. Every opening calls it, because a crash may have come between the two. The new
-/// store was whole before the old one moved.
+/// Does the second half of [`exchange`]. Every opening calls it, because a crash may have come between the halves. The
+/// new store was complete before the old one moved.
 fn finish_exchange(folder: &Path) -> Result<(), Error> {
     let (new, damaged) = exchange_paths(folder);
     if new.is_dir() && damaged.is_dir() && !store(folder).exists() {

@@ -1,5 +1,4 @@
-//! A database that is open: its parts, its locks, and flushing it. What else it can do stands in the file of each
-//! subject:
+//! An open database: its parts, its locks, and flushing it to disk. Its operations are in the files of each subject:
 //! `tracks`, `tokens`, `models`, `encoding/` and so on.
 //!
 //! | file | what it owns |
@@ -41,16 +40,17 @@ pub struct Database {
     /// Held while the catalogue or the layout changes.
     pub(crate) writer: Mutex<()>,
     pub(crate) loaded: Mutex<Loaded>,
-    /// What is in sled, flushed or not.
+    /// What was written to sled, flushed or not.
     pub(crate) ledger: Mutex<Ledger>,
-    /// The ledger as it is on disk. Held while the store is flushed, so that no older ledger overwrites a newer one.
+    /// The ledger on disk. Held while the store is flushed, so that an older ledger never replaces a newer one.
     on_disk: Mutex<Ledger>,
-    /// The last field, so that sled is closed before the lock is free.
+    /// The last field, so that sled is closed before the lock is released.
     _lock: std::fs::File,
 }
 
 impl Database {
-    /// Puts parts together that were checked. `on_disk` is the ledger in its file; `ledger` names what the store holds.
+    /// Builds a database from checked parts. `on_disk` is the ledger in its file, and `ledger` names what the store
+    /// holds.
     pub(crate) fn assemble(
         opened: Opened,
         settings: Settings,

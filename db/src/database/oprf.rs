@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// The file of the OPRF key.
 pub(crate) const OPRF_KEY: &str = "oprf.key";
-/// The file of the next OPRF key, which takes its place once all shards are made with it.
+/// The file of the next OPRF key, which replaces the key in force once all shards are made with it.
 pub(crate) const NEXT_KEY: &str = "oprf.next.key";
 /// Number of hashes evaluated at a time.
 const BATCH: usize = 1 << 12;
@@ -19,8 +19,8 @@ const BATCH: usize = 1 << 12;
 /// The OPRF key in force.
 pub(crate) struct Oprf {
     pub key: Arc<OprfKey>,
-    /// Whether the results in the store's tree `items` are of this key. If a rotation could not be finished they are
-    /// not: then they are left alone until the next rotation or opening finishes it.
+    /// Whether the results in the store's tree `items` belong to this key. False after an unfinished rotation. The
+    /// results are then not used until the next rotation or opening finishes it.
     pub cached: bool,
 }
 

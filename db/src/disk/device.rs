@@ -1,8 +1,8 @@
-//! Bytes down to the device, and room on it.
+//! Flushes sled's bytes to the device, and checks the free space on it.
 //!
-//! sled flushes by `sync_file_range`, which leaves bytes in the device's cache and does not flush the file's length
-//! (spacejam/sled issues 1351, 1452). It does not flush its blobs at all. After a write that failed, sled answers with
-//! that error until it is opened again.
+//! sled flushes with `sync_file_range`, which leaves bytes in the device's cache and does not flush the file's length
+//! (spacejam/sled issues 1351, 1452). It does not flush its blobs at all. After one failed write, sled returns that
+//! error for everything until it is opened again.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,13 +13,13 @@ use std::sync::{Mutex, PoisonError};
 use crate::disk::whole;
 use crate::error::Error;
 
-/// Room that must be left. sled moves old records while it writes new ones, in segments of half a megabyte.
+/// Bytes that must stay free. sled moves old records while it writes new ones, in segments of half a megabyte.
 const RESERVE: u64 = 16 * 1024 * 1024;
 
 /// sled's files in one folder.
 pub(crate) struct Device {
     store: PathBuf,
-    /// Blobs that are on disk. A blob is written once.
+    /// The blobs that are already flushed. A blob is written only once.
     flushed_blobs: Mutex<BTreeSet<PathBuf>>,
 }
 
@@ -45,8 +45,8 @@ impl Device {
         Ok(())
     }
 
-    /// Refuses work that needs more bytes than there are, with some to spare. A disk that is full in the middle of a
-    /// write would stop sled.
+    /// Checks that this many bytes are free, besides [`RESERVE`], before work begins. If the disk became full in the
+    /// middle, sled would stop.
     pub fn need_room(&self, bytes: u64) -> Result<(), Error> {
         let needed = bytes.saturating_add(RESERVE);
         match free(&self.store) {
@@ -66,7 +66,7 @@ fn blobs(store: &Path) -> Result<BTreeSet<PathBuf>, Error> {
     }
 }
 
-/// Flushes a file. A blob may be deleted meanwhile: then nothing points to it any more.
+/// Flushes a file. A missing file is no error: sled may delete a blob meanwhile, when nothing points to it any more.
 pub(crate) fn sync(path: &Path) -> Result<(), Error> {
     // Windows flushes only files that were opened for writing.
     let open = || File::options().read(true).write(cfg!(windows)).open(path);

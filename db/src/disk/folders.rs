@@ -48,7 +48,7 @@ pub(crate) fn make_private_folder(folder: &Path) -> Result<(), Error> {
     made.into_iter().try_for_each(flush_name)
 }
 
-/// Flushes a folder's name. A process may make a folder in one that it may not open; then the system has to flush it.
+/// Flushes a folder's name to disk. If permissions forbid opening its parent, the flush is left to the system.
 pub(crate) fn flush_name(folder: &Path) -> Result<(), Error> {
     let above = match folder.parent() {
         None => return Ok(()),

@@ -45,11 +45,11 @@ pub(crate) fn load(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     }
 }
 
-/// Puts another key in the place of the one at `path`. Returns where the old one is kept, if there was one. A crash
-/// leaves a whole key at `path`, the old or the new.
+/// Replaces the key at `path`. Returns where the old one is kept, if there was one. After a crash, `path` has a
+/// complete key, the old or the new one.
 ///
 /// # Errors
-/// As [`load_or_create`].
+/// Those of [`load_or_create`].
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>, Error> {
     let failed = |source| Error::File { path: path.to_owned(), source };
     let kept = match path.try_exists().map_err(failed)? {
@@ -75,7 +75,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     Err(Error::damaged("every name for an old key is taken"))
 }
 
-/// Writes a key to `path`. What was there is lost.
+/// Writes a key to `path`, and replaces any file there.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -83,7 +83,7 @@ pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
-/// Puts the key at `from` in the place of the one at `to`, which is lost. On disk when this returns.
+/// Moves the key at `from` to `to`, and replaces any key there. The change is on disk when this returns.
 ///
 /// # Errors
 /// [`Error::File`].

@@ -1,4 +1,4 @@
-//! Files that are whole or not there: written beside their place, flushed, renamed. A file whose digest is in no other
+//! Files that are complete or absent: written to a temporary name, flushed, renamed. A file whose digest is in no other
 //! record ends in its own digest, the seal.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use crate::error::Error;
 /// Bytes of the digest at the end of a sealed file.
 const SEAL_BYTES: usize = 32;
 
-/// Writes a file. It is on disk when this returns, except for its name ([`flush_folder`]).
+/// Writes a file. Its content is on disk when this returns; for its name, call [`flush_folder`].
 pub(crate) fn write(path: &Path, parts: &[&[u8]]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let beside = path.with_extension("new");
@@ -33,12 +33,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// Writes a sealed file. The digest is of `what` and the body, so that another kind of record does not pass for it.
+/// Writes a sealed file. The digest covers `what` and the body, so that another kind of record is not accepted.
 pub(crate) fn write_sealed(path: &Path, what: &str, body: &[u8]) -> Result<(), Error> {
     write(path, &[body, &seal(what, body)])
 }
 
-/// Reads [`write_sealed`].
+/// Reads a file of [`write_sealed`].
 ///
 /// # Errors
 /// [`Error::Damaged`], which names `what`, also if there is no such file.
@@ -57,7 +57,7 @@ fn seal(what: &str, body: &[u8]) -> [u8; SEAL_BYTES] {
     Digest::of(&[what.as_bytes(), &[0], body].concat()).0
 }
 
-/// Flushes the names in a folder. Systems other than Unix cannot open a folder; they keep names in order by themselves.
+/// Flushes the names in a folder. Systems other than Unix cannot open a folder, and keep names in order themselves.
 pub(crate) fn flush_folder(folder: &Path) -> Result<(), Error> {
     let failed = |source| Error::File { path: folder.to_owned(), source };
     if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }

@@ -65,11 +65,10 @@ impl Duplicate {
     }
 }
 
-/// Finds tracks that share at least `least_seconds`. `landmarks` gives those of a track, by its number, sorted by
-/// frame;
-/// `None` if the track is gone. With `fresh`, only pairs with such a track are looked for.
+/// Finds tracks that share at least `least_seconds`. `landmarks` returns the landmarks of the track with a number,
+/// sorted by frame, or `None` if the track is gone. With `fresh`, only finds pairs that contain such a track.
 ///
-/// Memory: about 30 bytes a posting, and at most 700 MB.
+/// Memory: about 30 bytes per posting, and at most 700 MB.
 ///
 /// # Errors
 /// Those of `landmarks`.
@@ -116,8 +115,7 @@ impl Recent {
     }
 }
 
-/// Takes the stretch with the most landmarks at any of the shifts, then others that lie in the same order in both
-/// tracks.
+/// Takes the stretch with the most landmarks at any of the shifts, then whatever the others add in the same order.
 fn compare(
     tracks: [&StoredTrack; 2],
     first: &[Landmark],
@@ -159,8 +157,7 @@ fn compare(
     })
 }
 
-/// Whether what comes first in one track also comes first in the other. An edit keeps the order; a loop that both play
-/// does not.
+/// Whether two stretches have the same order in both tracks. An edit keeps the order; a loop in both tracks does not.
 fn in_order(one: &(Range<u32>, i64), other: &(Range<u32>, i64)) -> bool {
     let (first, second) = if one.0.start <= other.0.start { (one, other) } else { (other, one) };
     i64::from(first.0.end) + first.1 <= i64::from(second.0.start) + second.1 + OVERLAP_FRAMES

@@ -1,9 +1,9 @@
 //! Pairs of tracks with many landmarks that agree at a constant offset: a sort and a merge of all postings.
 //!
-//! Postings are sorted by hash. Two of one hash in different tracks are a vote for (tracks, offset). Votes are sorted
-//! in turn, and a vote that comes often is a hint. Both sorts are bounded. Of large catalogues only a share of the
-//! hashes is kept, the same in every track. Common hashes, which say little and vote much, are left out. Votes are
-//! gathered for some tracks at a time.
+//! Postings are sorted by hash. Two postings of one hash in different tracks are a vote for (tracks, offset). The votes
+//! are sorted, too, and frequent ones become hints. Both sorts are bounded. Large catalogues keep only a share of the
+//! hashes, the same in every track. Common hashes, which say little and vote often, are left out. Votes are gathered
+//! for some tracks at a time.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! Postings to shards. When the layout is rebuilt, all postings go into new shards; otherwise new postings go into the
-//! open ones.
+//! Encodes postings into shards. When the layout is rebuilt, all postings go into new shards. Otherwise new postings go
+//! into the open ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::shards::plan::Plan;
 use crate::shards::postings::{Postings, Slot};
 use crate::tables::records::StoredTrack;
 
-/// Least number of open shards in an encoding, so that a hash that repeats finds places.
+/// Fewest open shards of an encoding, so that there is a place for each posting of a repeated hash.
 const MIN_OPEN_SHARDS: usize = 4;
 /// A shard is closed when this share of its points is used.
 const CLOSED_FILL: f64 = 0.9;
@@ -55,7 +55,7 @@ impl Database {
     /// present size.
     ///
     /// # Errors
-    /// As [`Database::encode`].
+    /// Those of [`Database::encode`].
     pub fn compact(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, Error> {
         self.encode_when(progress, true)
     }
@@ -103,7 +103,7 @@ impl Database {
         Ok(Work { next, open: packed.taken.into_iter().map(fresh).collect(), keys })
     }
 
-    /// New postings into the open shards, and into as many empty ones as they need.
+    /// Packs new postings into the open shards, and into as many empty ones as they need.
     fn extend(&self, layout: &Layout, pending: &[&StoredTrack], oprf: &Oprf) -> Result<Work, Error> {
         let params = layout.params()?;
         let postings = Postings::gather(&self.tables, pending)?;
@@ -178,7 +178,7 @@ impl Database {
         keys: &[ItemKey],
         slots: &[Slot],
     ) -> Result<LayoutShard, Error> {
-        // The uid is random, so it is not used twice even if an old copy of the database is brought back.
+        // A random uid is never used twice, even if an old backup of the database is restored.
         let uid = ShardUid(OsRng.next_u64());
         let labels: Vec<[u16; 2]> = slots.iter().map(|slot| slot.frame.to_elements()).collect();
         let entries = slots.iter().zip(&labels).map(|(slot, label)| Entry {

@@ -1,7 +1,7 @@
-//! Another OPRF key in the place of the one in force. Everything is encoded under it before any client sees it.
+//! Replaces the OPRF key. Everything is encoded under the new key before any client sees it.
 //!
-//! The layout names the key that its shards were made with, so one renaming puts a layout and its key in force. Until
-//! then the new key waits in a file of its own. [`settle`] finishes at the next opening what a crash cut off.
+//! The layout names the key that its shards were made with, so one rename puts a layout and its key in force. Until
+//! then the new key waits in its own file. After a crash, [`settle`] finishes the work at the next opening.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use crate::error::Error;
 use crate::shards::layout::Layout;
 use crate::tables::ledger::Ledger;
 
-/// What the result for a hash may take on disk. It is twice the usual amount.
+/// Most bytes of a hash's result on disk: twice the usual size.
 const ITEM_BYTES: u64 = 50;
 
 impl Database {
-    /// Draws another OPRF key, rebuilds all shards under it, and puts both in force at once. What clients learnt of hashes
-    /// under the old key is worthless then, and the old key is gone from the disk.
+    /// Draws a new OPRF key, rebuilds all shards under it, and puts both in force at once. What clients learnt about
+    /// hashes under the old key becomes useless. The old key is deleted from the disk.
     ///
     /// `progress` gets (shards encoded, shards to encode).
     ///
     /// # Errors
-    /// [`Error::Storage`], [`Error::Damaged`], [`Error::Full`]. The old key stays in force, unless only the last steps
-    /// failed; the next opening does those.
+    /// [`Error::Storage`], [`Error::Damaged`], [`Error::Full`]. The old key then stays in force, unless only the last
+    /// steps failed. In that case the next opening finishes them.
     pub fn rotate_key(&self, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<EncodeReport, Error> {
         let _writing = hold(&self.writer);
         let before = self.layout()?;
@@ -65,13 +65,13 @@ impl Database {
         let (mut next, encoded) = self.encode_shards(work, progress)?;
         next.encoded_below = tracks.iter().map(|track| track.id + 1).max().unwrap_or(before.encoded_below);
         {
-            // From here nobody reads or adds stored results before they are of the new key.
+            // From here on, nothing reads or adds stored results until they belong to the new key.
             let mut oprf = write(&self.oprf);
             let committed = self.commit(before, &next);
             if !self.layout().is_ok_and(|layout| layout.key_id == next.key_id) {
                 return committed.and(Err(Error::OtherKey));
             }
-            // It is in force, even if the old shards could not be deleted. The next opening deletes them.
+            // The key is in force even if the old shards could not be deleted. The next opening deletes them.
             *oprf = fresh;
             self.finish_rotation(next.key_id)?;
             oprf.cached = true;
@@ -79,7 +79,7 @@ impl Database {
         Ok(EncodeReport { tracks: pending, rebuilt: true, shards: encoded, ..self.report(&tracks)? })
     }
 
-    /// What follows once the layout names the key. It may be done twice.
+    /// The steps after the layout names the key. They may be repeated.
     fn finish_rotation(&self, id: KeyId) -> Result<(), Error> {
         self.tables.items.clear()?;
         self.flush()?;
@@ -94,10 +94,10 @@ impl Database {
     }
 }
 
-/// Finishes a rotation that was cut off after its key was put in force, and undoes one that was cut off before.
+/// Finishes a rotation that was interrupted after its key was put in force, and undoes one that was interrupted before.
 ///
-/// If the layout is damaged, nobody knows which it was. Then nothing is touched, unless `repairing`: a repair rebuilds all
-/// shards whatever their key was, so it goes on with the new key.
+/// If the layout is damaged, the two cases cannot be told apart, and nothing is touched. With `repairing`, the rotation
+/// is finished even then, because the repair rebuilds all shards under the new key.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Storage`], [`Error::Damaged`].
@@ -142,8 +142,8 @@ fn finish(opened: &Opened, id: KeyId) -> Result<(), Error> {
     keys::rename(&folder.join(NEXT_KEY), &folder.join(OPRF_KEY))
 }
 
-/// Draws another key for a repair, in the place of one that is lost. The repair rebuilds all shards under it. The file that
-/// was there is kept beside it.
+/// Draws a new key in place of a lost one, for a repair, which rebuilds all shards under it. Any file in its place is
+/// kept beside it.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Storage`].

@@ -16,7 +16,7 @@ use crate::tables::schema;
 
 /// Everything needed to answer queries, at one moment.
 pub struct Served {
-    /// What clients get first.
+    /// The manifest that clients get.
     pub manifest: Manifest,
     /// The encoded catalogue.
     pub attachment: Vec<u8>,

@@ -43,7 +43,7 @@ pub(crate) fn link(before: &[u8; 32], body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(before).chain_update(body).finalize().into()
 }
 
-/// The track's head, then four columns. Numbers that are alike stand together, which zstd compresses better.
+/// Encodes the track's head, then four columns. Columns keep similar bytes together, so that zstd compresses them well.
 pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
     let head = Head {
         content: track.content,
@@ -72,7 +72,7 @@ pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
     out
 }
 
-/// Reads [`encode_track`]; `None` if the bytes are something else.
+/// Reads the output of [`encode_track`]. Returns `None` for any other bytes.
 pub(crate) fn decode_track(body: &[u8]) -> Option<NewTrack> {
     let (head, mut rest): (Head, &[u8]) = postcard::take_from_bytes(body).ok()?;
     let count = head.postings as usize;

@@ -1,5 +1,5 @@
-//! Reading what [`super::export`] writes. The file may come from anybody. Whatever it holds, memory stays
-//! bounded, and nothing is used before its digest was compared.
+//! Reads what [`super::export`] writes. The file is untrusted: memory stays bounded for any content, and nothing is
+//! used before its digest is checked.
 
 use std::io::{self, BufReader, Read};
 
@@ -30,7 +30,7 @@ pub enum ImportError {
         /// Its version.
         found: u16,
     },
-    /// Its fingerprints were made in another way, so nothing would be found.
+    /// Its fingerprints were made with another recipe, so nothing would be found.
     #[error(
         "this export was fingerprinted by recipe {found}, this program's is {}; index the music again",
         fingerprint::RECIPE_VERSION
@@ -111,8 +111,8 @@ impl<R: Read> Importer<R> {
         &self.settings
     }
 
-    /// The next track; `None` at the end of a whole file. Nothing comes after an error. The track may still make no
-    /// sense: see [`fault`].
+    /// The next track, or `None` at the end of a complete file. After an error there are no more tracks. The content of
+    /// a track may still be invalid: see [`fault`].
     ///
     /// # Errors
     /// [`ImportError::Damaged`], [`ImportError::CutShort`], [`ImportError::Io`].
@@ -159,7 +159,7 @@ impl<R: Read> Importer<R> {
         ImportError::Damaged { after: self.tracks, what }
     }
 
-    /// zstd's own errors have no number of the operating system.
+    /// Tells errors in the data from errors of the system: those of zstd have no system error number.
     fn failed(&self, error: io::Error) -> ImportError {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => ImportError::CutShort { after: self.tracks },
@@ -169,7 +169,7 @@ impl<R: Read> Importer<R> {
     }
 }
 
-/// Why no database can take this track; `None` if there is no reason.
+/// Why no database may accept this track, or `None` if it is valid.
 pub fn fault(track: &NewTrack) -> Option<&'static str> {
     let longest = MAX_SECONDS as f64 + 1.0;
     let last = track.postings.last().map_or(0, |&(_, frame)| frame);

@@ -1,4 +1,4 @@
-//! What a layout costs in bytes, and what a model predicts.
+//! What a layout costs in bytes, and the lower bound that the cost model predicts.
 
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ShardMatrix};
@@ -43,8 +43,7 @@ impl Cost {
         }
     }
 
-    /// The model of docs/parameters.md: the least that so many postings cost a query, if every point of every shard is
-    /// a posting.
+    /// The model of docs/parameters.md: the lowest cost of this many postings, if every point of every shard is used.
     pub(crate) fn predicted(postings: u64) -> Result<Cost, Error> {
         let of_points = |points: u16| {
             let params = params(points)?;

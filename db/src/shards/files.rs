@@ -5,7 +5,8 @@
 //! | `<uid, 16 hex digits>.shard` | [`psi::shard::Shard::to_bytes`], then [`psi::shard::Hint`] |
 //! | `<uid>.open` | [`encode_places`], sealed, while the shard takes more postings |
 //!
-//! A file gets its name once it is whole and on disk ([`whole`]). The layout has the digests of the first.
+//! A file gets its name only when it is complete and on disk ([`whole`]). The layout holds the digests of the first
+//! file.
 
 use std::fs;
 use std::io;
@@ -26,7 +27,7 @@ pub(crate) const PLACE_BYTES: usize = 8 + ItemKey::BYTES;
 /// The two parts of a shard's file.
 pub(crate) type PlaintextAndHint = (Vec<u8>, Vec<u8>);
 
-/// A posting in its place. With all of them an open shard can be encoded again.
+/// A posting in its place. An open shard keeps these to be encoded again.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub bin: u32,
@@ -46,10 +47,10 @@ impl ShardFiles {
         ShardFiles { folder }
     }
 
-    /// A shard's plaintext and hint, compared with their digests in the layout.
+    /// A shard's plaintext and hint, checked against the digests in the layout.
     ///
     /// # Errors
-    /// [`Error::Damaged`], which says which of the two.
+    /// [`Error::Damaged`], which names the damaged part.
     pub fn read_checked(
         &self,
         shard: &LayoutShard,
@@ -75,7 +76,7 @@ impl ShardFiles {
         self.folder.join(format!("{:016x}.open", uid.0))
     }
 
-    /// Writes a shard. It is on disk when this returns, except for its name ([`ShardFiles::flush`]).
+    /// Writes a shard. Its content is on disk when this returns; for its name, call [`ShardFiles::flush`].
     pub fn write(&self, uid: ShardUid, plaintext: &[u8], hint: &[u8]) -> Result<(), Error> {
         whole::write(&self.shard(uid), &[plaintext, hint])
     }
@@ -112,14 +113,14 @@ impl ShardFiles {
         self.entries()?.iter().map(|path| Ok(fs::metadata(path).map(|m| m.len()).unwrap_or(0))).sum()
     }
 
-    /// Deletes a shard. It is no error if a file is missing already.
+    /// Deletes a shard's files. A missing file is no error.
     pub fn delete(&self, uid: ShardUid) -> Result<(), Error> {
         remove(&self.shard(uid))?;
         remove(&self.open(uid))
     }
 
-    /// Deletes the files of every shard that is not `kept`, and unfinished files: what a crash left. Files with other
-    /// names are not ours and stay.
+    /// Deletes the files of every shard that `kept` rejects, and unfinished files, which a crash left behind. Files
+    /// with other names are not ours and stay.
     pub fn delete_others(&self, kept: impl Fn(ShardUid) -> bool) -> Result<(), Error> {
         let ours = |path: &Path| {
             let stem = path.file_stem()?.to_str()?;
@@ -169,7 +170,7 @@ pub(crate) fn encode_places<'a>(
     out
 }
 
-/// Reads [`encode_places`]; `None` if the bytes are something else.
+/// Reads the output of [`encode_places`]. Returns `None` for any other bytes.
 pub(crate) fn decode_places(bytes: &[u8]) -> Option<Vec<Place>> {
     let (chunks, rest) = bytes.as_chunks::<PLACE_BYTES>();
     let read = |chunk: &[u8; PLACE_BYTES]| {

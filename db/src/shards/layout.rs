@@ -1,5 +1,5 @@
-//! The shards in force: one small file, so that one renaming changes all of them at once. It is no value in sled,
-//! because the record grows with the shards, and sled does not flush values above 128 KiB.
+//! The shards in force: one small file, so that a single rename changes them all. It is not kept in sled, because the
+//! record grows with the shards, and sled does not flush values above 128 KiB.
 
 use std::path::Path;
 
@@ -76,13 +76,13 @@ impl Layout {
         Layout::decode(&whole::read_sealed(&folder.join("layout"), WHAT)?)
     }
 
-    /// Puts it in force. It is on disk when this returns.
+    /// Puts the layout in force. It is on disk when this returns.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
         whole::write_sealed(&folder.join("layout"), WHAT, &schema::encode(self))?;
         whole::flush_folder(folder)
     }
 
-    /// Reads a record. Its table of bins must fit its parameters: otherwise looking up a bin would panic.
+    /// Decodes a record. Refuses a bin table that does not fit the parameters, because looking up a bin would panic.
     pub fn decode(bytes: &[u8]) -> Result<Layout, Error> {
         let layout: Layout = schema::decode(bytes, WHAT)?;
         let params = layout.params().map_err(|_| Error::damaged(WHAT))?;
@@ -113,7 +113,7 @@ mod tests {
         }
     }
 
-    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    /// The encoding of docs/storage-format.md: newtypes add no bytes.
     #[test]
     fn its_bytes_are_those_of_bare_numbers() {
         let mut layout =

@@ -9,7 +9,7 @@ use psi::shard::{Hint, ShardUid};
 /// Shards in memory, kept from one `Database::served` to the next.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    /// Whether shards are served. Before, none are kept.
+    /// Whether shards are kept. False until the first `Database::served`.
     pub serving: bool,
     /// The form in which shards are loaded.
     pub matrix_layout: MatrixLayout,
@@ -17,7 +17,7 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Drops every shard that is not `kept`.
+    /// Drops every shard that `kept` rejects.
     pub fn keep(&mut self, kept: impl Fn(ShardUid) -> bool) {
         self.shards.retain(|&uid, _| kept(uid));
     }

@@ -4,13 +4,13 @@ use psi::{LatticeSet, Params, ParamsSpec};
 
 use crate::error::Error;
 
-/// Hashes asked in every query, padding included: one for every bin. Half as many would halve the cost of the OPRF and
-/// find as much in ordinary recordings. In heavy noise, mixed music and 3 s from a phone they would find 4 to 10 points
-/// less (docs/measurements/recognition.md).
+/// Number of hashes asked in every query, padding included: one per bin. Half as many would halve the cost of the OPRF
+/// and find as much in ordinary recordings, but 4 to 10 percentage points less in heavy noise, mixed music and 3 s from
+/// a phone (docs/measurements/recognition.md).
 pub const ASKED: u32 = 2048;
 /// The lattice of every database.
 const SET: LatticeSet = LatticeSet::N2048Q47;
-/// Elements of a label: a global frame has 32 bits.
+/// Number of 16-bit elements of a label, which is a 32-bit global frame.
 const LABEL_ELEMENTS: u8 = 2;
 /// Points per bin of a database without tracks.
 pub(crate) const FEWEST_POINTS: u16 = 3;

@@ -43,7 +43,7 @@ impl Plan {
     pub fn choose(hashes: &[HashLoad]) -> Result<Plan, Error> {
         let beyond = beyond(hashes);
         let total = beyond[0];
-        // Some postings no plan can place, such as those of a loop that lasts an hour. They must not keep the rest out.
+        // Postings that no plan can place, for example of an hour-long loop, must not count against the limit.
         let hopeless = beyond[MAX_SHARDS];
         let allowed = hopeless + ((total - hopeless) as f64 * DROPPED_SHARE) as u64;
         let mut best: Option<(u64, u16, usize)> = None;

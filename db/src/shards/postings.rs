@@ -101,9 +101,9 @@ impl Postings {
         self.hashes.iter().map(|run| run.hash.0).collect()
     }
 
-    /// Spreads the postings over shards that hold `held` already. Returns for each shard what it takes, and
-    /// how many postings found no place. `keys` begin with those of [`Postings::hashes`], in
-    /// their order. `held` point into them as well.
+    /// Spreads the postings over shards that already hold `held`. Returns what each shard takes, and the number of
+    /// postings that found no place. `keys` begins with the keys of [`Postings::hashes`], in their order. The slots in
+    /// `held` also point into `keys`.
     pub fn pack(self, params: &Params, bins: &Bins, keys: &[ItemKey], held: &[Vec<Slot>]) -> Packed {
         let binned = |(run, key): (&HashRun, u32)| {
             let residue = keys[key as usize].residue();

@@ -1,9 +1,9 @@
-//! What the store must hold: a small file outside of sled.
+//! What the store must hold: a small file outside sled.
 //!
-//! If a log was cut short, sled takes that for the end of a crash, and opens without the rest. So every
-//! `Database::flush` also writes the numbers of the tracks that are on disk here, and an opening that misses one of them
-//! is an error. The ledger is a lower bound: a track may be in the store before it is in the ledger, and it leaves the
-//! ledger before it leaves the store.
+//! If the end of sled's log is lost, sled assumes a crash and silently opens without that part. So every
+//! `Database::flush` also writes here the numbers of the tracks that are on disk, and an opening that misses one of
+//! them fails. The ledger is a lower bound: a track enters the store before it enters the ledger, and leaves the ledger
+//! before it leaves the store.
 
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ impl Ledger {
         folder.join("ledger")
     }
 
-    /// Whether there is one, in whatever state.
+    /// Whether there is a ledger file, damaged or not.
     pub fn is_there(folder: &Path) -> bool {
         Ledger::path(folder).exists()
     }
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    /// The encoding of docs/storage-format.md: newtypes add no bytes.
     #[test]
     fn its_bytes_are_those_of_bare_numbers() {
         let mut ledger = Ledger::new(KeyId([7; 16]), vec![1, 2]);

@@ -1,4 +1,4 @@
-//! What sled holds: the trees of the store. Every record that is read is compared with its digest.
+//! What sled holds: the trees of the store. Every record that is read is checked against its digest.
 //!
 //! | file | what it owns |
 //! | --- | --- |
@@ -51,7 +51,7 @@ impl Tables {
         })
     }
 
-    /// Asks sled to write everything. [`crate::disk::device`] brings it down to the device.
+    /// Asks sled to write everything. [`crate::disk::device`] makes sure that it reaches the device.
     pub fn flush(&self) -> Result<(), Error> {
         guarded("all", || self.db.flush()).map(drop)
     }

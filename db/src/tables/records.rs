@@ -4,7 +4,7 @@ use fingerprint::{Frame, GlobalFrame};
 use protocol::wire::Digest;
 use serde::{Deserialize, Serialize};
 
-/// Frames left free between two tracks.
+/// Number of free frames between two tracks.
 const GAP_FRAMES: u32 = 1;
 
 /// A track to be added.
@@ -16,7 +16,7 @@ pub struct NewTrack {
     pub artist: String,
     /// Path of the file as clients see it in the catalogue: relative to what was indexed.
     pub path: String,
-    /// SHA-256 of the file: two files with the same are one track.
+    /// SHA-256 of the file. Files with equal digests are the same track.
     pub content: [u8; 32],
     /// Length in seconds.
     pub seconds: f64,
@@ -50,7 +50,7 @@ pub struct StoredTrack {
 }
 
 impl StoredTrack {
-    /// The record of a new track, under the number and at the frame that `next` gives it.
+    /// The record of a new track, with the number and first frame from `next`.
     pub(crate) fn new(track: &NewTrack, next: Next) -> StoredTrack {
         StoredTrack {
             id: next.track,
@@ -91,13 +91,13 @@ impl Next {
     /// The number and first frame of the first track.
     pub const FIRST: Next = Next { track: 1, frame: GlobalFrame(0) };
 
-    /// What the track after this one gets, if this one has so many frames. `None` if the time line is full.
+    /// What the following track gets if this one has `frames` frames, or `None` if the time line is full.
     pub fn after(self, frames: u32) -> Option<Next> {
         let end = self.frame.0.checked_add(frames)?.checked_add(GAP_FRAMES)?;
         Some(Next { track: self.track.checked_add(1)?, frame: GlobalFrame(end) })
     }
 
-    /// What is free in both.
+    /// The larger number and the larger frame of both.
     pub fn at_least(self, other: Next) -> Next {
         Next { track: self.track.max(other.track), frame: self.frame.max(other.frame) }
     }

@@ -65,7 +65,7 @@ pub(crate) fn encode_postings(postings: &[Landmark]) -> Vec<u8> {
     out
 }
 
-/// Reads [`encode_postings`]; `None` if the bytes are something else.
+/// Reads the output of [`encode_postings`]. Returns `None` for any other bytes.
 pub(crate) fn decode_postings(mut bytes: &[u8]) -> Option<Vec<Landmark>> {
     let mut postings = Vec::with_capacity(bytes.len() / 5);
     let mut frame = 0u32;
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    /// As docs/storage-format.md has it: types of their own cost no bytes.
+    /// The encoding of docs/storage-format.md: newtypes add no bytes.
     #[test]
     fn the_bytes_of_a_track_are_those_of_bare_numbers() {
         let track = StoredTrack {

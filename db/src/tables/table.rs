@@ -1,5 +1,5 @@
-//! sled's trees, with errors that name the damaged one. Where its pages are not what it expects, sled panics in places
-//! (spacejam/sled issues 1039, 1211). Those panics are caught: what comes from a disk must not end a daemon.
+//! sled's trees, with errors that name the damaged tree. sled panics in some places if its pages are not what it
+//! expects (spacejam/sled issues 1039, 1211). Those panics are caught, because bytes from a disk must not end a daemon.
 
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
