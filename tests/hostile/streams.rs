@@ -78,12 +78,12 @@ fn monitor_stream() {
         stdin.write_all(&floats(passage)).unwrap();
     }
     drop(stdin);
-    // One that opens before it asks is late by then, the more the slower the machine.
+    // A program that opens before it asks is late by then, and more so on a slow machine.
     assert!(matches!(program.wait().unwrap().code(), Some(0 | 1)));
     let begun = requests(&bed.connection());
     assert_eq!(begun.len(), 2 * songs.len(), "two requests for every window");
     let (mut late, mut apart) = (Comparison::default(), Comparison::default());
-    // By what the window before it was. The last window comes with the end of the sound.
+    // Grouped by the previous window's song. The last window comes with the end of the audio.
     for number in WARM_UP + 1..songs.len() - 1 {
         let (before, now) = (begun[2 * number - 2], begun[2 * number]);
         let due = start + interval * number as u32;
