@@ -6,7 +6,7 @@ use std::time::Instant;
 use classify::{Kind, Public};
 use protocol::ask::{self, Bytes, Ended, Features, HeldModel, MakeFeatures, SealedScores};
 
-use crate::answer::Stages;
+use crate::stages::Stages;
 use crate::{Error, blocking};
 
 /// Which models the caller accepts.

@@ -27,7 +27,7 @@
 //! | `known_servers`, `tls` | the server's key, and how it is stored and checked |
 //! | `address`, `transport`, [`frames`] | one connection, one stream per request, one frame each way |
 //! | `cache` | what a client keeps between queries |
-//! | `session` | connections, retries, the goodbye |
+//! | `place`, `session` | where a server is; connections, retries, the goodbye |
 //! | `answer`, `opener` | answers, opened after the goodbye or beside a timetable |
 //! | `classification` | classes of a recording, by a server's linear models |
 //! | `sound` | recordings from files, bytes and samples |
@@ -42,8 +42,11 @@ mod error;
 pub mod frames;
 mod known_servers;
 mod opener;
+mod place;
 mod session;
+mod shelf;
 mod sound;
+mod stages;
 mod tls;
 mod transport;
 
@@ -53,21 +56,24 @@ use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
 
-pub use answer::{Answer, Sealed, StageEnd, Stages};
+pub use answer::{Answer, Sealed};
 pub use cache::Cache;
 pub use classification::{Class, Classes, SealedClasses, Wanted};
 pub use error::Error;
 pub use fingerprint::Vote;
 pub use known_servers::KnownServers;
 pub use opener::{Opener, Opening};
+pub use place::{ClientConfig, Farewell, Finder, Happened, Place, Reconnect, Watch};
 pub use protocol::ask::{
     self, Bytes, Direction, Ended, Named, Prepared, Question, Record, Sound, Stage, Synced,
 };
 pub use protocol::key::{KeyError, ServerKey};
 pub use protocol::token::AccessToken;
 pub use protocol::{ALPN, DEFAULT_PORT};
-pub use session::{ClientConfig, Farewell, Finder, Happened, Place, Reconnect, Session, Watch, identify};
+pub use session::{Session, identify};
+pub use shelf::Shelf;
 pub use sound::{sound_of, sound_of_bytes, sound_of_file};
+pub use stages::{StageEnd, Stages};
 pub use tls::tls_config;
 pub use transport::Trust;
 

@@ -1,5 +1,6 @@
 //! Opens answers beside a timetable, for programs that keep asking: the monitor and the web page.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
@@ -84,7 +85,8 @@ impl Opener {
 }
 
 fn open(pool: &ThreadPool, sealed: Sealed, top: usize) -> Result<Answer, Error> {
-    pool.install(|| sealed.open_by(top, protocol::ask::Sealed::open_apart))
+    let open = AssertUnwindSafe(|| pool.install(|| sealed.open_by(top, protocol::ask::Sealed::open_apart)));
+    catch_unwind(open).unwrap_or(Err(Error::Stopped))
 }
 
 /// An answer that is being opened.

@@ -1,93 +1,25 @@
 //! One session with one server: connections, retries, and the goodbye. Answers can be opened after the goodbye.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::ask::{self, AskMachine, Ended, HeldModel, Job, Prepared, Sound, Stage, Step, Synced};
+use protocol::ask::{self, AskMachine, Ended, HeldModel, Job, Prepared, Sound, Step, Synced};
 use protocol::key::ServerKey;
 use protocol::offer::ModelOffer;
-use protocol::token::AccessToken;
 use tokio::time::sleep;
 
-use crate::answer::{Sealed, StageEnd, Stages};
-use crate::cache::Cache;
+use crate::answer::Sealed;
 use crate::classification::{SealedClasses, Wanted, make_features};
-use crate::transport::{Transport, Trust};
+use crate::place::{ClientConfig, Finder, Happened, Place, Reconnect, Watch};
+use crate::stages::{StageClock, Stages};
+use crate::transport::Transport;
 use crate::{Error, Record, blocking};
 
-/// Default of [`ClientConfig::timeout`]: long enough for a slow line, short enough for a waiting person.
-const TIMEOUT: Duration = Duration::from_secs(20);
 /// First pause between attempts of [`Reconnect::UntilAnswered`]. Each further pause is twice as long, up to
 /// [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause between attempts of [`Reconnect::UntilAnswered`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// How to connect.
-#[derive(Debug, Clone)]
-pub struct ClientConfig {
-    /// Which key the server must have.
-    pub trust: Trust,
-    /// Where the catalogue and the hints are kept.
-    pub cache: Cache,
-    /// Longest wait for a connection and for each request. Messages get one more second for every 64 KiB. Default:
-    /// 20 s.
-    pub timeout: Duration,
-    /// The access token, shown to the server before the first query. Default: none.
-    pub token: Option<AccessToken>,
-}
-
-impl ClientConfig {
-    /// A configuration with the default timeout and no token.
-    pub fn new(trust: Trust, cache: Cache) -> ClientConfig {
-        ClientConfig { trust, cache, timeout: TIMEOUT, token: None }
-    }
-}
-
-/// What to do when a session has ended, such as stopping a daemon that was started for it.
-pub type Farewell = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Where a server is, and how to connect to it.
-pub struct Place {
-    /// `host:port`; see [`Session::connect`].
-    pub server: String,
-    /// How to connect.
-    pub config: ClientConfig,
-    /// Runs when the session has ended.
-    pub farewell: Option<Farewell>,
-}
-
-/// Finds the server again after the connection broke, for servers whose address may have changed.
-pub type Finder = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Place, Error>> + Send>> + Send + Sync>;
-
-/// When to reconnect after a connection broke. [`AskMachine`] retries while the server is busy and when its manifest
-/// changes; nothing else is retried. All retries depend on the server and the connection only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reconnect {
-    /// Once for each request, if the connection served an earlier request: the server may have been restarted. This
-    /// is the default.
-    #[default]
-    Once,
-    /// Until the server answers, with pauses that double from 1 s to 30 s. A busy server is asked again after the time
-    /// that it states. Errors that waiting cannot fix are returned at once.
-    UntilAnswered,
-}
-
-/// Receives progress while a request is under way.
-pub type Watch<'a> = &'a mut (dyn FnMut(Happened) + Send);
-
-/// A progress event for [`Watch`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Happened {
-    /// A stage has ended.
-    Stage(StageEnd),
-    /// An attempt failed for this reason, and another one follows.
-    Retry(String),
-    /// The server answers again.
-    Recovered,
-}
 
 /// A session with one server. It sends requests and keeps their answers sealed. [`Session::end`] says goodbye and
 /// returns what opens the answers.
@@ -111,7 +43,6 @@ pub struct Session {
     setup: f64,
     /// Times of the last job.
     stages: Stages,
-    records: Vec<Record>,
 }
 
 impl Session {
@@ -146,7 +77,6 @@ impl Session {
             begun: Some(begun),
             setup: 0.0,
             stages: Stages::default(),
-            records: Vec::new(),
         };
         session.run(&mut |_| (), AskMachine::greet).await?;
         Ok(session)
@@ -265,7 +195,7 @@ impl Session {
 
     /// All frames since the session began.
     pub fn transcript(&self) -> &[Record] {
-        &self.records
+        self.machine.as_ref().map_or(&[], AskMachine::records)
     }
 
     /// Says goodbye, runs the farewell, and returns what opens the session's answers.
@@ -297,11 +227,11 @@ impl Session {
         watch: Watch<'_>,
         mut job: impl FnMut(AskMachine) -> Job<T>,
     ) -> Result<T, Error> {
-        let (mut pause, mut reconnected) = (FIRST_PAUSE, false);
+        let (mut pause, mut reconnected, mut retried) = (FIRST_PAUSE, false, false);
         loop {
             let error = match self.attempt(watch, &mut job).await {
                 Ok(outcome) => {
-                    if pause > FIRST_PAUSE {
+                    if retried {
                         watch(Happened::Recovered);
                     }
                     return Ok(outcome);
@@ -329,7 +259,7 @@ impl Session {
                 },
             };
             watch(Happened::Retry(error.to_string()));
-            self.proven = false;
+            (retried, self.proven) = (true, false);
             sleep(wait).await;
         }
     }
@@ -351,6 +281,10 @@ impl Session {
     async fn reach(&mut self) -> Result<(), Error> {
         self.begun = Some(Instant::now());
         if let Some(finder) = &self.finder {
+            // A daemon that was started for this session holds the database. Another one may take it then.
+            if let Some(farewell) = self.place.farewell.take() {
+                farewell.await;
+            }
             self.place = finder().await?;
         }
         let config = &self.place.config;
@@ -368,7 +302,7 @@ impl Session {
     /// Steps a job: sends its requests and passes it the responses.
     async fn drive<T: Send + 'static>(&mut self, watch: Watch<'_>, mut job: Job<T>) -> Result<T, Error> {
         let mut clock = StageClock::new(self.begun.take());
-        let mut broken = None;
+        let (mut broken, mut answered) = (None, false);
         loop {
             let (stepped, step) = blocking(move || {
                 let step = job.step();
@@ -381,6 +315,7 @@ impl Session {
                     let transport = self.transport.as_mut().ok_or(Error::Stopped)?;
                     match transport.exchange(&exchange).await {
                         Ok(frame) => {
+                            answered = true;
                             clock.exchanged(exchange.frame.len() as u64, frame.length());
                             job.receive(frame);
                         }
@@ -390,49 +325,18 @@ impl Session {
                 }
                 Step::Wait(pause) => sleep(pause).await,
                 Step::Ended(stage) => watch(Happened::Stage(clock.ended(stage))),
-                Step::Done((mut machine, outcome)) => {
+                Step::Done((machine, outcome)) => {
                     self.setup += clock.stages.setup;
                     self.stages = clock.stages;
-                    self.records = machine.traffic().records().to_vec();
                     self.machine = Some(machine);
                     if let Some(error) = broken {
                         return Err(error);
                     }
-                    self.proven = true;
+                    self.proven |= answered;
                     return Ok(outcome?);
                 }
             }
         }
-    }
-}
-
-/// Measures the time of each stage.
-struct StageClock {
-    stages: Stages,
-    since: Instant,
-    sent: u64,
-    received: u64,
-}
-
-impl StageClock {
-    /// The first stage includes the time to connect if the connection is new.
-    fn new(begun: Option<Instant>) -> StageClock {
-        let since = begun.unwrap_or_else(Instant::now);
-        StageClock { stages: Stages::default(), since, sent: 0, received: 0 }
-    }
-
-    fn exchanged(&mut self, sent: u64, received: u64) {
-        self.sent += sent;
-        self.received += received;
-    }
-
-    fn ended(&mut self, stage: Stage) -> StageEnd {
-        let now = Instant::now();
-        let milliseconds = (now - self.since).as_secs_f64() * 1e3;
-        self.since = now;
-        *self.stages.of(stage) = milliseconds;
-        let (sent, received) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.received));
-        StageEnd { stage, milliseconds, sent, received }
     }
 }
 

@@ -10,6 +10,7 @@ use protocol::wire::Header;
 use quinn::congestion::CubicConfig;
 use quinn::{Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
 use tokio::net::UdpSocket;
+use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -36,8 +37,10 @@ const FIRST_FLIGHT: u64 = 32 * 1200;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A connection is closed after this time without a packet from the server.
 const IDLE: VarInt = VarInt::from_u32(30_000); // milliseconds
-/// Time to send the goodbye. The client does not wait until it arrives.
+/// Time for the goodbye to be sent, always the same. Its arrival is not awaited.
 const GOODBYE: Duration = Duration::from_millis(20);
+/// Longest wait until the socket is closed after that.
+const SHUT: Duration = Duration::from_secs(1);
 /// A port counts as closed after this many refusals, [`KNOCK_PAUSE`] apart.
 const KNOCKS: u32 = 4;
 /// Pause between two checks of a port, and the wait for each refusal.
@@ -60,6 +63,43 @@ pub(crate) struct Transport {
     connection: Connection,
     key: ServerKey,
     timeout: Duration,
+    line: LineRuntime,
+}
+
+/// The runtime of one connection's socket. QUIC answers packets for a while after a goodbye; when this is shut down, the
+/// socket is closed, and nothing on the line tells how long the process lives on.
+struct LineRuntime(Option<Runtime>);
+
+impl LineRuntime {
+    fn start() -> Result<LineRuntime, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("line")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Setup(error.to_string()))?;
+        Ok(LineRuntime(Some(runtime)))
+    }
+
+    fn handle(&self) -> Result<Handle, Error> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone()).ok_or(Error::Stopped)
+    }
+
+    /// Returns when the socket is closed.
+    async fn shut(mut self) {
+        if let Some(runtime) = self.0.take() {
+            let shut = move || runtime.shutdown_timeout(SHUT);
+            let _ = tokio::task::spawn_blocking(shut).await; // a runtime that stops closes it, too
+        }
+    }
+}
+
+impl Drop for LineRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Transport {
@@ -68,9 +108,10 @@ impl Transport {
         let address = Address::parse(server)?;
         let expected = expected_key(&address, trust).await?;
         let late = || Error::Timeout { what: "the connection", after: patience };
+        let line = LineRuntime::start()?;
         let (endpoint, connection, key) = timeout(patience, async {
             let targets = address.resolve().await?;
-            connect_any(&address, targets, trust, expected).await
+            connect_any(&line.handle()?, &address, targets, trust, expected).await
         })
         .await
         .map_err(|_| late())??;
@@ -78,7 +119,7 @@ impl Transport {
             let (file, name) = (file.clone(), address.to_string());
             blocking(move || KnownServers::remember(&file, &name, key)).await??;
         }
-        Ok(Transport { endpoint, connection, key, timeout: patience })
+        Ok(Transport { endpoint, connection, key, timeout: patience, line })
     }
 
     pub fn key(&self) -> ServerKey {
@@ -114,10 +155,13 @@ impl Transport {
         }
     }
 
-    /// Says goodbye and waits until it is sent.
+    /// Says goodbye, waits a fixed time in which it is sent, and closes the socket.
     pub async fn close(self) {
-        self.connection.close(VarInt::from_u32(0), b"");
-        let _ = timeout(GOODBYE, self.endpoint.wait_idle()).await;
+        let Transport { endpoint, connection, line, .. } = self;
+        connection.close(VarInt::from_u32(0), b"");
+        sleep(GOODBYE).await;
+        drop((connection, endpoint));
+        line.shut().await;
     }
 }
 
@@ -153,6 +197,7 @@ type Connected = (Endpoint, Connection, ServerKey);
 /// Tries the addresses [`NEXT_ADDRESS`] apart; the first that answers wins. A wrong key at any of them ends the
 /// attempt.
 async fn connect_any(
+    line: &Handle,
     address: &Address,
     targets: Vec<SocketAddr>,
     trust: &Trust,
@@ -160,10 +205,10 @@ async fn connect_any(
 ) -> Result<Connected, Error> {
     let mut attempts = JoinSet::new();
     for (index, target) in targets.into_iter().enumerate() {
-        let (name, trust) = (address.to_string(), trust.clone());
+        let (line, name, trust) = (line.clone(), address.to_string(), trust.clone());
         attempts.spawn(async move {
             sleep(NEXT_ADDRESS * index as u32).await;
-            connect_one(name, target, &trust, expected).await
+            connect_one(&line, name, target, &trust, expected).await
         });
     }
     let mut last = Error::Stopped;
@@ -177,6 +222,7 @@ async fn connect_any(
 }
 
 async fn connect_one(
+    line: &Handle,
     server: String,
     target: SocketAddr,
     trust: &Trust,
@@ -193,9 +239,12 @@ async fn connect_one(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let endpoint = Endpoint::client(local).map_err(|error| unreachable(error.to_string()))?;
-    let connecting =
-        endpoint.connect_with(config, target, SERVER_NAME).map_err(|error| unreachable(error.to_string()))?;
+    let (endpoint, connecting) = {
+        let _in_line = line.enter(); // what drives the socket runs there
+        let endpoint = Endpoint::client(local).map_err(|error| unreachable(error.to_string()))?;
+        let connecting = endpoint.connect_with(config, target, SERVER_NAME);
+        (endpoint, connecting.map_err(|error| unreachable(error.to_string()))?)
+    };
     let connected = tokio::select! {
         connected = connecting => connected,
         () = nobody_listens(local, target) => return Err(unreachable("nobody listens there".to_owned())),

@@ -91,7 +91,10 @@ async fn ask_all(
             let decoded = sealed.as_ref().err().is_none_or(|error| error.is::<client::Error>());
             asked.push((file, sealed));
             if lost && decoded {
-                return Ok(()); // the next one would fail too
+                // The next one would fare alike.
+                let left = args.files.len() - asked.len();
+                anyhow::ensure!(left == 0, "{left} more recordings were not asked about");
+                return Ok(());
             }
         }
     }

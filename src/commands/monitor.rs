@@ -77,7 +77,7 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Runs until the end of the sound, until the user asks to stop, or until nobody reads the output any more.
     async fn listen(&mut self, feed: &Feed) -> Result<()> {
-        while !self.results.is_over() {
+        loop {
             let piece = tokio::select! {
                 () = self.interrupt.wait() => return Ok(()),
                 piece = feed.next() => piece?,
@@ -113,12 +113,7 @@ impl Watch<'_> {
     }
 
     async fn exchange(&mut self, sound: Sound) -> Result<Sealed> {
-        let silent = &mut self.silent;
-        let synced = self.session.sync().await?;
-        let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
-        if let Some(beat) = &mut self.beat {
-            beat.tick().await;
-        }
+        let Watch { session, beat, silent, .. } = self;
         let mut told = |happened| match happened {
             Happened::Retry(reason) if !*silent => {
                 *silent = true;
@@ -130,7 +125,12 @@ impl Watch<'_> {
             }
             _ => {}
         };
+        let synced = session.sync_watched(&mut told).await?;
+        let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
         let prepared = prepared.map_err(client::Error::from)?;
-        Ok(self.session.ask_watched(prepared, &mut told).await?)
+        if let Some(beat) = beat {
+            beat.tick().await;
+        }
+        Ok(session.ask_watched(prepared, &mut told).await?)
     }
 }

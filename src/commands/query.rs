@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use client::{Answer, Ended, Prepared, SealedClasses, Session, Synced, Wanted};
+use client::{Answer, Ended, Prepared, SealedClasses, Session, Shelf, Synced, Wanted};
 use rayon::prelude::*;
 
 use crate::cli::QueryArgs;
@@ -35,7 +35,8 @@ async fn query_all(args: &QueryArgs, interrupt: &Interrupt) -> Result<ExitCode> 
         (false, _) => Stages::hidden(),
         (true, count) => Stages::watched(count == 1),
     };
-    let mut asking = Asking { args, stages: &stages, session: None, asked: Vec::new(), sealed_bytes: 0 };
+    let mut asking =
+        Asking { args, stages: &stages, session: None, asked: Vec::new(), sealed_bytes: 0, shelf: None };
     // If the session fails, no more is asked, but the answers so far are still opened.
     let outcome = asking.ask_all(interrupt).await;
     let Asking { session, asked, .. } = asking;
@@ -59,11 +60,14 @@ struct Asking<'a> {
     session: Option<Session>,
     asked: Vec<(PathBuf, Result<Asked>)>,
     sealed_bytes: usize,
+    /// Holds the answers beyond [`SEALED_BYTES`].
+    shelf: Option<Shelf>,
 }
 
 /// What was asked about one file.
 struct Asked {
-    heard: Heard,
+    /// Time of decoding in milliseconds.
+    decode: f64,
     /// Time of the fingerprint in milliseconds.
     fingerprint: f64,
     answer: client::Sealed,
@@ -169,11 +173,14 @@ impl Asking<'_> {
             None => None,
         };
         if self.sealed_bytes + answer.length() > SEALED_BYTES {
-            answer.set_aside()?;
+            if self.shelf.is_none() {
+                self.shelf = Some(Shelf::make()?);
+            }
+            self.shelf.as_ref().map_or(Ok(()), |shelf| answer.set_aside(shelf))?;
         } else {
             self.sealed_bytes += answer.length();
         }
-        Ok(Asked { heard, fingerprint, answer, by_sound })
+        Ok(Asked { decode: heard.decode, fingerprint, answer, by_sound })
     }
 }
 
@@ -252,8 +259,7 @@ async fn open(
         None => None,
     };
     let answer = usable(answer)?;
-    let mut told =
-        FileAnswer::new(file.display().to_string(), &answer, asked.heard.decode, asked.fingerprint);
+    let mut told = FileAnswer::new(file.display().to_string(), &answer, asked.decode, asked.fingerprint);
     told.by_sound = by_sound;
     Ok(told)
 }

@@ -53,11 +53,6 @@ impl Results {
         self.item(Item::Heard(seconds));
     }
 
-    /// Whether reporting has ended, because nobody reads the output any more.
-    pub fn is_over(&self) -> bool {
-        self.telling.is_finished()
-    }
-
     /// Opens and reports all that is left; returns the number of entries.
     pub async fn finish(self) -> Result<u32> {
         let Results { items, telling, opener } = self;
@@ -72,19 +67,30 @@ impl Results {
     }
 }
 
+/// Reports until the end of the sound. A reader that leaves does so because of what it has read, so nothing ends then:
+/// the line would show it.
 async fn tell_all(mut teller: Teller, mut items: UnboundedReceiver<Item>) -> Result<u32> {
-    let mut cues = Cues::default();
+    let (mut cues, mut written) = (Cues::default(), Ok(()));
     while let Some(item) = items.recv().await {
         let events = match item {
-            Item::Window(start, end, opening) => cues.see(end, Cue::of(&opening.answer().await?, start)),
+            Item::Window(start, end, opening) => match opening.answer().await {
+                Ok(answer) => cues.see(end, Cue::of(&answer, start)),
+                Err(error) => {
+                    tracing::warn!(%error, "an answer cannot be opened");
+                    cues.gap(start, end, Reason::NotOpened)
+                }
+            },
             Item::Gap(start, end, reason) => cues.gap(start, end, reason),
             Item::Heard(seconds) => {
                 teller.progress(seconds, cues.playing());
                 continue;
             }
         };
-        teller.tell(events)?;
+        if written.is_ok() {
+            written = teller.tell(events);
+        }
     }
+    written?;
     teller.tell(cues.close())?;
     teller.finish();
     Ok(teller.entries)

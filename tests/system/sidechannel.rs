@@ -1,12 +1,13 @@
 //! Two hundred recordings cannot be distinguished by their traffic.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use client::{Answer, Cache, ClientConfig, Direction, Question, Record, Trust};
+use client::{Answer, Cache, ClientConfig, Direction, Question, Record, Session, Sound, Trust};
 use fingerprint::{SAMPLE_RATE, Settings};
 use support::Asking;
 
@@ -100,8 +101,16 @@ struct Seen {
     bytes: usize,
 }
 
+/// What an observer knows.
+struct Observer {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// Where the client's last datagram came from.
+    client: Arc<Mutex<Option<SocketAddr>>>,
+}
+
 /// An observer on the line, who forwards datagrams and notes when each one came. Runs until the process ends.
-fn observer(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
+fn observer(server: SocketAddr) -> Observer {
     let front = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
     let back = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
     back.connect(server).unwrap();
@@ -110,6 +119,7 @@ fn observer(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
     let note = |seen: &Mutex<Vec<Seen>>, from_client, bytes| {
         seen.lock().unwrap().push(Seen { at: Instant::now(), from_client, bytes });
     };
+    let watched = client.clone();
     let (f, b, s, c) = (front.clone(), back.clone(), seen.clone(), client.clone());
     thread::spawn(move || {
         let mut datagram = [0; 65_536];
@@ -128,7 +138,7 @@ fn observer(server: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
             let _ = front.send_to(&datagram[..bytes], to.unwrap());
         }
     });
-    (address, seen)
+    Observer { address, seen, client: watched }
 }
 
 /// The time from the last datagram of the OPRF's response to the first of the encrypted query. It is the only pause in
@@ -171,7 +181,7 @@ fn the_statistic_tells_a_shift_from_none() {
 async fn pauses_do_not_tell_whether_a_recording_is_known() {
     let user = User::with_catalogue();
     let daemon = serve(&user);
-    let (address, seen) = observer(daemon.address);
+    let Observer { address, seen, .. } = observer(daemon.address);
     let mut client = connect(address, &daemon).await;
     let synced = client.sync().await.unwrap();
     let (known, unknown) = (samples(&KNOWN), samples(&UNKNOWN));
@@ -209,4 +219,28 @@ async fn pauses_do_not_tell_whether_a_recording_is_known() {
     );
     assert!(matched.len() > RECORDINGS / 2 && others.len() > RECORDINGS / 2);
     assert!(z.abs() < 3.29, "the pauses differ: z = {z:.2}");
+}
+
+/// QUIC answers packets for a while after a goodbye, and a server that keeps sending could tell by that how long the
+/// client takes to open its answer. So the client's port is closed when its session has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_listens_when_a_session_has_ended() {
+    let user = User::with_catalogue();
+    let daemon = serve(&user);
+    let line = observer(daemon.address);
+    let config = ClientConfig::new(Trust::Pinned(daemon.key.parse().unwrap()), Cache::in_memory());
+    let mut session = Session::connect(&line.address.to_string(), config).await.unwrap();
+    let sealed = session.ask(Sound::Samples(Arc::new(vec![0.0; 80_000]))).await.unwrap();
+    let port = line.client.lock().unwrap().unwrap();
+    let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
+    probe.connect(port).unwrap();
+    probe.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let refuses = || {
+        let _ = probe.send(b"is anybody there?");
+        probe.recv(&mut [0; 2_000]).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    };
+    assert!(!refuses(), "the session is open");
+    let ended = session.end().await;
+    assert!(refuses(), "the session has ended, and nothing of it was opened");
+    sealed.open(ended, 1).await.unwrap();
 }

@@ -82,6 +82,11 @@ impl Reply {
     /// The frame in pieces. The first piece is the header, stored in `header`.
     pub fn parts<'a>(&'a self, header: &'a mut Vec<u8>) -> Vec<&'a [u8]> {
         let (empty, payload): (Response, Vec<&[u8]>) = match self {
+            Reply::Response(Response::Answer(bytes)) => (Response::Answer(Vec::new()), vec![bytes]),
+            Reply::Response(Response::Scores(bytes)) => (Response::Scores(Vec::new()), vec![bytes]),
+            Reply::Response(Response::Evaluated(bytes)) => (Response::Evaluated(Vec::new()), vec![bytes]),
+            Reply::Response(Response::Manifest(bytes)) => (Response::Manifest(Vec::new()), vec![bytes]),
+            Reply::Response(Response::Models(bytes)) => (Response::Models(Vec::new()), vec![bytes]),
             Reply::Response(response) => {
                 *header = response.encode();
                 return vec![header];

@@ -8,7 +8,7 @@ use super::models::Held;
 use super::sealed::Ended;
 use super::store::Store;
 use super::synced::Synced;
-use super::traffic::Traffic;
+use super::traffic::{Record, Traffic};
 use super::{Error, Prepared, Sealed, Stage};
 use crate::token::AccessToken;
 use crate::wire::{Refusal, RefusalCode, Request, Response, response_cap};
@@ -66,6 +66,11 @@ impl AskMachine {
         self.shown = false;
         self.current = false;
         self.models.current = false;
+    }
+
+    /// The frames so far, the first 65,536 of them.
+    pub fn records(&self) -> &[Record] {
+        self.traffic.records()
     }
 
     /// The frames and bytes sent and received so far.

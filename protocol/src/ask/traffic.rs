@@ -2,6 +2,9 @@
 
 use crate::wire::{Request, Response};
 
+/// Most frames that are recorded, the first ones: a monitor sends frames for days.
+const MOST_RECORDS: usize = 1 << 16;
+
 /// Which way a frame went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -70,8 +73,14 @@ impl Traffic {
         std::mem::take(&mut self.bytes)
     }
 
+    fn record(&mut self, record: Record) {
+        if self.records.len() < MOST_RECORDS {
+            self.records.push(record);
+        }
+    }
+
     pub(super) fn sent(&mut self, request: &Request, kind: u8, length: u64) {
-        self.records.push(Record { direction: Direction::Sent, kind, length });
+        self.record(Record { direction: Direction::Sent, kind, length });
         match request {
             Request::Attachment(_) | Request::Hints(_) | Request::Token(_) | Request::Models => {
                 self.bytes.setup_sent += length;
@@ -81,7 +90,7 @@ impl Traffic {
     }
 
     pub(super) fn received(&mut self, response: &Response, kind: u8, length: u64) {
-        self.records.push(Record { direction: Direction::Received, kind, length });
+        self.record(Record { direction: Direction::Received, kind, length });
         match response {
             Response::Manifest(_)
             | Response::Attachment(_)

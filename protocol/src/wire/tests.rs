@@ -152,3 +152,66 @@ fn long_refusals_are_cut_at_a_character() {
     let (kind, payload) = split(&Response::Refused(refusal).encode());
     assert!(Response::decode(kind, payload).is_ok());
 }
+
+fn frame_of(kind: u8, payload: &[u8]) -> Vec<u8> {
+    [&[kind][..], &(payload.len() as u32).to_le_bytes(), payload].concat()
+}
+
+/// Protocol 2, byte by byte as docs/protocol.md describes it. A change here is a change of the protocol.
+#[test]
+fn frames_of_protocol_2_never_change() {
+    let (digest, uid) = (Digest([7; 32]), ShardUid(0x0102_0304_0506_0708));
+    let named = |upload: &[u8]| [&[7; 32][..], upload].concat();
+    let requests = [
+        (Request::Manifest { held: None }, frame_of(1, &[])),
+        (Request::Manifest { held: Some(digest) }, frame_of(1, &[7; 32])),
+        (Request::Attachment(digest), frame_of(2, &[7; 32])),
+        (
+            Request::Hints(vec![uid, ShardUid(1)]),
+            frame_of(3, &[8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0]),
+        ),
+        (Request::Evaluate(vec![1, 2]), frame_of(4, &[1, 2])),
+        (Request::Query { manifest: digest, upload: vec![9] }, frame_of(5, &named(&[9]))),
+        (Request::Token(AccessToken::from_bytes([5; 32])), frame_of(6, &[5; 32])),
+        (Request::Models, frame_of(7, &[])),
+        (Request::Classify { model: digest, upload: vec![9] }, frame_of(8, &named(&[9]))),
+    ];
+    for (request, bytes) in requests {
+        assert_eq!(request.encode(), bytes);
+    }
+    let refusal = Refusal { code: RefusalCode::Busy, retry_after_ms: 0x0102, text: "é".into() };
+    let responses = [
+        (Response::Manifest(vec![1]), frame_of(1, &[1])),
+        (Response::Attachment(vec![1]), frame_of(2, &[1])),
+        (Response::Hints(vec![1]), frame_of(3, &[1])),
+        (Response::Evaluated(vec![1]), frame_of(4, &[1])),
+        (Response::Answer(vec![1]), frame_of(5, &[1])),
+        (Response::Current, frame_of(6, &[])),
+        (Response::Refused(refusal), frame_of(7, &[3, 2, 1, 0, 0, 0xc3, 0xa9])),
+        (Response::Admitted, frame_of(8, &[])),
+        (Response::Models(vec![1]), frame_of(9, &[1])),
+        (Response::Scores(vec![1]), frame_of(10, &[1])),
+    ];
+    for (response, bytes) in responses {
+        assert_eq!(response.encode(), bytes);
+    }
+}
+
+/// The table of docs/protocol.md, field by field.
+#[test]
+fn manifests_of_protocol_2_never_change() {
+    let mut bytes = vec![2, 0]; // version
+    bytes.extend([0, 27, 1, 2, 0, 0x80, 0x08]); // lattice, D, G, label and tag elements, A = 1,024
+    bytes.extend([3; 16]); // seed
+    bytes.extend([4; 16]); // name of the OPRF key
+    bytes.push(0); // no table of bins
+    bytes.push(2); // shards
+    for uid in [8, 9] {
+        bytes.extend([uid, 0]);
+        bytes.extend(Digest::of(&[uid]).0);
+    }
+    bytes.extend(Digest::of(b"catalogue").0);
+    bytes.push(9); // its length
+    bytes.extend([3, 1, 2, 3]); // application
+    assert_eq!(manifest().encode(), bytes);
+}
