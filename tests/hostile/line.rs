@@ -22,8 +22,8 @@ pub struct Message {
     datagrams: usize,
 }
 
-/// The large messages of a connection: encrypted requests and their answers. The handshake and short requests are too
-/// small to count.
+/// The large messages of a connection: encrypted requests and their answers in turns. The handshake and short requests
+/// are too small to count. What the client fetches comes before, or counts as part of an answer.
 pub fn messages(connection: &[Seen]) -> Vec<Message> {
     let full: Vec<&Seen> = connection.iter().filter(|seen| seen.bytes >= FULL).collect();
     let runs = full.chunk_by(|a, b| a.from_client == b.from_client).map(|run| Message {
@@ -35,7 +35,7 @@ pub fn messages(connection: &[Seen]) -> Vec<Message> {
     });
     let mut messages: Vec<Message> = Vec::new();
     let least = |run: &Message| if run.from_client { LEAST_OF_REQUEST } else { LEAST_OF_ANSWER };
-    for run in runs.filter(|run| run.datagrams >= least(run)) {
+    for run in runs.filter(|run| run.datagrams >= least(run)).skip_while(|run| !run.from_client) {
         match messages.last_mut().filter(|last| last.from_client == run.from_client) {
             Some(last) => {
                 last.last = run.last;
@@ -108,6 +108,7 @@ mod tests {
     #[test]
     fn requests_answers_and_the_goodbye_are_told_apart() {
         let mut seen = vec![(0, true, 1200), (1, false, 1200), (2, true, 60)];
+        seen.extend((0..9).map(|n| (n, false, 1452))); // hints
         for (from, client) in [(10, true), (30, false), (50, true)] {
             seen.extend((0..6).map(|n| (from + n, client, 1452)));
             seen.push((from + 6, !client, 40));

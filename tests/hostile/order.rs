@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use crate::amplifier::{Amplifier, MODEL};
 use crate::bed::Bed;
-use crate::line::{ends, messages};
+use crate::line::{Message, ends, messages};
 use crate::program::{Held, work_of};
 use crate::relay::Connection;
 use crate::songs::SECONDS;
 
 const SHARDS: usize = 512;
-/// A program that has all answers and whose threads have all slept this long waits to print.
-const STILL: Duration = Duration::from_millis(500);
-/// A program that does not have all answers and whose threads have all slept this long also waits to print, too early.
-const STUCK: Duration = Duration::from_secs(8);
+/// A program that has all answers waits to print once nothing has moved for this long: no thread of it, nothing on the
+/// line.
+const STILL: Duration = Duration::from_millis(1_500);
+/// A program that does not have all answers also waits to print, too early, once nothing has moved for this long. A slow
+/// server takes less.
+const STUCK: Duration = Duration::from_secs(12);
 
 /// The server for all these tests. They take turns, because each needs the machine for itself.
 fn amplifier() -> (&'static Amplifier, MutexGuard<'static, ()>) {
@@ -52,11 +54,14 @@ impl Observed {
 fn observe(bed: &Bed, command: Command, answers: usize) -> Observed {
     let held = Held::start(command);
     bed.relay.watch(held.process());
-    let answered = || {
+    let seen = || {
         let connections = bed.relay.look();
-        connections.iter().flat_map(|connection| messages(connection)).filter(|m| !m.from_client).count()
+        let all: Vec<Message> = connections.iter().flat_map(|connection| messages(connection)).collect();
+        let answered = all.iter().filter(|message| !message.from_client).count();
+        // What is small, such as a sign of life, is no progress.
+        (answered, all.iter().map(|message| message.bytes).sum::<usize>())
     };
-    held.wait_until_idle(|&now: &usize| if now >= answers { STILL } else { STUCK }, answered);
+    held.wait_until_idle(|&(answered, _)| if answered >= answers { STILL } else { STUCK }, seen);
     let work = work_of(held.process()).unwrap();
     let before = bed.relay.take();
     let (printed, _) = held.release();
