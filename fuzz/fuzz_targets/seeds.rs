@@ -9,10 +9,10 @@ use client::ServerKey;
 use db::{Exporter, NewTrack};
 use fingerprint::{Catalogue, Settings};
 use libfuzzer_sys::fuzz_target;
+use protocol::wire::{Refusal, RefusalCode, Request, Response};
 use psi::linear::ModelOffer;
 use psi::oprf::blind;
 use psi::shard::ShardUid;
-use protocol::wire::{Refusal, RefusalCode, Request, Response};
 use psi_shazam_fuzz::{model, params, snapshot, track};
 
 fn write(target: &str, seeds: Vec<Vec<u8>>) {

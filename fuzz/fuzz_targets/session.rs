@@ -5,8 +5,8 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
-use psi::shard::ShardUid;
 use protocol::wire::{HEADER_BYTES, Header, RefusalCode, Request, Response};
+use psi::shard::ShardUid;
 use psi_shazam_fuzz::{linear_params, model, params, snapshot, stretch};
 use server::fuzzing::{End, Session};
 use server::{Model, Snapshot};

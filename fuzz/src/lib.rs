@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use fingerprint::{Catalogue, GlobalFrame, Settings, Track, TrackId};
+use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::linear::{LinearParams, LinearSpec};
 use psi::oprf::OprfKey;
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use protocol::wire::{Digest, Manifest, ShardInfo};
 use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
 use server::{Model, Snapshot};
 
