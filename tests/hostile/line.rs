@@ -6,11 +6,9 @@ use crate::relay::Seen;
 
 /// A datagram of at least this many bytes contains part of a message, not only acknowledgements.
 const FULL: usize = 600;
-/// Least number of full datagrams of a large request. The smallest one is the model's features, with 10 kB. Requests
-/// for hints are smaller, and so are QUIC's probes of a path.
-const LEAST_OF_REQUEST: usize = 6;
-/// Least number of full datagrams of a large answer. The smallest one is the model's scores, with 5 kB.
-const LEAST_OF_ANSWER: usize = 3;
+/// Least number of full datagrams of a message that counts. The smallest, a model's scores, has about 20. QUIC uses up to
+/// a dozen each way for the handshake and for finding out how long a datagram may be; requests for hints have one or two.
+const LEAST: usize = 16;
 
 /// A run of full datagrams in one direction.
 #[derive(Debug, Clone, Copy)]
@@ -33,19 +31,27 @@ pub fn messages(connection: &[Seen]) -> Vec<Message> {
         bytes: run.iter().map(|seen| seen.bytes).sum(),
         datagrams: run.len(),
     });
-    let mut messages: Vec<Message> = Vec::new();
-    let least = |run: &Message| if run.from_client { LEAST_OF_REQUEST } else { LEAST_OF_ANSWER };
-    for run in runs.filter(|run| run.datagrams >= least(run)).skip_while(|run| !run.from_client) {
-        match messages.last_mut().filter(|last| last.from_client == run.from_client) {
-            Some(last) => {
-                last.last = run.last;
-                last.bytes += run.bytes;
-                last.datagrams += run.datagrams;
-            }
-            None => messages.push(run),
+    let mut messages: Vec<Message> = runs.collect();
+    // The shortest runs go first, so that a message interrupted by a stray datagram becomes one again.
+    while let Some(place) = (0..messages.len()).min_by_key(|&place| messages[place].datagrams)
+        && messages[place].datagrams < LEAST
+    {
+        messages.remove(place);
+        if (1..messages.len()).contains(&place) {
+            let after = messages.remove(place);
+            messages[place - 1].take(&after);
         }
     }
-    messages
+    messages.into_iter().skip_while(|message| !message.from_client).collect()
+}
+
+impl Message {
+    /// Adds the next run in the same direction.
+    fn take(&mut self, after: &Message) {
+        self.last = after.last;
+        self.bytes += after.bytes;
+        self.datagrams += after.datagrams;
+    }
 }
 
 /// For every answer except the last, in order, the time from its last datagram to the first one of the next request.
@@ -55,9 +61,9 @@ pub fn pauses(connection: &[Seen]) -> Vec<Duration> {
     messages.windows(2).filter_map(next).collect()
 }
 
-/// The start times of the requests, in order.
+/// The times at which the last datagrams of the requests were on the line, in order.
 pub fn requests(connection: &[Seen]) -> Vec<Instant> {
-    messages(connection).iter().filter(|message| message.from_client).map(|message| message.first).collect()
+    messages(connection).iter().filter(|message| message.from_client).map(|message| message.last).collect()
 }
 
 /// The client's datagrams after the last datagram of the last answer.
@@ -108,22 +114,24 @@ mod tests {
     #[test]
     fn requests_answers_and_the_goodbye_are_told_apart() {
         let mut seen = vec![(0, true, 1200), (1, false, 1200), (2, true, 60)];
-        seen.extend((0..9).map(|n| (n, false, 1452))); // hints
-        for (from, client) in [(10, true), (30, false), (50, true)] {
-            seen.extend((0..6).map(|n| (from + n, client, 1452)));
-            seen.push((from + 6, !client, 40));
+        seen.extend((3..30).map(|n| (n, false, 1452))); // hints
+        seen.extend((30..34).flat_map(|n| [(n, true, 1400), (n, false, 1400)])); // how long may a datagram be?
+        for (from, client) in [(40, true), (70, false), (100, true)] {
+            seen.extend((0..9).map(|n| (from + n, client, 1452)));
+            seen.extend([(from + 9, !client, 1452), (from + 9, !client, 40)]); // a stray, an acknowledgement
+            seen.extend((10..20).map(|n| (from + n, client, 1452)));
         }
-        seen.push((58, false, 1452)); // QUIC probes a path
-        seen.push((59, true, 1452));
-        seen.extend((0..9).map(|n| (70 + n, false, 1452)));
-        seen.extend([(79, false, 100), (80, true, 40), (95, true, 45)]);
+        seen.extend((0..20).map(|n| (140 + n, false, 1452)));
+        seen.extend([(160, false, 100), (161, true, 40), (175, true, 45)]);
         let connection = connection(&seen);
         let ways: Vec<bool> = messages(&connection).iter().map(|message| message.from_client).collect();
         assert_eq!(ways, [true, false, true, false]);
-        assert_eq!(pauses(&connection), [Duration::from_millis(15)]);
-        assert_eq!(requests(&connection).len(), 2);
+        assert_eq!(pauses(&connection), [Duration::from_millis(11)]);
+        let begin = connection[0].at;
+        let sent: Vec<u128> = requests(&connection).iter().map(|&at| (at - begin).as_millis()).collect();
+        assert_eq!(sent, [59, 119]);
         let after = After::of(&connection).unwrap();
         assert_eq!(after.times.len(), 2);
-        assert_eq!(after.goodbye(), Duration::from_millis(17));
+        assert_eq!(after.goodbye(), Duration::from_millis(16));
     }
 }
