@@ -4,7 +4,8 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use psi::linear::{LinearMasks, LinearMatrix, ModelOffer, encrypt};
+use protocol::offer::ModelOffer;
+use psi::linear::{LinearMasks, LinearMatrix, encrypt};
 use psi_shazam_fuzz::{legal, linear_params, stretch, weights};
 
 static MASKS: LazyLock<LinearMasks> = LazyLock::new(|| LinearMasks::derive(&linear_params(), &[6; 16]));

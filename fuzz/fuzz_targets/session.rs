@@ -47,7 +47,7 @@ fn frame(input: &mut Input) -> Vec<u8> {
         0 => return input.bytes().to_vec(),
         1 => Request::Manifest { held: None },
         2 => Request::Manifest { held: Some(input.snapshot().digest()) },
-        3 => Request::Attachment(input.snapshot().manifest.attachment),
+        3 => Request::Attachment(input.snapshot().manifest().attachment),
         4 => Request::Hints(input.bytes().iter().map(|&uid| ShardUid(u64::from(uid % 5))).collect()),
         5 => Request::Models,
         6 => Request::Attachment(input.model().offer().hints),

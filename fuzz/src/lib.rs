@@ -43,15 +43,20 @@ pub fn track(id: u32) -> Track {
     }
 }
 
+/// A shard with one item. Each `id` gives another item.
+pub fn shard(id: u32) -> ServedShard {
+    let (params, uid, item) = (params(), ShardUid(id.into()), id.to_le_bytes());
+    let bin = Bins::default().of(&params, &item);
+    let key = oprf_key().item_key(&item).expect("four bytes are an item");
+    let entry = Entry { slot: bin, key: &key, label: &[1, 2] };
+    let matrix = Shard::encode(&params, uid, [entry]).expect("one entry fits").matrix(&params);
+    ServedShard { group: 0, matrix: Arc::new(matrix) }
+}
+
 /// A snapshot with one track in one shard. Each `id` gives another track.
 pub fn snapshot(id: u32) -> Arc<Snapshot> {
-    let (params, key, masks, uid) = (params(), oprf_key(), masks(), ShardUid(id.into()));
-    let item = id.to_le_bytes();
-    let (bin, key) =
-        (Bins::default().of(&params, &item), key.item_key(&item).expect("four bytes are an item"));
-    let entry = Entry { slot: bin, key: &key, label: &[1, 2] };
-    let matrix = Arc::new(Shard::encode(&params, uid, [entry]).expect("one entry fits").matrix(&params));
-    let hint = Hint::compute(&params, &matrix, &masks, 0);
+    let (params, uid, shard) = (params(), ShardUid(id.into()), shard(id));
+    let hint = Hint::compute(&params, &shard.matrix, &masks(), 0);
     let attachment = Catalogue::new(vec![track(id)]).expect("one track is a catalogue").encode();
     let manifest = Manifest {
         spec: params.spec(),
@@ -63,8 +68,7 @@ pub fn snapshot(id: u32) -> Arc<Snapshot> {
         attachment_bytes: attachment.len() as u64,
         application: postcard::to_stdvec(&Settings::default()).expect("settings can be written"),
     };
-    let shards = vec![ServedShard { group: 0, matrix }];
-    Arc::new(Snapshot::new(oprf_key(), manifest, attachment, vec![hint], shards).expect("the parts fit"))
+    Arc::new(Snapshot::new(oprf_key(), manifest, attachment, vec![hint], vec![shard]).expect("the parts fit"))
 }
 
 /// Parameters of a model with more than one block and more than one polynomial.
