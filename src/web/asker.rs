@@ -106,7 +106,8 @@ impl Work {
     /// counts queries does not learn whether something was. The answer is opened in the background.
     async fn ask(&self, session: &mut Session, opener: &Opener, number: usize, round: Round) -> Result<()> {
         let Round { samples, name, decode, send_at } = round;
-        let synced = session.sync().await?;
+        let mut watch = self.watch(number);
+        let synced = session.sync_watched(&mut watch).await?;
         let start = Instant::now();
         let sound = Sound::Samples(Arc::new(samples));
         let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
@@ -117,19 +118,22 @@ impl Work {
         if let Some(send_at) = send_at {
             sleep_until(send_at).await;
         }
-        let tell = self.tell.clone();
-        let mut watch = move |happened| {
-            // The setup and fingerprint stages have been reported already.
-            if let Happened::Stage(ended) = happened
-                && !matches!(ended.stage, Stage::Setup | Stage::Fingerprint)
-            {
-                let _ = tell.send(Event::ended(number, ended));
-            }
-        };
         let sealed = session.ask_watched(prepared, &mut watch).await?;
         let opening = opener.open(sealed, CANDIDATES)?;
         tokio::spawn(open(self.tell.clone(), opening, number, name, decode, fingerprint));
         Ok(())
+    }
+
+    /// Reports the stages of a round to the page, except the fingerprint, which has its own event.
+    fn watch(&self, number: usize) -> impl FnMut(Happened) + use<> {
+        let tell = self.tell.clone();
+        move |happened| {
+            if let Happened::Stage(ended) = happened
+                && !matches!(ended.stage, Stage::Fingerprint)
+            {
+                let _ = tell.send(Event::ended(number, ended));
+            }
+        }
     }
 
     /// Sends an event to the page; ignored if the page has gone.

@@ -15,7 +15,7 @@ const STAGES = [
 export class Stages {
   #rows = new Map();
   #sent = [];
-  #setup = { up: 0, down: 0 };
+  #setup = { up: 0, down: 0, milliseconds: 0 };
 
   constructor() {
     document.getElementById("stages").replaceChildren(...STAGES.map(([id, name, what]) => this.#row(id, name, what)));
@@ -39,9 +39,12 @@ export class Stages {
 
   passed({ round, stage, milliseconds, sent, received }) {
     if (stage === "setup") {
-      // What was fetched for the first query serves all queries.
-      [this.#setup.up, this.#setup.down] = [this.#setup.up + sent, this.#setup.down + received];
-      this.#pass(stage, milliseconds, null, this.#setup.up, this.#setup.down);
+      // What was fetched for the first query serves all queries, unless the catalogue changes.
+      const setup = this.#setup;
+      setup.up += sent;
+      setup.down += received;
+      setup.milliseconds += milliseconds;
+      this.#pass(stage, setup.milliseconds, null, setup.up, setup.down);
       return;
     }
     this.#sent[round].up += sent;
