@@ -1,9 +1,15 @@
 //! One page's WebSocket; the page may close at any time.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::ws::{Message, WebSocket};
+use tokio::time::timeout;
 
 use super::message::Event;
+
+/// Longest wait for the page to close its side.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the page has sent.
 pub enum Heard {
@@ -49,10 +55,12 @@ impl Page {
         self.send(Message::binary(bytes)).await;
     }
 
-    /// Tells the page that nothing more will come, and closes.
+    /// Tells the page that nothing more will come, and closes. Reads until the page has closed as well (RFC 6455,
+    /// section 7.1.1): a socket that is dropped with samples unread is reset, and the page could lose the last answer.
     pub async fn leave(mut self) {
         self.tell(&Event::Done).await;
         self.send(Message::Close(None)).await;
+        let _ = timeout(FAREWELL, async { while !matches!(self.hear().await, Heard::Gone) {} }).await;
     }
 
     async fn send(&mut self, message: Message) {
