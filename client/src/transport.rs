@@ -1,6 +1,7 @@
 //! One QUIC connection. It tries every address, and each request has a deadline.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub(crate) struct Transport {
     connection: Connection,
     key: ServerKey,
     timeout: Duration,
+    /// The last field: by then `connection` has been dropped, which queues a goodbye.
     line: LineRuntime,
 }
 
@@ -95,10 +97,15 @@ impl LineRuntime {
 }
 
 impl Drop for LineRuntime {
+    /// A connection that is dropped says goodbye as well. Otherwise it would hold its seat at the server until the idle
+    /// timeout.
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        // Async code must not drop a runtime: that would panic. If no thread can be had, this one stays.
+        let Some(runtime) = self.0.take().map(ManuallyDrop::new) else { return };
+        let _ = std::thread::Builder::new().name("goodbye".to_owned()).spawn(move || {
+            std::thread::sleep(GOODBYE);
+            ManuallyDrop::into_inner(runtime).shutdown_timeout(SHUT);
+        });
     }
 }
 
