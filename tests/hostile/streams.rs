@@ -32,7 +32,7 @@ fn monitor(bed: &Bed, source: &str) -> Command {
 
 /// A file has no clock: the next window is asked about as soon as an answer has arrived.
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::monitor_file"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact streams::monitor_file"]
 fn monitor_file() {
     let amplifier = Amplifier::start(number("SHARDS", 512));
     let bed = Bed::new(&amplifier);
@@ -58,7 +58,7 @@ fn monitor_file() {
 
 /// A stream has a clock: a window of audio every `PSI_SHAZAM_HOSTILE_INTERVAL` milliseconds.
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::monitor_stream"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact streams::monitor_stream"]
 fn monitor_stream() {
     let interval = Duration::from_millis(number("INTERVAL", 2_000) as u64);
     let amplifier = Amplifier::start(number("SHARDS", 4_096));
@@ -98,7 +98,7 @@ fn monitor_stream() {
 
 /// Three queries at fixed times after the first sample, then the goodbye.
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact streams::page"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact streams::page"]
 fn page() {
     let (shards, recordings) = (number("SHARDS", 512), number("RECORDINGS", 30));
     let amplifier = Amplifier::start(shards);

@@ -96,25 +96,25 @@ fn query(bed: &Bed, of_song: bool, number: usize) -> Command {
 }
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::query_64"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::query_64"]
 fn query_64() {
     one_by_one(64, 200, query);
 }
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::query_512"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::query_512"]
 fn query_512() {
     one_by_one(512, 200, query);
 }
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::query_4096"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::query_4096"]
 fn query_4096() {
     one_by_one(4_096, 200, query);
 }
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::listen"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::listen"]
 fn listen() {
     one_by_one(512, 60, |bed, of_song, number| bed.listen(of_song, SECONDS, number));
 }
@@ -156,7 +156,7 @@ fn in_one_run(amplifier: &Amplifier, recordings: usize, args: &[&str], each: &[&
 const HASHES_TO_LABELS: &str = "keys of the hashes to the encrypted query (before anything is known)";
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::several_files"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::several_files"]
 fn several_files() {
     let amplifier = Amplifier::start(number("SHARDS", 512));
     let each = [HASHES_TO_LABELS, "answer to the next file's request"];
@@ -165,7 +165,7 @@ fn several_files() {
 }
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::also_by_sound"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::also_by_sound"]
 fn also_by_sound() {
     let amplifier = Amplifier::start(number("SHARDS", 512)).with_model();
     let each = [HASHES_TO_LABELS, "answer to the model's request", "scores to the next file's request"];
@@ -175,7 +175,7 @@ fn also_by_sound() {
 }
 
 #[test]
-#[ignore = "measures times: cargo test --release --test hostile -- --ignored --nocapture --exact timing::classify"]
+#[ignore = "measures times: cargo test --release --workspace --test hostile -- --ignored --nocapture --exact timing::classify"]
 fn classify() {
     let amplifier = Amplifier::start(number("SHARDS", 64)).with_model();
     let args = ["classify", "--json", "--model", MODEL];
