@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use client::Sound;
-use fingerprint::Recording;
+use fingerprint::{Recording, Settings};
 
 use crate::output;
 
@@ -28,9 +28,10 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// The sound to ask about.
+    /// Fingerprints it. This is done before a server is reached, because the time that it takes depends on the
+    /// recording. Most servers have the default settings; for others it is fingerprinted again.
     pub fn sound(&self) -> Sound {
-        Sound::Samples(self.samples.clone())
+        Sound::fingerprinted(self.samples.clone(), &Settings::default())
     }
 }
 

@@ -84,7 +84,7 @@ impl Held {
                         frame.length();
                     job.receive(frame);
                 }
-                Step::Wait(pause) => tokio::time::sleep(pause).await,
+                Step::Wait(pause) | Step::Pace(pause) => tokio::time::sleep(pause).await,
                 Step::Ended(_) => {}
                 Step::Done((machine, synced)) => {
                     let [_, manifest_bytes, catalogue_bytes, hint_bytes] = bytes;
@@ -156,7 +156,7 @@ pub async fn ask(line: &Line, held: &mut Held, excerpt: &Excerpt) -> Result<Aske
                 }
                 since = Instant::now();
             }
-            Step::Wait(pause) => tokio::time::sleep(pause).await,
+            Step::Wait(pause) | Step::Pace(pause) => tokio::time::sleep(pause).await,
             Step::Done((machine, sealed)) => {
                 held.machine = Some(machine);
                 break sealed?;

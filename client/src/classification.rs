@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use classify::{Kind, Public};
+use classify::{Frames, Kind, Public, describe};
 use protocol::ask::{self, Bytes, Ended, Features, HeldModel, MakeFeatures, SealedScores};
 
 use crate::stages::Stages;
@@ -89,8 +89,32 @@ impl SealedClasses {
     }
 }
 
-/// Makes the features of these samples that a model is asked about.
-pub(crate) fn make_features(samples: Arc<Vec<f32>>, wanted: Wanted) -> MakeFeatures {
+/// A recording as models are asked about it.
+#[derive(Clone)]
+pub struct Described {
+    /// The raw features, the same for every model, or why there are none.
+    raw: Result<Arc<Vec<f32>>, String>,
+    /// Time that it took to compute them.
+    pub(crate) milliseconds: f64,
+}
+
+impl Described {
+    /// Describes mono samples at the fingerprint's rate. Do this before the server is reached: the time that it takes
+    /// depends on the recording.
+    pub fn of(samples: &[f32]) -> Described {
+        let start = Instant::now();
+        let frames = Frames::analyse(samples);
+        let raw = frames.map(|frames| Arc::new(describe(frames.whole()))).map_err(|fault| fault.to_string());
+        Described { raw, milliseconds: start.elapsed().as_secs_f64() * 1e3 }
+    }
+
+    /// Makes the features that a model is asked about.
+    pub(crate) fn features(&self, wanted: Wanted) -> MakeFeatures {
+        make_features(self.raw.clone(), wanted)
+    }
+}
+
+fn make_features(raw: Result<Arc<Vec<f32>>, String>, wanted: Wanted) -> MakeFeatures {
     Box::new(move |model| {
         let public = public_of(model)?;
         if wanted == Wanted::Tracks && public.kind() != Kind::Tracks {
@@ -99,10 +123,13 @@ pub(crate) fn make_features(samples: Arc<Vec<f32>>, wanted: Wanted) -> MakeFeatu
                 "the model {name:?} knows groups of recordings, and one that knows tracks is wanted"
             )));
         }
-        Ok(match public.question(&samples) {
-            Ok(features) => Features::Known(features),
-            Err(fault) => Features::Unknown(fault.to_string()),
-        })
+        match &raw {
+            Ok(raw) => {
+                let features = public.question_of(raw).map_err(|error| ask::Error::Model(error.to_string()));
+                Ok(Features::Known(features?))
+            }
+            Err(fault) => Ok(Features::Unknown(fault.clone())),
+        }
     })
 }
 

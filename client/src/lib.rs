@@ -58,7 +58,7 @@ use tokio::sync::Semaphore;
 
 pub use answer::{Answer, Sealed};
 pub use cache::Cache;
-pub use classification::{Class, Classes, SealedClasses, Wanted};
+pub use classification::{Class, Classes, Described, SealedClasses, Wanted};
 pub use error::Error;
 pub use fingerprint::Vote;
 pub use known_servers::KnownServers;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use protocol::ask::{self, AskMachine, Ended, HeldModel, Job, Prepared, Sound, Step, Synced};
 use protocol::key::ServerKey;
 use protocol::offer::ModelOffer;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use crate::answer::Sealed;
-use crate::classification::{SealedClasses, Wanted, make_features};
+use crate::classification::{Described, SealedClasses, Wanted};
 use crate::place::{ClientConfig, Finder, Happened, Place, Reconnect, Watch};
 use crate::stages::{StageClock, Stages};
 use crate::transport::Transport;
@@ -39,6 +39,8 @@ pub struct Session {
     proven: bool,
     /// When connecting began. Taken when a stage reports this time.
     begun: Option<Instant>,
+    /// When the last response arrived.
+    heard: Instant,
     /// Milliseconds of setup not yet counted for a question.
     setup: f64,
     /// Times of the last job.
@@ -75,6 +77,7 @@ impl Session {
             key,
             proven: false,
             begun: Some(begun),
+            heard: Instant::now(),
             setup: 0.0,
             stages: Stages::default(),
         };
@@ -170,13 +173,13 @@ impl Session {
     pub async fn classify(
         &mut self,
         model: &str,
-        samples: Arc<Vec<f32>>,
+        described: &Described,
         wanted: Wanted,
     ) -> Result<SealedClasses, Error> {
-        let job =
-            |machine: AskMachine| machine.classify(model.to_owned(), make_features(samples.clone(), wanted));
+        let job = |machine: AskMachine| machine.classify(model.to_owned(), described.features(wanted));
         let inner = self.run(&mut |_| (), job).await?;
-        let (bytes, milliseconds) = self.settle();
+        let (bytes, mut milliseconds) = self.settle();
+        milliseconds.fingerprint += described.milliseconds;
         Ok(SealedClasses { inner, bytes, milliseconds })
     }
 
@@ -317,6 +320,7 @@ impl Session {
                         Ok(frame) => {
                             answered = true;
                             clock.exchanged(exchange.frame.len() as u64, frame.length());
+                            self.heard = Instant::now();
                             job.receive(frame);
                         }
                         // Without a response the job ends and returns its machine.
@@ -324,6 +328,7 @@ impl Session {
                     }
                 }
                 Step::Wait(pause) => sleep(pause).await,
+                Step::Pace(slot) => sleep_until((self.heard + slot).into()).await,
                 Step::Ended(stage) => watch(Happened::Stage(clock.ended(stage))),
                 Step::Done((machine, outcome)) => {
                     self.setup += clock.stages.setup;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use client::{SealedClasses, Session, Wanted};
+use client::{Described, SealedClasses, Session, Wanted};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::cli::sound::ClassifyArgs;
 use crate::commands::query::print_error;
 use crate::output::{self, SoundAnswer, out, plain, size};
 use crate::reach;
-use crate::recordings::{Heard, hear};
+use crate::recordings::hear;
 
 /// Files decoded before they are asked about.
 const FILES_AT_A_TIME: usize = 64;
@@ -71,7 +71,8 @@ async fn open(
     }
 }
 
-/// Files are decoded before the session is opened: a file that cannot be decoded causes no connection.
+/// Files are decoded and described before the session is opened: a file that cannot be decoded causes no connection, and
+/// the time that a description takes depends on the recording.
 async fn ask_all(
     args: &ClassifyArgs,
     session: &mut Option<Session>,
@@ -80,11 +81,15 @@ async fn ask_all(
     for files in args.files.chunks(FILES_AT_A_TIME) {
         let files = files.to_vec();
         let seconds = ::classify::params::MAX_SECONDS;
-        let decode = move || files.into_par_iter().map(|file| hear(file, seconds)).collect();
-        let heard: Vec<(PathBuf, Result<Heard>)> = tokio::task::spawn_blocking(decode).await?;
-        for (file, heard) in heard {
-            let sealed = match heard {
-                Ok(heard) => ask(args, session, heard).await?,
+        let describe = move |file| {
+            let (file, heard) = hear(file, seconds);
+            (file, heard.map(|heard| Described::of(&heard.samples)))
+        };
+        let describe = move || files.into_par_iter().map(describe).collect();
+        let described: Vec<(PathBuf, Result<Described>)> = tokio::task::spawn_blocking(describe).await?;
+        for (file, described) in described {
+            let sealed = match described {
+                Ok(described) => ask(args, session, &described).await?,
                 Err(error) => Err(error),
             };
             let lost = sealed.is_err() && session.is_some();
@@ -104,13 +109,13 @@ async fn ask_all(
 async fn ask(
     args: &ClassifyArgs,
     session: &mut Option<Session>,
-    heard: Heard,
+    described: &Described,
 ) -> Result<Result<SealedClasses>> {
     let session = match session {
         Some(session) => session,
         none => none.insert(reach::session(&args.whom, &args.database.db).await?),
     };
-    let sealed = session.classify(&args.model, heard.samples, Wanted::Any).await;
+    let sealed = session.classify(&args.model, described, Wanted::Any).await;
     Ok(sealed.map_err(anyhow::Error::from))
 }
 

@@ -56,9 +56,11 @@ pub fn run(args: &InspectArgs) -> Result<ExitCode> {
 
 /// The server's settings, and its answer.
 async fn ask(args: &InspectArgs, samples: &[f32]) -> Result<(Settings, Option<Answer>)> {
+    // Before the session, because the time of a fingerprint depends on the recording.
+    let sound = Sound::fingerprinted(Arc::new(samples.to_vec()), &Settings::default());
     let mut session = reach::session(&args.whom, &args.database.db).await?;
     let synced = session.sync().await?;
-    let asked = session.ask(Sound::Samples(Arc::new(samples.to_vec()))).await;
+    let asked = session.ask(sound).await;
     let ended = session.end().await;
     let answer = query::usable(asked?.open(ended, 1).await?)?;
     Ok((synced.settings().clone(), Some(answer)))

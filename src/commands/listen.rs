@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use client::Sound;
+use fingerprint::Settings;
 
 use crate::cli::ListenArgs;
 use crate::commands::query;
@@ -39,8 +40,10 @@ pub fn run(args: &ListenArgs) -> Result<ExitCode> {
 
 /// Asks as `query` asks about a file: the answer is opened after the session has ended.
 async fn ask(args: &ListenArgs, samples: Vec<f32>) -> Result<FileAnswer> {
+    // Before the session, because the time of a fingerprint depends on the recording.
+    let sound = Sound::fingerprinted(Arc::new(samples), &Settings::default());
     let mut session = reach::session(&args.whom, &args.database.db).await?;
-    let asked = session.ask(Sound::Samples(Arc::new(samples))).await;
+    let asked = session.ask(sound).await;
     let ended = session.end().await;
     let answer = query::usable(asked?.open(ended, args.top.into()).await?)?;
     Ok(FileAnswer::new("microphone".to_owned(), &answer, 0.0, 0.0))

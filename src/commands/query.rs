@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use client::{Answer, Ended, Prepared, SealedClasses, Session, Shelf, Synced, Wanted};
+use client::{Answer, Described, Ended, Prepared, SealedClasses, Session, Shelf, Sound, Synced, Wanted};
 use rayon::prelude::*;
 
 use crate::cli::QueryArgs;
@@ -75,20 +76,21 @@ struct Asked {
 }
 
 impl Asking<'_> {
-    /// Files are decoded and fingerprinted in groups, before they are asked about one after another. So the traffic
-    /// shows neither unusable files, nor the length of a file, nor the answer to the previous one.
+    /// Files are decoded, fingerprinted and described in groups, before a server is reached, and then asked about one after
+    /// another. So the traffic shows neither unusable files, nor the length of a file, nor the answer to the previous one.
     async fn ask_all(&mut self, interrupt: &Interrupt) -> Result<()> {
         for files in self.args.files.chunks(FILES_AT_A_TIME) {
             self.stages.begin("listening");
             let files = files.to_vec();
-            let decode = move || files.into_par_iter().map(|file| hear(file, QUERY_SECONDS)).collect();
-            let heard: Vec<(PathBuf, Result<Heard>)> = tokio::task::spawn_blocking(decode).await?;
+            let by_sound = self.args.also_by_sound.is_some();
+            let listen = move || files.into_par_iter().map(|file| listen(file, by_sound)).collect();
+            let heard: Vec<(PathBuf, Result<Listened>)> = tokio::task::spawn_blocking(listen).await?;
             if heard.iter().all(|(_, heard)| heard.is_err()) {
                 let failed = heard.into_iter().filter_map(|(file, heard)| Some((file, Err(heard.err()?))));
                 self.asked.extend(failed);
                 continue;
             }
-            if let [(_, Ok(heard))] = &heard[..] {
+            if let [(_, Ok(Listened { heard, .. }))] = &heard[..] {
                 self.stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.seconds));
             }
             let synced = tokio::select! {
@@ -116,7 +118,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// If the server could not be reached at all, or if files are left.
-    fn give_up(&mut self, heard: Vec<(PathBuf, Result<Heard>)>, error: anyhow::Error) -> Result<()> {
+    fn give_up(&mut self, heard: Vec<(PathBuf, Result<Listened>)>, error: anyhow::Error) -> Result<()> {
         if self.session.is_none() {
             return Err(error);
         }
@@ -156,7 +158,7 @@ impl Asking<'_> {
     }
 
     async fn exchange(&mut self, ready: ReadyFile) -> Result<Asked> {
-        let ReadyFile { heard, prepared, fingerprint } = ready;
+        let ReadyFile { heard, prepared, fingerprint, described } = ready;
         let session = self.session.as_mut().context("there is no session")?;
         let found = prepared.hashes().unwrap_or_default();
         self.stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
@@ -165,12 +167,12 @@ impl Asking<'_> {
         }
         let stages = self.stages;
         let mut answer = session.ask_watched(prepared, &mut |happened| stages.watch(happened)).await?;
-        let by_sound = match &self.args.also_by_sound {
-            Some(model) => {
+        let by_sound = match (&self.args.also_by_sound, &described) {
+            (Some(model), Some(described)) => {
                 self.stages.begin("asking a model about the sound");
-                Some(session.classify(model, heard.samples.clone(), Wanted::Tracks).await?)
+                Some(session.classify(model, described, Wanted::Tracks).await?)
             }
-            None => None,
+            _ => None,
         };
         if self.sealed_bytes + answer.length() > SEALED_BYTES {
             if self.shelf.is_none() {
@@ -184,27 +186,54 @@ impl Asking<'_> {
     }
 }
 
+/// All that is computed of a file before a server is reached. How long this takes depends on the recording.
+struct Listened {
+    heard: Heard,
+    sound: Sound,
+    /// Time of the fingerprint in milliseconds.
+    fingerprint: f64,
+    /// For a model, if one is asked.
+    described: Option<Described>,
+}
+
+fn listen(file: PathBuf, by_sound: bool) -> (PathBuf, Result<Listened>) {
+    let (file, heard) = hear(file, QUERY_SECONDS);
+    let listened = heard.map(|heard| {
+        let start = Instant::now();
+        let sound = heard.sound();
+        let fingerprint = milliseconds(start);
+        let described = by_sound.then(|| Described::of(&heard.samples));
+        Listened { heard, sound, fingerprint, described }
+    });
+    (file, listened)
+}
+
 /// A file that is ready to be asked about.
 struct ReadyFile {
     heard: Heard,
     prepared: Prepared,
     fingerprint: f64,
+    described: Option<Described>,
 }
 
-/// Fingerprints files in parallel.
+/// Chooses and blinds the hashes of files. This takes the same time for every file.
 async fn prepare(
     synced: Arc<Synced>,
-    heard: Vec<(PathBuf, Result<Heard>)>,
+    heard: Vec<(PathBuf, Result<Listened>)>,
 ) -> Result<Vec<(PathBuf, Result<ReadyFile>)>> {
-    let one = move |(file, heard): (PathBuf, Result<Heard>)| {
-        let ready = heard.and_then(|heard| {
-            let start = std::time::Instant::now();
-            let prepared = synced.prepare(heard.sound()).map_err(client::Error::from)?;
-            Ok(ReadyFile { heard, prepared, fingerprint: start.elapsed().as_secs_f64() * 1e3 })
+    let one = move |(file, listened): (PathBuf, Result<Listened>)| {
+        let ready = listened.and_then(|Listened { heard, sound, fingerprint, described }| {
+            let start = Instant::now();
+            let prepared = synced.blind(sound).map_err(client::Error::from)?;
+            Ok(ReadyFile { heard, prepared, fingerprint: fingerprint + milliseconds(start), described })
         });
         (file, ready)
     };
     Ok(tokio::task::spawn_blocking(move || heard.into_iter().map(one).collect()).await?)
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }
 
 /// The second half: opens and prints the answers. Returns whether a file had no match, and whether one failed.

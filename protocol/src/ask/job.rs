@@ -20,6 +20,8 @@ pub enum Step<T> {
     Exchange(Exchange),
     /// Wait this long, because the server is busy.
     Wait(Duration),
+    /// Wait until this long after the last response arrived, so that the time of what was computed since does not show.
+    Pace(Duration),
     /// Note that a stage has ended.
     Ended(Stage),
     /// Nothing. The job has ended with this outcome.
@@ -64,6 +66,7 @@ impl<T> Job<T> {
                 Some(Signal::Exchange(exchange)) => Step::Exchange(exchange),
                 Some(Signal::Ended(stage)) => Step::Ended(stage),
                 Some(Signal::Wait(pause)) => Step::Wait(pause),
+                Some(Signal::Pace(slot)) => Step::Pace(slot),
                 None => Step::Wait(Duration::ZERO), // a job waits only for its driver
             },
         }
@@ -78,6 +81,7 @@ impl<T> Job<T> {
 enum Signal {
     Exchange(Exchange),
     Wait(Duration),
+    Pace(Duration),
     Ended(Stage),
 }
 
@@ -101,6 +105,10 @@ impl Line {
 
     pub async fn wait(&self, pause: Duration) {
         self.signal(Signal::Wait(pause)).await;
+    }
+
+    pub async fn pace(&self, slot: Duration) {
+        self.signal(Signal::Pace(slot)).await;
     }
 
     pub async fn ended(&self, stage: Stage) {

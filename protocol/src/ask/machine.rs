@@ -122,7 +122,13 @@ impl AskMachine {
         let synced = self.synced().await?;
         let ready = match prepared.ready.take() {
             Some(ready) if Arc::ptr_eq(&ready.synced, &synced) => ready,
-            _ => synced.ready(&prepared.sound)?,
+            _ => {
+                let ready = synced.ready(&prepared.sound)?;
+                if let Some(slot) = synced.slot(&prepared.sound) {
+                    self.line.pace(slot).await;
+                }
+                ready
+            }
         };
         self.line.ended(Stage::Fingerprint).await;
         let params = *synced.params();

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use job::{Exchange, Job, Outcome, Step};
 pub use machine::AskMachine;
 pub use models::{Features, HeldModel, MakeFeatures, Scores, SealedScores};
-pub use question::{Prepared, Question, Sound};
+pub use question::{Fingerprint, Prepared, Question, Sound};
 pub use sealed::{Ended, Named, Opened, Sealed};
 pub use store::{Kind, MemoryStore, Part, Store};
 pub use synced::Synced;

@@ -1,6 +1,7 @@
 //! What is asked, and what is ready to be sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fingerprint::params::MAX_QUERY_SECONDS;
 use fingerprint::{AskedHashes, Candidate, SAMPLE_RATE, Settings, query_candidates};
@@ -9,15 +10,49 @@ use psi::Blinded;
 use super::Error;
 use super::synced::Synced;
 
+/// Time between two messages that a fingerprint is given, and more of it for each second of sound. It takes 13 ms for 10 s
+/// of sound on a machine of 2024; on one so slow that this is too little, the line shows how long it took.
+const SLOT: Duration = Duration::from_millis(100);
+const SLOT_PER_SECOND: Duration = Duration::from_millis(20);
+
 /// A recording to be named.
 #[derive(Clone)]
 pub enum Sound {
     /// Mono samples at [`SAMPLE_RATE`]. Only the first minute counts. They are fingerprinted under the server's
-    /// settings. A recording without a fingerprint (silence, less than a second, a steady tone) is asked like any
-    /// other, with padding only.
+    /// settings, between two messages: so the next message then waits a time that depends on the length alone. A
+    /// recording without a fingerprint (silence, less than a second, a steady tone) is asked like any other, with
+    /// padding only.
     Samples(Arc<Vec<f32>>),
+    /// Samples with a fingerprint that was made before the server was reached.
+    Fingerprint(Arc<Fingerprint>),
     /// Hashes found earlier, with their settings.
     Question(Arc<Question>),
+}
+
+/// Samples, and their fingerprint under the settings that the server is expected to have. Under other settings the
+/// samples are fingerprinted again.
+pub struct Fingerprint {
+    samples: Arc<Vec<f32>>,
+    settings: Settings,
+    found: Result<Vec<Candidate>, Arc<fingerprint::Error>>,
+}
+
+impl Sound {
+    /// Fingerprints mono samples at [`SAMPLE_RATE`] now. Do this before the server is reached: what a fingerprint takes
+    /// depends on the recording.
+    pub fn fingerprinted(samples: Arc<Vec<f32>>, settings: &Settings) -> Sound {
+        let found = query_candidates(&samples, settings).map_err(Arc::new);
+        Sound::Fingerprint(Arc::new(Fingerprint { samples, settings: settings.clone(), found }))
+    }
+
+    /// The samples, if no fingerprint of them under these settings is there.
+    fn without_fingerprint(&self, settings: &Settings) -> Option<&Arc<Vec<f32>>> {
+        match self {
+            Sound::Samples(samples) => Some(samples),
+            Sound::Fingerprint(made) if made.settings != *settings => Some(&made.samples),
+            Sound::Fingerprint(_) | Sound::Question(_) => None,
+        }
+    }
 }
 
 /// The hashes of a recording.
@@ -54,8 +89,8 @@ impl From<Question> for Prepared {
     }
 }
 
-/// A recording to be asked about. [`Synced::prepare`] does ahead of time all work that needs no server. Otherwise that
-/// work is done when the recording is asked.
+/// A recording to be asked about. [`Synced::prepare`] and [`Synced::blind`] do work ahead of time. Otherwise that work is
+/// done when the recording is asked.
 pub struct Prepared {
     pub(super) sound: Sound,
     pub(super) ready: Option<Ready>,
@@ -108,16 +143,38 @@ impl Synced {
         Ok(Prepared { sound, ready })
     }
 
+    /// Chooses the hashes to ask, and blinds them, if the recording's fingerprint is there. Otherwise leaves everything
+    /// to the asking, which hides how long the fingerprint takes.
+    ///
+    /// # Errors
+    /// Those of [`Synced::prepare`].
+    pub fn blind(self: &Arc<Synced>, sound: Sound) -> Result<Prepared, Error> {
+        match sound.without_fingerprint(self.settings()) {
+            Some(_) => Ok(sound.into()),
+            None => self.prepare(sound),
+        }
+    }
+
+    /// The time that fingerprinting this sound is given between two messages, or `None` if its fingerprint is there.
+    pub(super) fn slot(&self, sound: &Sound) -> Option<Duration> {
+        let samples = sound.without_fingerprint(self.settings())?;
+        Some(SLOT + SLOT_PER_SECOND.mul_f64(seconds(samples)))
+    }
+
     pub(super) fn ready(self: &Arc<Synced>, sound: &Sound) -> Result<Ready, Error> {
-        let (candidates, seconds, fault) = match sound {
-            Sound::Question(question) if question.settings != *self.settings() => {
+        let of = |samples: &[f32], found| match found {
+            Ok(candidates) => (candidates, seconds(samples), None),
+            Err(fault) => (Vec::new(), seconds(samples), Some(fault)),
+        };
+        let (candidates, seconds, fault) = match (sound, sound.without_fingerprint(self.settings())) {
+            (Sound::Question(question), _) if question.settings != *self.settings() => {
                 return Err(Error::SettingsChanged);
             }
-            Sound::Question(question) => (question.candidates.clone(), question.seconds, None),
-            Sound::Samples(samples) => match query_candidates(samples, self.settings()) {
-                Ok(candidates) => (candidates, seconds(samples), None),
-                Err(fault) => (Vec::new(), seconds(samples), Some(Arc::new(fault))),
-            },
+            (Sound::Question(question), _) => (question.candidates.clone(), question.seconds, None),
+            (Sound::Fingerprint(made), None) => of(&made.samples, made.found.clone()),
+            (Sound::Samples(samples), None) | (_, Some(samples)) => {
+                of(samples, query_candidates(samples, self.settings()).map_err(Arc::new))
+            }
         };
         let mut order: Vec<usize> = (0..candidates.len()).collect();
         order.sort_by(|&a, &b| candidates[b].strength.total_cmp(&candidates[a].strength));

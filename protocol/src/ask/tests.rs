@@ -121,6 +121,7 @@ fn drive<T>(mut job: Job<T>, mut serve: impl FnMut(Request) -> Vec<u8>) -> (Outc
                 job.receive(response);
             }
             Step::Wait(pause) => waits.push(pause),
+            Step::Pace(_) => {}
             Step::Ended(_) => {}
             Step::Done(outcome) => return (outcome, waits),
         }
@@ -181,6 +182,42 @@ fn a_sound_without_a_fingerprint_sends_the_same_messages() {
     assert_eq!(records(Vec::new()).0, loud);
 }
 
+/// A fingerprint takes a time that depends on the recording. The machine must never send anything after that time alone.
+#[test]
+fn a_fingerprint_between_two_messages_waits_for_its_slot() {
+    let answering = AnswerMachine::new(snapshot());
+    let slots = |sound: Sound| {
+        let (mut job, mut sent, mut slots) = (machine(None).ask(sound), 0, Vec::new());
+        loop {
+            match job.step() {
+                Step::Exchange(exchange) => {
+                    sent += 1;
+                    let asked = frame(&exchange.frame);
+                    let request = Request::decode(asked.kind, asked.payload).unwrap();
+                    job.receive(frame(&respond(&answering, request)));
+                }
+                Step::Pace(slot) => slots.push((sent, slot)),
+                Step::Wait(_) | Step::Ended(_) => {}
+                Step::Done((_, sealed)) => return sealed.map(|_| slots).unwrap(),
+            }
+        }
+    };
+    let mut random = StdRng::seed_from_u64(1);
+    let noise: Arc<Vec<f32>> = Arc::new((0..80_000).map(|_| random.gen_range(-0.5..0.5)).collect());
+    let silence = Arc::new(vec![0.0; 80_000]);
+    // Manifest, catalogue and hints come before, the OPRF after.
+    let ten_seconds = [(3, Duration::from_millis(300))];
+    assert_eq!(slots(Sound::Samples(noise.clone())), ten_seconds);
+    assert_eq!(slots(Sound::Samples(silence.clone())), ten_seconds);
+    let expected = Settings::default();
+    let other = Settings { frequency_step_hz: 5.0, ..expected.clone() };
+    for sound in [noise, silence] {
+        assert_eq!(slots(Sound::fingerprinted(sound.clone(), &expected)), []);
+        assert_eq!(slots(Sound::fingerprinted(sound, &other)), ten_seconds, "a server with other settings");
+    }
+    assert_eq!(slots(Sound::from(question(60))), []);
+}
+
 #[test]
 fn a_prepared_question_is_the_same_question() {
     let answering = AnswerMachine::new(snapshot());
@@ -196,7 +233,7 @@ fn a_prepared_question_is_the_same_question() {
                 job.receive(frame(&respond(&answering, Request::decode(sent.kind, sent.payload).unwrap())));
             }
             Step::Ended(stage) => stages.push(stage),
-            Step::Wait(_) => {}
+            Step::Wait(_) | Step::Pace(_) => {}
             Step::Done(outcome) => break outcome,
         }
     };
