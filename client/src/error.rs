@@ -8,6 +8,11 @@ use protocol::ask;
 use crate::frames::FrameError;
 use protocol::key::ServerKey;
 
+/// Shortest pause before the same server is asked again.
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause before the same server is asked again.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// Why there is no answer. No error reveals what was asked or found. Text from a server is escaped, so that it is
 /// safe to show on a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -156,13 +161,32 @@ impl Error {
         }
     }
 
-    /// How long a busy server asks the client to wait.
+    /// How long to wait before a busy server is asked again. The server states it, within limits: it can neither make
+    /// the client ask without a pause, nor keep it from asking for days.
     pub(crate) fn busy(&self) -> Option<Duration> {
         match self {
             Error::Ask(ask::Error::Busy(refusal)) => {
-                Some(Duration::from_millis(refusal.retry_after_ms.into()))
+                let stated = Duration::from_millis(refusal.retry_after_ms.into());
+                Some(stated.clamp(SHORTEST_PAUSE, LONGEST_PAUSE))
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::wire::{Refusal, RefusalCode};
+
+    use super::*;
+
+    #[test]
+    fn a_busy_server_states_the_pause_within_limits() {
+        let pause = |retry_after_ms| {
+            let refusal = Refusal { code: RefusalCode::Busy, retry_after_ms, text: String::new() };
+            Error::from(ask::Error::Busy(refusal)).busy().unwrap().as_millis()
+        };
+        assert_eq!([0, 999, 7_000, 30_001, u32::MAX].map(pause), [1_000, 1_000, 7_000, 30_000, 30_000]);
+        assert_eq!(Error::Stopped.busy(), None);
     }
 }

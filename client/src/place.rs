@@ -59,7 +59,7 @@ pub enum Reconnect {
     #[default]
     Once,
     /// Until the server answers, with pauses that double from 1 s to 30 s. A busy server is asked again after the time
-    /// that it states. Errors that waiting cannot fix are returned at once.
+    /// that it states, but not before 1 s nor after 30 s. Errors that waiting cannot fix are returned at once.
     UntilAnswered,
 }
 

@@ -10,16 +10,11 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::answer::Sealed;
 use crate::classification::{Described, SealedClasses, Wanted};
+use crate::error::{LONGEST_PAUSE, SHORTEST_PAUSE};
 use crate::place::{ClientConfig, Finder, Happened, Place, Reconnect, Watch};
 use crate::stages::{StageClock, Stages};
 use crate::transport::Transport;
 use crate::{Error, Record, blocking};
-
-/// First pause between attempts of [`Reconnect::UntilAnswered`]. Each further pause is twice as long, up to
-/// [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause between attempts of [`Reconnect::UntilAnswered`].
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A session with one server. It sends requests and keeps their answers sealed. [`Session::end`] says goodbye and
 /// returns what opens the answers.
@@ -230,7 +225,7 @@ impl Session {
         watch: Watch<'_>,
         mut job: impl FnMut(AskMachine) -> Job<T>,
     ) -> Result<T, Error> {
-        let (mut pause, mut reconnected, mut retried) = (FIRST_PAUSE, false, false);
+        let (mut pause, mut reconnected, mut retried) = (SHORTEST_PAUSE, false, false);
         loop {
             let error = match self.attempt(watch, &mut job).await {
                 Ok(outcome) => {
@@ -252,7 +247,7 @@ impl Session {
                 Reconnect::Once => return Err(error),
                 Reconnect::UntilAnswered if error.is_final() => return Err(error),
                 Reconnect::UntilAnswered => match error.busy() {
-                    Some(until) => until,
+                    Some(pause) => pause,
                     None => {
                         self.transport = None;
                         let wait = pause;
