@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use client::frames::{read_frame, write_frame};
 use fingerprint::{TrackId, Verdict};
-use protocol::ask::{AskMachine, MemoryStore, Sound, Stage, Step, Synced};
+use protocol::ask::{AskMachine, Beside, MemoryStore, Sound, Stage, Step, Synced};
 use protocol::frame::Frame;
 use protocol::wire::Response;
 use quinn::{Connection, Endpoint, VarInt};
@@ -62,7 +62,7 @@ impl Line {
 
 /// What a client holds before it asks.
 pub struct Held {
-    machine: Option<AskMachine>,
+    machine: Option<AskMachine<Beside>>,
     synced: Arc<Synced>,
     /// Bytes of the manifest as received.
     pub manifest_bytes: u64,
@@ -74,7 +74,7 @@ pub struct Held {
 
 impl Held {
     pub async fn fetch(line: &Line) -> Result<Held> {
-        let mut job = AskMachine::new(Arc::new(MemoryStore::default()), None).sync();
+        let mut job = AskMachine::new(Arc::new(MemoryStore::default()), None).beside().sync();
         let mut bytes = [0; 4];
         loop {
             match job.step() {
@@ -163,7 +163,7 @@ pub async fn ask(line: &Line, held: &mut Held, excerpt: &Excerpt) -> Result<Aske
             }
         }
     };
-    let opened = timed(&mut steps.open, || sealed.open_apart())?;
+    let opened = timed(&mut steps.open, || sealed.open_beside())?;
     let verdict = timed(&mut steps.vote, || opened.vote(1)).verdict;
     let sent = frames.iter().map(|frame| frame.len() as u64).sum();
     let [evaluate, query] = <[Vec<u8>; 2]>::try_from(frames).ok().context("two requests are a query")?;

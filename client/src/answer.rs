@@ -4,17 +4,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fingerprint::{Match, Track};
-use protocol::ask::{self, Bytes, Ended, Named};
+use protocol::ask::{self, AtEnd, Bytes, Ended, Named};
 
 use crate::shelf::{Shelf, Shelved};
 use crate::stages::Stages;
 use crate::{Error, blocking};
 
-/// The answer to a question, sealed until its session has ended. It can be opened once.
-pub struct Sealed {
-    pub(crate) inner: ask::Sealed,
+/// The answer to a question, sealed until its session has ended, or until an [`crate::Opener`] opens it. The session's
+/// mode `M` says which. It can be opened once.
+///
+/// ```
+/// # async fn example(sealed: client::Sealed, ended: std::sync::Arc<client::Ended>) {
+/// let _ = sealed.open(ended, 1).await;
+/// # }
+/// ```
+///
+/// It does not open without a session's end:
+///
+/// ```compile_fail
+/// # async fn example(sealed: client::Sealed, ended: std::sync::Arc<client::Ended>) {
+/// let _ = sealed.open(1).await;
+/// # }
+/// ```
+pub struct Sealed<M = AtEnd> {
+    pub(crate) inner: ask::Sealed<M>,
     pub(crate) bytes: Bytes,
     pub(crate) milliseconds: Stages,
+    pub(crate) arrived: Instant,
     /// Where the answer is, if it is not in memory.
     pub(crate) aside: Option<Shelved>,
 }
@@ -27,7 +43,9 @@ impl Sealed {
     pub async fn open(self, ended: Arc<Ended>, top: usize) -> Result<Answer, Error> {
         blocking(move || self.open_by(top, |inner| inner.open(&ended))).await?
     }
+}
 
+impl<M> Sealed<M> {
     /// Number of hashes found in the recording; the question asks some or all of them.
     pub fn hashes(&self) -> usize {
         self.inner.hashes()
@@ -36,6 +54,11 @@ impl Sealed {
     /// Bytes of the sealed answer.
     pub fn length(&self) -> usize {
         self.aside.as_ref().map_or(self.inner.bytes(), Shelved::length)
+    }
+
+    /// When the last byte of the answer had arrived.
+    pub fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     /// Moves the answer from memory to a file. It stays encrypted there.
@@ -50,7 +73,7 @@ impl Sealed {
     pub(crate) fn open_by(
         mut self,
         top: usize,
-        open: impl FnOnce(ask::Sealed) -> Result<ask::Opened, ask::Error>,
+        open: impl FnOnce(ask::Sealed<M>) -> Result<ask::Opened, ask::Error>,
     ) -> Result<Answer, Error> {
         if let Some(aside) = self.aside.take() {
             self.inner.put_answer(aside.take()?);

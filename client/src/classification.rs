@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use classify::{Frames, Kind, Public, describe};
-use protocol::ask::{self, Bytes, Ended, Features, HeldModel, MakeFeatures, SealedScores};
+use protocol::ask::{self, AtEnd, Bytes, Ended, Features, HeldModel, MakeFeatures, SealedScores};
 
 use crate::stages::Stages;
 use crate::{Error, blocking};
@@ -19,8 +19,8 @@ pub enum Wanted {
 }
 
 /// The classes of a recording, sealed until its session has ended.
-pub struct SealedClasses {
-    pub(crate) inner: SealedScores,
+pub struct SealedClasses<M = AtEnd> {
+    pub(crate) inner: SealedScores<M>,
     pub(crate) bytes: Bytes,
     pub(crate) milliseconds: Stages,
 }

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! [`identify`] combines [`Session::connect`], [`Session::ask`], [`Session::end`] and [`Sealed::open`]. A session can
-//! ask about any number of recordings before it ends. Programs that never end, such as a monitor, ask on a fixed
-//! timetable and open answers with an [`Opener`] beside it.
+//! ask about any number of recordings before it ends. Programs that never end, such as a monitor, choose
+//! [`Session::beside`], ask on a fixed timetable, and open answers with an [`Opener`] beside it.
 //!
 //! Everything runs on tokio. Computation and disk access run outside tokio's threads. `protocol::ask`, which knows no
 //! sockets, decides what is sent and when it is sent again.
@@ -27,7 +27,7 @@
 //! | `known_servers`, `tls` | the server's key, and how it is stored and checked |
 //! | `address`, `transport`, [`frames`] | one connection, one stream per request, one frame each way |
 //! | `cache` | what a client keeps between queries |
-//! | `place`, `session` | where a server is; connections, retries, the goodbye |
+//! | `place`, `session` | where a server is; questions, retries, the goodbye |
 //! | `answer`, `opener` | answers, opened after the goodbye or beside a timetable |
 //! | `classification` | classes of a recording, by a server's linear models |
 //! | `sound` | recordings from files, bytes and samples |
@@ -62,10 +62,11 @@ pub use classification::{Class, Classes, Described, SealedClasses, Wanted};
 pub use error::Error;
 pub use fingerprint::Vote;
 pub use known_servers::KnownServers;
-pub use opener::{Opener, Opening};
+pub use opener::{Opener, Opening, yield_to_others};
 pub use place::{ClientConfig, Farewell, Finder, Happened, Place, Reconnect, Watch};
 pub use protocol::ask::{
-    self, Bytes, Direction, Ended, Named, Prepared, Question, Record, Sound, Stage, Synced,
+    self, AtEnd, Beside, Bytes, Direction, Ended, Mode, Named, Prepared, Question, Record, Sound, Stage,
+    Synced,
 };
 pub use protocol::key::{KeyError, ServerKey};
 pub use protocol::token::AccessToken;

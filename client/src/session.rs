@@ -1,45 +1,45 @@
 //! One session with one server: connections, retries, and the goodbye. Answers can be opened after the goodbye.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use protocol::ask::{self, AskMachine, Ended, HeldModel, Job, Prepared, Sound, Step, Synced};
+use protocol::ask::{self, AskMachine, AtEnd, Beside, Ended, HeldModel, Mode, Prepared, Sound, Synced};
 use protocol::key::ServerKey;
 use protocol::offer::ModelOffer;
-use tokio::time::{sleep, sleep_until};
 
 use crate::answer::Sealed;
 use crate::classification::{Described, SealedClasses, Wanted};
-use crate::error::{LONGEST_PAUSE, SHORTEST_PAUSE};
-use crate::place::{ClientConfig, Finder, Happened, Place, Reconnect, Watch};
-use crate::stages::{StageClock, Stages};
+use crate::place::{ClientConfig, Finder, Place, Reconnect, Watch};
+use crate::stages::Stages;
 use crate::transport::Transport;
 use crate::{Error, Record, blocking};
+
+mod drive;
 
 /// A session with one server. It sends requests and keeps their answers sealed. [`Session::end`] says goodbye and
 /// returns what opens the answers.
 ///
 /// What is sent, and when, depends on the server, on the cache and on the length of the recording, but never on what
-/// was found. A session sends one request at a time.
-pub struct Session {
+/// was found. A session sends one request at a time. Its mode `M` says when its answers may be opened.
+pub struct Session<M: Mode = AtEnd> {
     place: Place,
     finder: Option<Finder>,
     reconnect: Reconnect,
     transport: Option<Transport>,
     /// `None` while a job has it, and for good if a job was dropped before its end.
-    machine: Option<AskMachine>,
+    machine: Option<AskMachine<M>>,
     /// The key that the machine's store belongs to.
     key: ServerKey,
     /// Whether the connection has served a request.
     proven: bool,
     /// When connecting began. Taken when a stage reports this time.
     begun: Option<Instant>,
-    /// When the last response arrived.
-    heard: Instant,
     /// Milliseconds of setup not yet counted for a question.
     setup: f64,
     /// Times of the last job.
     stages: Stages,
+    /// When the last response had arrived.
+    arrived: Instant,
 }
 
 impl Session {
@@ -72,22 +72,82 @@ impl Session {
             key,
             proven: false,
             begun: Some(begun),
-            heard: Instant::now(),
             setup: 0.0,
             stages: Stages::default(),
+            arrived: begun,
         };
         session.run(&mut |_| (), AskMachine::greet).await?;
         Ok(session)
     }
 
+    /// From now on answers are opened while the session goes on, by an [`crate::Opener`]. Only a program that sends on a
+    /// timetable may choose this. There is no way back, and the answers so far stay sealed for good.
+    ///
+    /// ```
+    /// # async fn example(session: client::Session) {
+    /// let session = session.beside();
+    /// let () = session.end().await;
+    /// # }
+    /// ```
+    ///
+    /// The end of such a session opens nothing:
+    ///
+    /// ```compile_fail
+    /// # async fn example(session: client::Session) {
+    /// let session = session.beside();
+    /// let ended: std::sync::Arc<client::Ended> = session.end().await;
+    /// # }
+    /// ```
+    pub fn beside(self) -> Session<Beside> {
+        let Session {
+            place, finder, reconnect, transport, key, proven, begun, setup, stages, arrived, ..
+        } = self;
+        let machine = self.machine.map(AskMachine::beside);
+        Session { place, finder, reconnect, transport, machine, key, proven, begun, setup, stages, arrived }
+    }
+
+    /// Says goodbye, runs the farewell, and returns what opens the session's answers.
+    ///
+    /// ```
+    /// # async fn example(mut session: client::Session) {
+    /// let _ = session.sync().await;
+    /// let ended = session.end().await;
+    /// # }
+    /// ```
+    ///
+    /// Nothing can be sent after the end:
+    ///
+    /// ```compile_fail
+    /// # async fn example(mut session: client::Session) {
+    /// let ended = session.end().await;
+    /// let _ = session.sync().await; // moved
+    /// # }
+    /// ```
+    pub async fn end(mut self) -> Arc<Ended> {
+        match self.leave().await {
+            Some(machine) => machine.end(),
+            // A request was abandoned before its end. The session's answers stay closed.
+            None => AskMachine::new(Arc::new(ask::MemoryStore::default()), None).end(),
+        }
+    }
+}
+
+impl Session<Beside> {
+    /// Says goodbye and runs the farewell.
+    pub async fn end(mut self) {
+        self.leave().await;
+    }
+}
+
+impl<M: Mode> Session<M> {
     /// Sets how to find the server after the connection broke.
-    pub fn found_by(mut self, finder: Finder) -> Session {
+    pub fn found_by(mut self, finder: Finder) -> Session<M> {
         self.finder = Some(finder);
         self
     }
 
     /// Sets the policy for broken connections.
-    pub fn reconnecting(mut self, reconnect: Reconnect) -> Session {
+    pub fn reconnecting(mut self, reconnect: Reconnect) -> Session<M> {
         self.reconnect = reconnect;
         self
     }
@@ -114,11 +174,16 @@ impl Session {
         self.run(watch, AskMachine::sync).await
     }
 
+    /// What the last question or [`Session::sync`] used. Sends nothing, so the server may have something newer.
+    pub fn held(&self) -> Option<Arc<Synced>> {
+        self.machine.as_ref().and_then(AskMachine::held)
+    }
+
     /// Asks about a recording. The answer stays sealed until the session has ended.
     ///
     /// # Errors
     /// All errors of the server and the connection. No error depends on the recording.
-    pub async fn ask(&mut self, sound: impl Into<Prepared>) -> Result<Sealed, Error> {
+    pub async fn ask(&mut self, sound: impl Into<Prepared>) -> Result<Sealed<M>, Error> {
         self.ask_watched(sound, &mut |_| ()).await
     }
 
@@ -130,16 +195,16 @@ impl Session {
         &mut self,
         sound: impl Into<Prepared>,
         watch: Watch<'_>,
-    ) -> Result<Sealed, Error> {
+    ) -> Result<Sealed<M>, Error> {
         let prepared: Prepared = sound.into();
         let again = prepared.sound();
         let mut first = Some(prepared);
-        let job = move |machine: AskMachine| {
+        let job = move |machine: AskMachine<M>| {
             machine.ask(first.take().unwrap_or_else(|| Prepared::from(again.clone())))
         };
         let inner = self.run(watch, job).await?;
         let (bytes, milliseconds) = self.settle();
-        Ok(Sealed { inner, bytes, milliseconds, aside: None })
+        Ok(Sealed { inner, bytes, milliseconds, arrived: self.arrived, aside: None })
     }
 
     /// The server's linear models.
@@ -155,7 +220,7 @@ impl Session {
     /// # Errors
     /// [`ask::Error::NoModel`], and all errors of the server and the connection.
     pub async fn model(&mut self, name: &str) -> Result<Arc<HeldModel>, Error> {
-        let job = |machine: AskMachine| machine.model(name.to_owned());
+        let job = |machine: AskMachine<M>| machine.model(name.to_owned());
         self.run(&mut |_| (), job).await
     }
 
@@ -170,8 +235,8 @@ impl Session {
         model: &str,
         described: &Described,
         wanted: Wanted,
-    ) -> Result<SealedClasses, Error> {
-        let job = |machine: AskMachine| machine.classify(model.to_owned(), described.features(wanted));
+    ) -> Result<SealedClasses<M>, Error> {
+        let job = |machine: AskMachine<M>| machine.classify(model.to_owned(), described.features(wanted));
         let inner = self.run(&mut |_| (), job).await?;
         let (bytes, mut milliseconds) = self.settle();
         milliseconds.fingerprint += described.milliseconds;
@@ -186,8 +251,8 @@ impl Session {
         &mut self,
         model: &str,
         features: impl Fn() -> ask::MakeFeatures,
-    ) -> Result<ask::SealedScores, Error> {
-        let job = |machine: AskMachine| machine.classify(model.to_owned(), features());
+    ) -> Result<ask::SealedScores<M>, Error> {
+        let job = |machine: AskMachine<M>| machine.classify(model.to_owned(), features());
         self.run(&mut |_| (), job).await
     }
 
@@ -196,20 +261,15 @@ impl Session {
         self.machine.as_ref().map_or(&[], AskMachine::records)
     }
 
-    /// Says goodbye, runs the farewell, and returns what opens the session's answers.
-    pub async fn end(mut self) -> Arc<Ended> {
-        let machine = self.machine.take();
+    /// Says goodbye and runs the farewell. `None` if a request was abandoned before its end.
+    async fn leave(&mut self) -> Option<AskMachine<M>> {
         if let Some(transport) = self.transport.take() {
             transport.close().await;
         }
         if let Some(farewell) = self.place.farewell.take() {
             farewell.await;
         }
-        match machine {
-            Some(machine) => machine.end(),
-            // A request was abandoned before its end. The session's answers stay closed.
-            None => AskMachine::new(Arc::new(ask::MemoryStore::default()), None).end(),
-        }
+        self.machine.take()
     }
 
     /// Bytes and times of this question and of everything since the last one.
@@ -217,126 +277,6 @@ impl Session {
         let bytes = self.machine.as_mut().map(|machine| machine.traffic().take_bytes());
         let stages = Stages { setup: std::mem::take(&mut self.setup), ..self.stages };
         (bytes.unwrap_or_default(), stages)
-    }
-
-    /// Runs a job to its end. Reconnects if necessary.
-    async fn run<T: Send + 'static>(
-        &mut self,
-        watch: Watch<'_>,
-        mut job: impl FnMut(AskMachine) -> Job<T>,
-    ) -> Result<T, Error> {
-        let (mut pause, mut reconnected, mut retried) = (SHORTEST_PAUSE, false, false);
-        loop {
-            let error = match self.attempt(watch, &mut job).await {
-                Ok(outcome) => {
-                    if retried {
-                        watch(Happened::Recovered);
-                    }
-                    return Ok(outcome);
-                }
-                Err(error) => error,
-            };
-            if error.is_of_connection() {
-                self.transport = None;
-            }
-            let wait = match self.reconnect {
-                Reconnect::Once if error.is_of_connection() && self.proven && !reconnected => {
-                    reconnected = true;
-                    Duration::ZERO
-                }
-                Reconnect::Once => return Err(error),
-                Reconnect::UntilAnswered if error.is_final() => return Err(error),
-                Reconnect::UntilAnswered => match error.busy() {
-                    Some(pause) => pause,
-                    None => {
-                        self.transport = None;
-                        let wait = pause;
-                        pause = (2 * pause).min(LONGEST_PAUSE);
-                        wait
-                    }
-                },
-            };
-            watch(Happened::Retry(error.to_string()));
-            (retried, self.proven) = (true, false);
-            sleep(wait).await;
-        }
-    }
-
-    async fn attempt<T: Send + 'static>(
-        &mut self,
-        watch: Watch<'_>,
-        job: &mut impl FnMut(AskMachine) -> Job<T>,
-    ) -> Result<T, Error> {
-        if self.transport.is_none() {
-            self.reach().await?;
-        }
-        let machine = self.machine.take().ok_or(Error::Stopped)?;
-        let job = job(machine);
-        self.drive(watch, job).await
-    }
-
-    /// Makes a new connection.
-    async fn reach(&mut self) -> Result<(), Error> {
-        self.begun = Some(Instant::now());
-        if let Some(finder) = &self.finder {
-            // A daemon that was started for this session holds the database. Another one may take it then.
-            if let Some(farewell) = self.place.farewell.take() {
-                farewell.await;
-            }
-            self.place = finder().await?;
-        }
-        let config = &self.place.config;
-        let transport = Transport::connect(&self.place.server, &config.trust, config.timeout).await?;
-        let mut machine = self.machine.take().ok_or(Error::Stopped)?;
-        machine.reconnected();
-        if transport.key() != self.key || self.finder.is_some() {
-            self.key = transport.key();
-            machine = machine.moved(Arc::new(config.cache.of_server(self.key)), config.token.clone());
-        }
-        (self.machine, self.transport) = (Some(machine), Some(transport));
-        Ok(())
-    }
-
-    /// Steps a job: sends its requests and passes it the responses.
-    async fn drive<T: Send + 'static>(&mut self, watch: Watch<'_>, mut job: Job<T>) -> Result<T, Error> {
-        let mut clock = StageClock::new(self.begun.take());
-        let (mut broken, mut answered) = (None, false);
-        loop {
-            let (stepped, step) = blocking(move || {
-                let step = job.step();
-                (job, step)
-            })
-            .await?;
-            job = stepped;
-            match step {
-                Step::Exchange(exchange) => {
-                    let transport = self.transport.as_mut().ok_or(Error::Stopped)?;
-                    match transport.exchange(&exchange).await {
-                        Ok(frame) => {
-                            answered = true;
-                            clock.exchanged(exchange.frame.len() as u64, frame.length());
-                            self.heard = Instant::now();
-                            job.receive(frame);
-                        }
-                        // Without a response the job ends and returns its machine.
-                        Err(error) => broken = Some(error),
-                    }
-                }
-                Step::Wait(pause) => sleep(pause).await,
-                Step::Pace(slot) => sleep_until((self.heard + slot).into()).await,
-                Step::Ended(stage) => watch(Happened::Stage(clock.ended(stage))),
-                Step::Done((machine, outcome)) => {
-                    self.setup += clock.stages.setup;
-                    self.stages = clock.stages;
-                    self.machine = Some(machine);
-                    if let Some(error) = broken {
-                        return Err(error);
-                    }
-                    self.proven |= answered;
-                    return Ok(outcome?);
-                }
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use client::{Happened, Reconnect, Sealed, Session, Sound};
+use client::{Beside, Happened, Reconnect, Sealed, Session, Sound};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::cli::MonitorArgs;
@@ -41,7 +41,7 @@ async fn monitor(args: &MonitorArgs, interrupt: &Interrupt) -> Result<ExitCode> 
     // server that is unreachable.
     let session = reach::session(&args.whom, &args.database.db).await?;
     let mut watch = Watch {
-        session: session.reconnecting(Reconnect::UntilAnswered),
+        session: session.beside().reconnecting(Reconnect::UntilAnswered),
         beat: args.whom.server.is_some().then(beat),
         windows: Windows::new(args.window, args.every),
         results: Results::start(Teller::new(form, &args.source)?)?,
@@ -65,7 +65,7 @@ fn beat() -> Interval {
 
 /// The timetable: cuts the sound into windows and asks about each. It never waits for an answer to be opened.
 struct Watch<'a> {
-    session: Session,
+    session: Session<Beside>,
     beat: Option<Interval>,
     windows: Windows,
     results: Results,
@@ -112,7 +112,7 @@ impl Watch<'_> {
         self.results.window(start, end, sealed)
     }
 
-    async fn exchange(&mut self, sound: Sound) -> Result<Sealed> {
+    async fn exchange(&mut self, sound: Sound) -> Result<Sealed<Beside>> {
         let Watch { session, beat, silent, .. } = self;
         let mut told = |happened| match happened {
             Happened::Retry(reason) if !*silent => {

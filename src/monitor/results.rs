@@ -2,7 +2,7 @@
 //! this.
 
 use anyhow::Result;
-use client::{Error, Opener, Opening, Sealed};
+use client::{Answer, Beside, Error, Opener, Opening, Sealed};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ pub struct Results {
 
 enum Item {
     /// The answer to the window between these times, in seconds.
-    Window(f64, f64, Opening),
+    Window(f64, f64, Opening<Answer>),
     /// A part, in seconds, about which nothing will be known.
     Gap(f64, f64, Reason),
     /// Seconds of sound so far.
@@ -34,8 +34,8 @@ impl Results {
     }
 
     /// Takes the sealed answer to a window.
-    pub fn window(&self, start: f64, end: f64, sealed: Sealed) -> Result<()> {
-        match self.opener.open(sealed, 1) {
+    pub fn window(&self, start: f64, end: f64, sealed: Sealed<Beside>) -> Result<()> {
+        match self.opener.open(sealed, 1, |answer| answer) {
             Ok(opening) => self.item(Item::Window(start, end, opening)),
             Err(Error::Backlog) => self.item(Item::Gap(start, end, Reason::NotOpened)),
             Err(error) => return Err(error.into()),
@@ -73,7 +73,7 @@ async fn tell_all(mut teller: Teller, mut items: UnboundedReceiver<Item>) -> Res
     let (mut cues, mut written) = (Cues::default(), Ok(()));
     while let Some(item) = items.recv().await {
         let events = match item {
-            Item::Window(start, end, opening) => match opening.answer().await {
+            Item::Window(start, end, opening) => match opening.result().await {
                 Ok(answer) => cues.see(end, Cue::of(&answer, start)),
                 Err(error) => {
                     tracing::warn!(%error, "an answer cannot be opened");

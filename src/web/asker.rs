@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Result;
-use client::{Answer, Happened, Opener, Opening, Session, Sound, Stage, StageEnd};
+use client::{Answer, Beside, Happened, Opener, Opening, Session, Sound, Stage, StageEnd};
 use fingerprint::{SAMPLE_RATE, Settings};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep_until;
@@ -89,8 +89,8 @@ impl Work {
     }
 
     /// Fetches everything that does not depend on the recording, while the recording is being made.
-    async fn connect(&self) -> Result<(Session, Opener, Option<StageEnd>)> {
-        let mut session = reach::session(&self.app.whom, &self.app.db).await?;
+    async fn connect(&self) -> Result<(Session<Beside>, Opener, Option<StageEnd>)> {
+        let mut session = reach::session(&self.app.whom, &self.app.db).await?.beside();
         let mut setup = None;
         let mut watch = |happened| {
             if let Happened::Stage(ended) = happened {
@@ -104,7 +104,13 @@ impl Work {
 
     /// Asks about one round. A query is sent for every round, even if nothing was heard, so that an observer who
     /// counts queries does not learn whether something was. The answer is opened in the background.
-    async fn ask(&self, session: &mut Session, opener: &Opener, number: usize, round: Round) -> Result<()> {
+    async fn ask(
+        &self,
+        session: &mut Session<Beside>,
+        opener: &Opener,
+        number: usize,
+        round: Round,
+    ) -> Result<()> {
         let Round { samples, name, decode, send_at } = round;
         let mut watch = self.watch(number);
         let synced = session.sync_watched(&mut watch).await?;
@@ -119,7 +125,7 @@ impl Work {
             sleep_until(send_at).await;
         }
         let sealed = session.ask_watched(prepared, &mut watch).await?;
-        let opening = opener.open(sealed, CANDIDATES)?;
+        let opening = opener.open(sealed, CANDIDATES, |answer| answer)?;
         tokio::spawn(open(self.tell.clone(), opening, number, name, decode, fingerprint));
         Ok(())
     }
@@ -145,13 +151,13 @@ impl Work {
 /// Tells the page what an answer says, once it is open.
 async fn open(
     tell: UnboundedSender<Event>,
-    opening: Opening,
+    opening: Opening<Answer>,
     round: usize,
     name: String,
     decode: f64,
     fingerprint: f64,
 ) {
-    let problem = match opening.answer().await {
+    let problem = match opening.result().await {
         Ok(answer) => match answer.named.fault.as_deref() {
             None => {
                 tell_answer(&tell, round, name, &answer, decode, fingerprint);

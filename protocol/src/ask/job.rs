@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{AskMachine, Error, Stage};
+use super::{AskMachine, AtEnd, Error, Stage};
 use crate::frame::Frame;
 
 /// What the driver must do next.
@@ -40,17 +40,17 @@ pub struct Exchange {
 }
 
 /// The machine after the job, and the job's result.
-pub type Outcome<T> = (AskMachine, Result<T, Error>);
+pub type Outcome<T, M = AtEnd> = (AskMachine<M>, Result<T, Error>);
 
 /// One task of an [`AskMachine`]. Dropping the job drops its machine.
 #[must_use]
-pub struct Job<T> {
+pub struct Job<T, M = AtEnd> {
     line: Line,
-    work: Pin<Box<dyn Future<Output = Outcome<T>> + Send>>,
+    work: Pin<Box<dyn Future<Output = Outcome<T, M>> + Send>>,
 }
 
-impl<T> Job<T> {
-    pub(super) fn new(line: Line, work: impl Future<Output = Outcome<T>> + Send + 'static) -> Job<T> {
+impl<T, M> Job<T, M> {
+    pub(super) fn new(line: Line, work: impl Future<Output = Outcome<T, M>> + Send + 'static) -> Job<T, M> {
         Job { line, work: Box::pin(work) }
     }
 
@@ -59,7 +59,7 @@ impl<T> Job<T> {
     ///
     /// # Panics
     /// After [`Step::Done`].
-    pub fn step(&mut self) -> Step<Outcome<T>> {
+    pub fn step(&mut self) -> Step<Outcome<T, M>> {
         match self.work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => Step::Done(outcome),
             Poll::Pending => match self.line.slot().signal.take() {

@@ -1,5 +1,6 @@
 //! The asking side of one server: what is held, what is sent, and when it is sent again.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::sealed::Ended;
 use super::store::Store;
 use super::synced::Synced;
 use super::traffic::{Record, Traffic};
-use super::{Error, Prepared, Sealed, Stage};
+use super::{AtEnd, Beside, Error, Mode, Prepared, Sealed, Stage};
 use crate::token::AccessToken;
 use crate::wire::{Refusal, RefusalCode, Request, Response, response_cap};
 
@@ -24,7 +25,7 @@ const STALE_RETRIES: u32 = 3;
 ///
 /// What it sends depends on what the server says and on what the store holds, never on the question or the answer. So
 /// retries look the same for every question.
-pub struct AskMachine {
+pub struct AskMachine<M = AtEnd> {
     pub(super) line: Line,
     pub(super) store: Arc<dyn Store>,
     pub(super) held: Option<Arc<Synced>>,
@@ -36,11 +37,31 @@ pub struct AskMachine {
     /// Whether the token was shown on this connection.
     shown: bool,
     traffic: Traffic,
+    mode: PhantomData<M>,
 }
 
 impl AskMachine {
     /// Creates a machine that keeps parts in `store`. If there is a token, it is shown before the first question.
     pub fn new(store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine {
+        AskMachine::fresh(store, token)
+    }
+
+    /// From now on answers are opened while the session goes on, beside a timetable. There is no way back, and the
+    /// answers so far stay sealed for good.
+    pub fn beside(self) -> AskMachine<Beside> {
+        let AskMachine { line, store, held, current, models, session, token, shown, traffic, .. } = self;
+        let mode = PhantomData;
+        AskMachine { line, store, held, current, models, session, token, shown, traffic, mode }
+    }
+
+    /// Ends the session. Nothing more can be sent, so its answers can be opened.
+    pub fn end(self) -> Arc<Ended> {
+        self.session
+    }
+}
+
+impl<M: Mode> AskMachine<M> {
+    fn fresh(store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine<M> {
         AskMachine {
             line: Line::default(),
             store,
@@ -51,14 +72,15 @@ impl AskMachine {
             token,
             shown: false,
             traffic: Traffic::default(),
+            mode: PhantomData,
         }
     }
 
     /// Continues with another server, or with one that has another key. Drops everything that is held. The session
     /// stays the same.
-    pub fn moved(self, store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine {
+    pub fn moved(self, store: Arc<dyn Store>, token: Option<AccessToken>) -> AskMachine<M> {
         let AskMachine { session, traffic, .. } = self;
-        AskMachine { session, traffic, ..AskMachine::new(store, token) }
+        AskMachine { session, traffic, ..AskMachine::fresh(store, token) }
     }
 
     /// Tells the machine that requests now go over a new connection. It shows the token and checks the manifest again.
@@ -66,6 +88,11 @@ impl AskMachine {
         self.shown = false;
         self.current = false;
         self.models.current = false;
+    }
+
+    /// What the last request held: no message is sent for it, and the server may have something newer.
+    pub fn held(&self) -> Option<Arc<Synced>> {
+        self.held.clone()
     }
 
     /// The frames so far, the first 65,536 of them.
@@ -79,7 +106,7 @@ impl AskMachine {
     }
 
     /// Shows the token, if there is one. Sends nothing else.
-    pub fn greet(mut self) -> Job<()> {
+    pub fn greet(mut self) -> Job<(), M> {
         Job::new(self.line.clone(), async move {
             let outcome = self.show_token().await;
             (self, outcome)
@@ -87,7 +114,7 @@ impl AskMachine {
     }
 
     /// Fetches what a question needs and the machine does not hold.
-    pub fn sync(mut self) -> Job<Arc<Synced>> {
+    pub fn sync(mut self) -> Job<Arc<Synced>, M> {
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
             loop {
@@ -100,7 +127,7 @@ impl AskMachine {
     }
 
     /// Asks about a recording. If the manifest changes meanwhile, it starts over with fresh blinds and a fresh secret.
-    pub fn ask(mut self, prepared: impl Into<Prepared>) -> Job<Sealed> {
+    pub fn ask(mut self, prepared: impl Into<Prepared>) -> Job<Sealed<M>, M> {
         let mut prepared: Prepared = prepared.into();
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
@@ -113,12 +140,7 @@ impl AskMachine {
         })
     }
 
-    /// Ends the session. Nothing more can be sent, so its answers can be opened.
-    pub fn end(self) -> Arc<Ended> {
-        self.session
-    }
-
-    async fn attempt(&mut self, prepared: &mut Prepared) -> Result<Sealed, Error> {
+    async fn attempt(&mut self, prepared: &mut Prepared) -> Result<Sealed<M>, Error> {
         let synced = self.synced().await?;
         let ready = match prepared.ready.take() {
             Some(ready) if Arc::ptr_eq(&ready.synced, &synced) => ready,
@@ -154,7 +176,14 @@ impl AskMachine {
             return Err(crate::Error::Length { what: "answer", actual, expected }.into());
         }
         self.line.ended(Stage::Server).await;
-        Ok(Sealed { synced, pending, answer, heard: ready.heard, session: self.session.clone() })
+        Ok(Sealed {
+            synced,
+            pending,
+            answer,
+            heard: ready.heard,
+            session: self.session.clone(),
+            mode: PhantomData,
+        })
     }
 
     /// Whether a job starts over after this error. If so, marks what is stale, so that it is fetched again.

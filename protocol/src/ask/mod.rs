@@ -10,6 +10,7 @@
 //! | `machine` | questions, tokens, retries |
 //! | `synced` | manifest, catalogue, hints, masks |
 //! | `question` | a recording, its hashes, and what is ready to be sent |
+//! | `mode` | when the answers of a session may be opened |
 //! | `sealed` | sealed answers, and the end of a session, which opens them |
 //! | `models` | linear models, and sealed scores |
 //! | `store` | what is kept between questions |
@@ -18,6 +19,7 @@
 mod error;
 mod job;
 mod machine;
+mod mode;
 mod models;
 mod question;
 mod sealed;
@@ -30,6 +32,7 @@ mod traffic;
 pub use error::Error;
 pub use job::{Exchange, Job, Outcome, Step};
 pub use machine::AskMachine;
+pub use mode::{AtEnd, Beside, Mode};
 pub use models::{Features, HeldModel, MakeFeatures, Scores, SealedScores};
 pub use question::{Fingerprint, Prepared, Question, Sound};
 pub use sealed::{Ended, Named, Opened, Sealed};

@@ -1,6 +1,7 @@
 //! A server's linear models: what a client holds of one, and a classification from features to sealed scores.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use psi::linear::{self, LinearMasks, LinearParams, MAX_MAGNITUDE, PendingScores};
@@ -8,7 +9,7 @@ use psi::linear::{self, LinearMasks, LinearParams, MAX_MAGNITUDE, PendingScores}
 use super::job::Job;
 use super::sealed::Ended;
 use super::store::{Kind, Part, load_checked};
-use super::{AskMachine, Error, Stage};
+use super::{AskMachine, AtEnd, Beside, Error, Mode, Stage};
 use crate::offer::ModelOffer;
 use crate::wire::{Digest, Request, Response, response_cap};
 
@@ -64,12 +65,13 @@ impl Held {
 }
 
 /// The sealed scores of a recording; see [`super::Sealed`].
-pub struct SealedScores {
+pub struct SealedScores<M = AtEnd> {
     model: Arc<HeldModel>,
     pending: PendingScores,
     answer: Vec<u8>,
     fault: Option<String>,
     session: Arc<Ended>,
+    mode: PhantomData<M>,
 }
 
 /// Opened scores.
@@ -89,25 +91,33 @@ impl SealedScores {
     /// [`Error::StillOpen`] if `ended` is the end of another session.
     pub fn open(self, ended: &Arc<Ended>) -> Result<Scores, Error> {
         match Arc::ptr_eq(&self.session, ended) {
-            true => self.open_apart(),
+            true => self.unseal(),
             false => Err(Error::StillOpen),
         }
     }
+}
 
-    /// Opens the scores while their session goes on; see [`super::Sealed::open_apart`].
+impl SealedScores<Beside> {
+    /// Opens the scores while their session goes on; see [`super::Sealed::open_beside`].
     ///
     /// # Errors
     /// None, because the scores were checked on arrival.
-    pub fn open_apart(self) -> Result<Scores, Error> {
+    pub fn open_beside(self) -> Result<Scores, Error> {
+        self.unseal()
+    }
+}
+
+impl<M> SealedScores<M> {
+    fn unseal(self) -> Result<Scores, Error> {
         let SealedScores { model, pending, answer, fault, .. } = self;
         let scores = pending.open(&model.hints, &answer)?;
         Ok(Scores { model, scores, fault })
     }
 }
 
-impl AskMachine {
+impl<M: Mode> AskMachine<M> {
     /// The server's models.
-    pub fn models(mut self) -> Job<Vec<ModelOffer>> {
+    pub fn models(mut self) -> Job<Vec<ModelOffer>, M> {
         Job::new(self.line.clone(), async move {
             let outcome = self.offers().await;
             (self, outcome)
@@ -115,7 +125,7 @@ impl AskMachine {
     }
 
     /// The model of this name. Fetches the list and the parts of the model that are not held.
-    pub fn model(mut self, name: String) -> Job<Arc<HeldModel>> {
+    pub fn model(mut self, name: String) -> Job<Arc<HeldModel>, M> {
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
             loop {
@@ -129,7 +139,7 @@ impl AskMachine {
 
     /// Asks the model of this name about the features that `features` makes for it. If the model changes meanwhile, it
     /// is fetched again and `features` is called again.
-    pub fn classify(mut self, name: String, features: MakeFeatures) -> Job<SealedScores> {
+    pub fn classify(mut self, name: String, features: MakeFeatures) -> Job<SealedScores<M>, M> {
         Job::new(self.line.clone(), async move {
             let mut retries = 0;
             loop {
@@ -141,7 +151,11 @@ impl AskMachine {
         })
     }
 
-    async fn attempt_scores(&mut self, name: &str, features: &MakeFeatures) -> Result<SealedScores, Error> {
+    async fn attempt_scores(
+        &mut self,
+        name: &str,
+        features: &MakeFeatures,
+    ) -> Result<SealedScores<M>, Error> {
         let model = self.held_model(name).await?;
         self.line.ended(Stage::Setup).await;
         let (features, fault) = legal(&model.params, features(&model)?);
@@ -159,7 +173,7 @@ impl AskMachine {
             return Err(crate::Error::Length { what: "scores", actual, expected }.into());
         }
         self.line.ended(Stage::Server).await;
-        Ok(SealedScores { model, pending, answer, fault, session: self.session.clone() })
+        Ok(SealedScores { model, pending, answer, fault, session: self.session.clone(), mode: PhantomData })
     }
 
     async fn offers(&mut self) -> Result<Vec<ModelOffer>, Error> {

@@ -3,26 +3,37 @@
 //! A malicious server can choose its catalogue so that opening and voting take seconds for one song and milliseconds
 //! for every other. So nothing that a client sends may wait for an answer to be opened. The types enforce this: a
 //! question ends in a [`Sealed`] value, which opens only with the [`Ended`] of its own session. [`AskMachine::end`]
-//! consumes the machine and returns that value.
+//! consumes the machine and returns that value. Only a program that chose [`Beside`] opens answers while it goes on
+//! asking, and must keep to a timetable.
 //!
 //! [`AskMachine::end`]: super::AskMachine::end
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use fingerprint::{GlobalFrame, Label, Labels, Track, Verdict, Vote, align, votes};
 use psi::query::{Pending, Returned};
 
-use super::Error;
 use super::question::Heard;
 use super::synced::Synced;
+use super::{AtEnd, Beside, Error};
 
 /// The end of a session: proof that nothing more is sent in it.
+///
+/// ```
+/// # fn example(machine: protocol::ask::AskMachine, sealed: protocol::ask::Sealed) {
+/// let ended = machine.end();
+/// let _ = sealed.open(&ended);
+/// # }
+/// ```
+///
+/// Nothing can be sent after the end:
 ///
 /// ```compile_fail
 /// # fn example(machine: protocol::ask::AskMachine, sealed: protocol::ask::Sealed) {
 /// let ended = machine.end();
 /// let _ = sealed.open(&ended);
-/// let _ = machine.sync(); // moved: nothing can be sent after the end
+/// let _ = machine.sync(); // moved
 /// # }
 /// ```
 #[derive(Debug)]
@@ -36,20 +47,31 @@ impl Ended {
 
 /// The sealed answer to a question. It holds the question's one secret and can be opened once.
 ///
-/// ```compile_fail
-/// # fn example(sealed: protocol::ask::Sealed) {
-/// let labels = sealed.open(); // there is no session's end to show
+/// ```
+/// # fn example(sealed: protocol::ask::Sealed, ended: std::sync::Arc<protocol::ask::Ended>) {
+/// let _ = sealed.open(&ended);
 /// # }
 /// ```
-pub struct Sealed {
+///
+/// It does not open without a session's end:
+///
+/// ```compile_fail
+/// # fn example(sealed: protocol::ask::Sealed, ended: std::sync::Arc<protocol::ask::Ended>) {
+/// let _ = sealed.open();
+/// # }
+/// ```
+///
+/// The mode `M` is that of the machine that asked.
+pub struct Sealed<M = AtEnd> {
     pub(super) synced: Arc<Synced>,
     pub(super) pending: Pending,
     pub(super) answer: Vec<u8>,
     pub(super) heard: Heard,
     pub(super) session: Arc<Ended>,
+    pub(super) mode: PhantomData<M>,
 }
 
-impl Sealed {
+impl<M> Sealed<M> {
     /// Hashes that were asked, without the padding.
     pub fn hashes_asked(&self) -> usize {
         self.heard.asked.len()
@@ -75,23 +97,7 @@ impl Sealed {
         self.answer = answer;
     }
 
-    /// Opens the answer.
-    ///
-    /// # Errors
-    /// [`Error::StillOpen`] if `ended` is the end of another session.
-    pub fn open(self, ended: &Arc<Ended>) -> Result<Opened, Error> {
-        match Arc::ptr_eq(&self.session, ended) {
-            true => self.open_apart(),
-            false => Err(Error::StillOpen),
-        }
-    }
-
-    /// Opens the answer while its session goes on. Call this only on a separate thread, and never let anything that
-    /// sends wait for it. A monitor, for example, asks on a timetable and opens answers beside it.
-    ///
-    /// # Errors
-    /// [`Error::Psi`] for an answer that was taken out and not put back.
-    pub fn open_apart(self) -> Result<Opened, Error> {
+    fn unseal(self) -> Result<Opened, Error> {
         let Sealed { synced, pending, answer, heard, .. } = self;
         let catalogue = &synced.catalogue;
         let keep = |returned: Returned| {
@@ -102,6 +108,30 @@ impl Sealed {
         let mut labels = Labels::new(heard.asked.len());
         pending.open_in_runs(&synced.shards(), &answer, keep, |some| labels.extend(some))?;
         Ok(Opened { synced, heard, labels })
+    }
+}
+
+impl Sealed {
+    /// Opens the answer.
+    ///
+    /// # Errors
+    /// [`Error::StillOpen`] if `ended` is the end of another session.
+    pub fn open(self, ended: &Arc<Ended>) -> Result<Opened, Error> {
+        match Arc::ptr_eq(&self.session, ended) {
+            true => self.unseal(),
+            false => Err(Error::StillOpen),
+        }
+    }
+}
+
+impl Sealed<Beside> {
+    /// Opens the answer while its session goes on. Call this only on a separate thread, and never let anything that
+    /// sends wait for it.
+    ///
+    /// # Errors
+    /// [`Error::Psi`] for an answer that was taken out and not put back.
+    pub fn open_beside(self) -> Result<Opened, Error> {
+        self.unseal()
     }
 }
 

@@ -9,7 +9,7 @@ use psi::shard::Hint;
 use psi::{Asker, Params, PublicMasks, SEED_BYTES};
 
 use super::store::{Kind, Part, load_checked};
-use super::{AskMachine, Error, Stage};
+use super::{AskMachine, Error, Mode, Stage};
 use crate::manifest::{Manifest, ShardInfo};
 use crate::wire::{ATTACHMENT_CAP, Digest, MANIFEST_CAP, Request, Response, response_cap};
 
@@ -79,7 +79,7 @@ impl Offer {
     }
 }
 
-impl AskMachine {
+impl<M: Mode> AskMachine<M> {
     /// Everything that the manifest names. Checks with the server once per connection that the manifest is current.
     /// That is enough, because a query under an old manifest is refused as stale.
     pub(super) async fn synced(&mut self) -> Result<Arc<Synced>, Error> {

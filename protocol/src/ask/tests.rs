@@ -109,7 +109,10 @@ fn frame(bytes: &[u8]) -> Frame {
 }
 
 /// Drives a job against a server that answers with `serve`. Also returns the waits.
-fn drive<T>(mut job: Job<T>, mut serve: impl FnMut(Request) -> Vec<u8>) -> (Outcome<T>, Vec<Duration>) {
+fn drive<T, M>(
+    mut job: Job<T, M>,
+    mut serve: impl FnMut(Request) -> Vec<u8>,
+) -> (Outcome<T, M>, Vec<Duration>) {
     let mut waits = Vec::new();
     loop {
         match job.step() {
@@ -162,6 +165,21 @@ fn another_sessions_end_opens_nothing() {
             respond(&answering, r)
         });
     assert!(sealed.unwrap().open(&machine.end()).is_ok());
+}
+
+/// A monitor's answer opens while its machine goes on asking.
+#[test]
+fn beside_a_timetable_an_answer_opens_before_the_end() {
+    let answering = AnswerMachine::new(snapshot());
+    let asking = machine(None).beside().ask(Sound::from(question(60)));
+    let ((machine, first), _) = drive(asking, |request| respond(&answering, request));
+    assert_eq!(first.unwrap().open_beside().unwrap().vote(1).tracks[0].title, "the track");
+    let machine = machine.moved(Arc::new(MemoryStore::default()), None);
+    assert!(machine.held().is_none());
+    let ((machine, second), _) =
+        drive(machine.ask(Sound::from(question(60))), |request| respond(&answering, request));
+    assert!(machine.held().is_some());
+    assert!(second.unwrap().open_beside().unwrap().vote(1).verdict.best.is_some());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod hostile_clients;
 mod hostile_servers;
 mod limits;
 mod models;
+mod opener;
 mod pinning;
 mod support;
 mod tokens;

@@ -5,11 +5,11 @@
 use std::ops::{Deref, DerefMut};
 
 use client::ask::{Features, MakeFeatures};
-use client::{Answer, ClientConfig, Error, Opener, Prepared, Session, Watch};
+use client::{Answer, Beside, ClientConfig, Error, Opener, Prepared, Session, Watch};
 
 /// A session, and what opens its answers.
 pub struct Asking {
-    session: Session,
+    session: Session<Beside>,
     opener: Opener,
 }
 
@@ -19,7 +19,7 @@ impl Asking {
     /// # Errors
     /// Those of [`Session::connect`].
     pub async fn connect(server: &str, config: ClientConfig) -> Result<Asking, Error> {
-        Ok(Asking { session: Session::connect(server, config).await?, opener: Opener::start()? })
+        Ok(Asking { session: Session::connect(server, config).await?.beside(), opener: Opener::start()? })
     }
 
     /// Asks about a recording and opens the answer at once. Returns the best `top` tracks.
@@ -41,7 +41,7 @@ impl Asking {
         watch: Watch<'_>,
     ) -> Result<Answer, Error> {
         let sealed = self.session.ask_watched(sound, watch).await?;
-        self.opener.open(sealed, top)?.answer().await
+        self.opener.open(sealed, top, |answer| answer)?.result().await
     }
 
     /// The scores of a model for these features.
@@ -54,7 +54,7 @@ impl Asking {
             Box::new(move |_| Ok(Features::Known(features.clone())))
         };
         let sealed = self.session.score(model, || known(features)).await?;
-        Ok(sealed.open_apart()?.scores)
+        Ok(sealed.open_beside()?.scores)
     }
 
     /// Says goodbye.
@@ -64,15 +64,15 @@ impl Asking {
 }
 
 impl Deref for Asking {
-    type Target = Session;
+    type Target = Session<Beside>;
 
-    fn deref(&self) -> &Session {
+    fn deref(&self) -> &Session<Beside> {
         &self.session
     }
 }
 
 impl DerefMut for Asking {
-    fn deref_mut(&mut self) -> &mut Session {
+    fn deref_mut(&mut self) -> &mut Session<Beside> {
         &mut self.session
     }
 }
