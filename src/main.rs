@@ -6,6 +6,7 @@
 
 mod advice;
 mod batch;
+mod beat;
 mod cli;
 mod commands;
 mod files;

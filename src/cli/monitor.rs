@@ -14,9 +14,10 @@ Examples:
   ffmpeg -loglevel error -i STREAM -ac 1 -ar 8000 -f flac - | psi-shazam monitor -
 
 The program asks about one window of sound after another, including silence, with queries that all look the same.
-Their times and number depend only on the length of the sound. While the server is unreachable, up to ten minutes of
-sound are kept. Beyond that a file waits, and a stream loses its oldest sound, which is listed as a gap. Ctrl-C stops
-and reports everything heard so far.
+Their times and number depend only on the length of the sound. While the server is unreachable or slow, up to ten
+minutes of sound are kept. Beyond that a file waits, and a stream loses its oldest sound, which is listed as a gap. A
+window that could not be sent in time is listed as late. The program goes on to the end of the sound even if nobody
+reads its list. Ctrl-C stops after the window that was begun, and reports everything heard so far.
 
 Exit code: 0 if a track was found, 1 if none was, 2 after an error.";
 

@@ -1,25 +1,24 @@
 //! `psi-shazam monitor`: what was played when.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use client::{Beside, Happened, Reconnect, Sealed, Session, Sound};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::sync::watch;
 
+use crate::beat::Beat;
 use crate::cli::MonitorArgs;
 use crate::interrupt::Interrupt;
+use crate::monitor::cues::Reason;
 use crate::monitor::feed::Feed;
 use crate::monitor::results::Results;
 use crate::monitor::tell::{Form, Teller};
 use crate::monitor::windows::{Window, Windows};
 use crate::output::plain;
 use crate::reach;
-
-/// Questions to a server start on this beat. Other work of this machine, such as opening the previous answer, then
-/// delays the first message only by microseconds, not by the time of the preparation.
-const BEAT: Duration = Duration::from_millis(250);
 
 pub fn run(args: &MonitorArgs) -> Result<ExitCode> {
     let interrupt = Interrupt::listen_saying("stopping after this window (Ctrl-C again to stop at once)")?;
@@ -40,97 +39,142 @@ async fn monitor(args: &MonitorArgs, interrupt: &Interrupt) -> Result<ExitCode> 
     // At the start every error is reported, so that a wrong name is noticed at once. Later the program waits for a
     // server that is unreachable.
     let session = reach::session(&args.whom, &args.database.db).await?;
-    let mut watch = Watch {
+    let mut timetable = Timetable {
         session: session.beside().reconnecting(Reconnect::UntilAnswered),
-        beat: args.whom.server.is_some().then(beat),
+        beat: args.whom.server.is_some().then(|| Beat::starting(Instant::now())),
         windows: Windows::new(args.window, args.every),
-        results: Results::start(Teller::new(form, &args.source)?)?,
+        results: Results::start(Teller::new(form, &args.source))?,
         interrupt,
-        silent: false,
+        arrived: Instant::now(),
+        late: 0,
+        line: Line::default(),
     };
-    let heard = watch.listen(&feed).await;
+    let kept = timetable.keep(&feed).await;
     feed.abandon();
-    let Watch { session, results, .. } = watch;
+    let Timetable { session, results, late, .. } = timetable;
     session.end().await;
-    let entries = results.finish().await?;
-    heard.with_context(|| plain(&args.source.display().to_string()))?;
-    Ok(ExitCode::from(u8::from(entries == 0)))
+    let entries = results.finish().await;
+    if late > 0 {
+        // The reader may have gone.
+        let _ = writeln!(io::stderr(), "psi-shazam: windows that were sent late: {late}");
+    }
+    kept.with_context(|| plain(&args.source.display().to_string()))?;
+    Ok(ExitCode::from(u8::from(entries? == 0)))
 }
 
-fn beat() -> Interval {
-    let mut beat = interval(BEAT);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    beat
-}
-
-/// The timetable: cuts the sound into windows and asks about each. It never waits for an answer to be opened.
-struct Watch<'a> {
+/// Cuts the sound into windows and asks about each. Never waits for an answer to be opened or reported.
+struct Timetable<'a> {
     session: Session<Beside>,
-    beat: Option<Interval>,
+    /// When questions are sent. `None` for a server on this machine.
+    beat: Option<Beat>,
     windows: Windows,
     results: Results,
     interrupt: &'a Interrupt,
-    /// Whether the user has been told that the server is unreachable.
-    silent: bool,
+    /// When the last answer had arrived.
+    arrived: Instant,
+    /// Windows that were sent late.
+    late: u32,
+    line: Line,
 }
 
-impl Watch<'_> {
-    /// Runs until the end of the sound, until the user asks to stop, or until nobody reads the output any more.
-    async fn listen(&mut self, feed: &Feed) -> Result<()> {
+/// What is known about the way to the server.
+#[derive(Default)]
+struct Line {
+    /// Whether the server does not answer now.
+    down: watch::Sender<bool>,
+    /// Whether it did not answer at times since the last piece of sound was taken.
+    failed: bool,
+}
+
+impl Timetable<'_> {
+    /// Runs until the end of the sound, or until the user asks to stop.
+    async fn keep(&mut self, feed: &Feed) -> Result<()> {
+        let mut came = self.arrived;
         loop {
             let piece = tokio::select! {
                 () = self.interrupt.wait() => return Ok(()),
                 piece = feed.next() => piece?,
             };
             let Some(piece) = piece else { break };
-            if let Some(gap) = self.windows.push(&piece) {
-                self.results.gap(gap);
+            came = piece.came;
+            let gap = self.windows.push(&piece);
+            let failed = std::mem::take(&mut self.line.failed);
+            if let Some(gap) = gap {
+                self.results.gap(gap, if failed { Reason::Unreachable } else { Reason::ServerSlow });
             }
             while let Some(window) = self.windows.next() {
-                self.ask(window).await?;
+                self.ask(window, came).await?;
                 if self.interrupt.came() {
                     return Ok(());
                 }
             }
-            self.results.heard(self.windows.seconds());
+            self.results.progress(self.windows.seconds());
         }
         match self.windows.last() {
-            Some(window) => self.ask(window).await,
+            Some(window) => self.ask(window, came).await,
             None => Ok(()),
         }
     }
 
-    /// Asks about a window. A silent window is asked about too, by padding alone: the server sees no difference.
-    async fn ask(&mut self, window: Window) -> Result<()> {
-        let start = window.start;
-        let end = start + window.samples.len() as f64 / f64::from(fingerprint::SAMPLE_RATE);
-        let interrupt = self.interrupt.clone();
-        let sealed = tokio::select! {
-            () = interrupt.wait() => return Ok(()),
-            sealed = self.exchange(Sound::Samples(Arc::new(window.samples))) => sealed?,
+    /// Asks about a window whose sound came at `came`. A silent window is asked about too, by padding alone: the server
+    /// sees no difference. If the user asks to stop, the window is finished, unless the server does not answer.
+    async fn ask(&mut self, window: Window, came: Instant) -> Result<()> {
+        let (start, end) = (window.start, window.end());
+        let (interrupt, mut down) = (self.interrupt.clone(), self.line.down.subscribe());
+        let given_up = async move {
+            interrupt.wait().await;
+            let _ = down.wait_for(|down| *down).await;
         };
-        self.results.window(start, end, sealed)
+        let ready = came.max(self.arrived);
+        let sealed = tokio::select! {
+            sealed = self.exchange(Sound::Samples(Arc::new(window.samples)), ready) => Some(sealed?),
+            () = given_up => None,
+        };
+        let Some((sealed, late_seconds)) = sealed else {
+            self.results.gap((start, end), Reason::Unreachable);
+            return Ok(());
+        };
+        self.arrived = sealed.arrived();
+        if late_seconds > 0.0 {
+            self.late += 1;
+            self.results.late(start, end, late_seconds);
+        }
+        self.results.window(start, end, sealed);
+        Ok(())
     }
 
-    async fn exchange(&mut self, sound: Sound) -> Result<Sealed<Beside>> {
-        let Watch { session, beat, silent, .. } = self;
-        let mut told = |happened| match happened {
-            Happened::Retry(reason) if !*silent => {
-                *silent = true;
-                eprintln!("psi-shazam: {reason}; trying again");
+    /// Prepares a question from `ready` on, sends it at an instant that is chosen before, and returns the answer. Also
+    /// returns how many seconds after that instant it was sent.
+    async fn exchange(&mut self, sound: Sound, mut ready: Instant) -> Result<(Sealed<Beside>, f64)> {
+        let Timetable { session, beat, results, line, .. } = self;
+        let mut watch = |happened| match happened {
+            Happened::Retry(reason) => {
+                line.failed = true;
+                if !line.down.send_replace(true) {
+                    results.say(format!("{reason}; trying again"));
+                }
             }
             Happened::Recovered => {
-                *silent = false;
-                eprintln!("psi-shazam: the server answers again");
+                line.down.send_replace(false);
+                results.say("the server answers again".to_owned());
             }
             _ => {}
         };
-        let synced = session.sync_watched(&mut told).await?;
+        let synced = match session.held() {
+            Some(held) => held,
+            None => {
+                let synced = session.sync_watched(&mut watch).await?;
+                ready = Instant::now();
+                synced
+            }
+        };
+        let beat = beat.map(|beat| (beat, beat.choose(ready)));
         let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
         let prepared = prepared.map_err(client::Error::from)?;
-        if let Some(beat) = beat {
-            beat.tick().await;
-        }
-        Ok(session.ask_watched(prepared, &mut told).await?)
+        let late_seconds = match beat {
+            Some((beat, chosen)) => (beat.wait(chosen).await - chosen).as_secs_f64(),
+            None => 0.0,
+        };
+        Ok((session.ask_watched(prepared, &mut watch).await?, late_seconds))
     }
 }

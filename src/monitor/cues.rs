@@ -102,16 +102,22 @@ pub enum Event {
     Played(Cue),
     /// Nothing is known about this part.
     Gap { start_seconds: f64, end_seconds: f64, reason: Reason },
+    /// A window was asked about later than planned: this machine could not keep the timetable.
+    Late { start_seconds: f64, end_seconds: f64, late_seconds: f64 },
 }
 
 /// Why nothing is known about a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It was not asked about: the server was unreachable.
-    NotAsked,
+    /// It was not asked about: the server could not be reached, or said that it was busy.
+    Unreachable,
+    /// It was not asked about: the server answers more slowly than the sound comes.
+    ServerSlow,
     /// It was asked about, but the answer was dropped: this machine opens answers more slowly than they arrive.
     NotOpened,
+    /// Its report was dropped: nobody read the list.
+    NotTold,
 }
 
 /// The list while it grows.

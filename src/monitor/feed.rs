@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use fingerprint::{Error, SAMPLE_RATE, decode_file_stream, decode_stream};
@@ -22,6 +23,8 @@ pub struct Piece {
     pub start: u64,
     /// Mono, at [`SAMPLE_RATE`].
     pub samples: Vec<f32>,
+    /// When it came.
+    pub came: Instant,
 }
 
 /// Sound between the decoding thread and the task that asks about it.
@@ -66,7 +69,7 @@ impl Feed {
                 return ControlFlow::Continue(());
             }
             let samples = std::mem::replace(&mut pending, Vec::with_capacity(PIECE));
-            let piece = Piece { start, samples };
+            let piece = Piece { start, samples, came: Instant::now() };
             start += piece.samples.len() as u64;
             self.put(piece)
         };
@@ -81,7 +84,7 @@ impl Feed {
             (false, false) => decode_file_stream(&source, hear),
         };
         if !pending.is_empty() {
-            let _ = self.put(Piece { start, samples: pending });
+            let _ = self.put(Piece { start, samples: pending, came: Instant::now() });
         }
         self.lock().ended = Some(ended.map(drop));
         self.came.notify_one();
@@ -148,7 +151,8 @@ mod tests {
 
     fn pieces(feed: &Feed, count: usize) {
         for n in 0..count {
-            let _ = feed.put(Piece { start: (n * PIECE) as u64, samples: vec![0.0; PIECE] });
+            let (start, samples) = ((n * PIECE) as u64, vec![0.0; PIECE]);
+            let _ = feed.put(Piece { start, samples, came: Instant::now() });
         }
         feed.lock().ended = Some(Ok(()));
         feed.came.notify_one();

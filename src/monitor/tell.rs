@@ -24,15 +24,23 @@ pub enum Form {
 
 /// Prints events as they come.
 pub struct Teller {
+    out: Box<dyn Write + Send>,
     form: Form,
+    /// Name and type of the sound in a cue sheet.
+    source: (String, &'static str),
     /// Entries so far.
     pub entries: u32,
     bar: ProgressBar,
 }
 
 impl Teller {
-    /// Begins the list.
-    pub fn new(form: Form, source: &Path) -> Result<Teller> {
+    /// For standard output.
+    pub fn new(form: Form, source: &Path) -> Teller {
+        Teller::to(Box::new(io::stdout()), form, source)
+    }
+
+    /// For any output.
+    pub fn to(out: Box<dyn Write + Send>, form: Form, source: &Path) -> Teller {
         let target =
             if crate::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
@@ -40,14 +48,24 @@ impl Teller {
             ProgressStyle::with_template("{spinner} {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
-        bar.enable_steady_tick(Duration::from_millis(120));
-        if matches!(form, Form::Sheet) {
-            let mut out = io::stdout().lock();
-            let (name, kind) = sheet_source(source);
-            writeln!(out, "REM COMMENT \"psi-shazam monitor\"")?;
-            writeln!(out, "FILE {} {kind}", quoted(&name))?;
+        if crate::is_watched() {
+            bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Ok(Teller { form, entries: 0, bar })
+        Teller { out, form, source: sheet_source(source), entries: 0, bar }
+    }
+
+    /// Begins the list.
+    pub fn begin(&mut self) -> Result<()> {
+        if matches!(self.form, Form::Sheet) {
+            let (name, kind) = &self.source;
+            writeln!(self.out, "REM COMMENT \"psi-shazam monitor\"\nFILE {} {kind}", quoted(name))?;
+        }
+        Ok(())
+    }
+
+    /// Prints words to standard error, if somebody reads it.
+    pub fn say(&self, words: &str) {
+        let _ = self.bar.suspend(|| writeln!(io::stderr(), "psi-shazam: {words}"));
     }
 
     /// Shows in a terminal how far it is, and what is playing.
@@ -66,7 +84,8 @@ impl Teller {
                 Form::Sheet => sheet(&event, self.entries),
             };
             if let Some(line) = line {
-                self.bar.suspend(|| writeln!(io::stdout().lock(), "{line}"))?;
+                let Teller { bar, out, .. } = self;
+                bar.suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()))?;
             }
         }
         Ok(())
@@ -94,9 +113,16 @@ fn text(event: &Event) -> Option<String> {
             clock(*start_seconds),
             clock(*end_seconds),
             match reason {
-                Reason::NotAsked => "not asked about: the server was unreachable",
+                Reason::Unreachable => "not asked about: the server was unreachable or busy",
+                Reason::ServerSlow => "not asked about: the server answers more slowly than the sound comes",
                 Reason::NotOpened => "unknown: this machine opens answers more slowly than they arrive",
+                Reason::NotTold => "not told: nobody read the list",
             }
+        )),
+        Event::Late { start_seconds, end_seconds, late_seconds } => Some(format!(
+            "{} – {}  (sent {late_seconds:.2} s late: this machine was busy)",
+            clock(*start_seconds),
+            clock(*end_seconds)
         )),
     }
 }
@@ -115,6 +141,9 @@ fn sheet(event: &Event, number: u32) -> Option<String> {
         )),
         Event::Gap { start_seconds, end_seconds, .. } => {
             Some(format!("REM GAP {} {}", sheet_time(*start_seconds), sheet_time(*end_seconds)))
+        }
+        Event::Late { start_seconds, end_seconds, .. } => {
+            Some(format!("REM LATE {} {}", sheet_time(*start_seconds), sheet_time(*end_seconds)))
         }
     }
 }
@@ -177,12 +206,18 @@ fn rounded(event: Event) -> Event {
             end_seconds: hundredths(end_seconds),
             reason,
         },
+        Event::Late { start_seconds, end_seconds, late_seconds } => Event::Late {
+            start_seconds: hundredths(start_seconds),
+            end_seconds: hundredths(end_seconds),
+            late_seconds: hundredths(late_seconds),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn times_of_a_cue_sheet_count_frames() {
@@ -192,5 +227,25 @@ mod tests {
         assert_eq!(quoted("say \"hi\"\n"), "\"say 'hi'\u{fffd}\"");
         assert_eq!(sheet_source("a/b.MP3".as_ref()), ("b.MP3".to_owned(), "MP3"));
         assert_eq!(sheet_source("-".as_ref()), ("-".to_owned(), "WAVE"));
+    }
+
+    #[test]
+    fn what_was_late_or_is_unknown_is_told_in_every_form() {
+        let late = Event::Late { start_seconds: 5.0, end_seconds: 15.0, late_seconds: 0.2504 };
+        assert_eq!(sheet(&late, 0).unwrap(), "REM LATE 00:05:00 00:15:00");
+        let json = |event| serde_json::to_value(rounded(event)).unwrap();
+        assert_eq!(
+            json(late),
+            json!({ "event": "late", "start_seconds": 5.0, "end_seconds": 15.0, "late_seconds": 0.25 })
+        );
+        for (reason, name) in [
+            (Reason::Unreachable, "unreachable"),
+            (Reason::ServerSlow, "server_slow"),
+            (Reason::NotOpened, "not_opened"),
+            (Reason::NotTold, "not_told"),
+        ] {
+            let gap = Event::Gap { start_seconds: 1.0, end_seconds: 2.0, reason };
+            assert_eq!(json(gap)["reason"], name);
+        }
     }
 }

@@ -26,6 +26,13 @@ pub struct Window {
     pub samples: Vec<f32>,
 }
 
+impl Window {
+    /// End of the window, in seconds of the sound.
+    pub fn end(&self) -> f64 {
+        self.start + seconds(self.samples.len() as u64)
+    }
+}
+
 impl Windows {
     /// Windows of `length` seconds, one every `every` seconds.
     pub fn new(length: u32, every: u32) -> Windows {
@@ -108,6 +115,7 @@ fn seconds(samples: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     const RATE: usize = SAMPLE_RATE as usize;
 
@@ -119,7 +127,8 @@ mod tests {
         let shape = |window: Window| (window.start, window.samples.len() as f64 / RATE as f64);
         while start < samples {
             let count = piece.min(samples - start);
-            assert_eq!(windows.push(&Piece { start: start as u64, samples: vec![0.0; count] }), None);
+            let samples = vec![0.0; count];
+            assert_eq!(windows.push(&Piece { start: start as u64, samples, came: Instant::now() }), None);
             start += count;
             found.extend(std::iter::from_fn(|| windows.next()).map(shape));
             most = most.max(windows.held.len());
@@ -149,6 +158,7 @@ mod tests {
         let piece = |from: usize, to: usize| Piece {
             start: (from * RATE) as u64,
             samples: vec![0.0; (to - from) * RATE],
+            came: Instant::now(),
         };
         assert_eq!(windows.push(&piece(0, 12)), None);
         assert_eq!(windows.next().unwrap().start, 0.0);

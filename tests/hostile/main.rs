@@ -13,6 +13,7 @@
 //! | `statistics` | whether two samples of times differ, and which difference could be detected |
 //! | `program`, `page`, `bed` | the program under attack, the browser's part, and the setup of both |
 //! | `order` | what must be sent before anything is opened; runs with all other tests |
+//! | `beside` | what must be sent whatever the reader does, and what is reported; runs with all other tests |
 //! | `timing`, `streams` | the attack itself; it measures times, so it is run by hand |
 //!
 //! `PSI_SHAZAM_HOSTILE_PROGRAM` names another binary to attack, for instance an older one.
@@ -22,6 +23,7 @@
 
 mod amplifier;
 mod bed;
+mod beside;
 mod line;
 mod order;
 mod page;

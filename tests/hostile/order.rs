@@ -19,13 +19,13 @@ use crate::songs::SECONDS;
 const SHARDS: usize = 512;
 /// A program that has all answers waits to print once nothing has moved for this long: no thread of it, nothing on the
 /// line.
-const STILL: Duration = Duration::from_millis(1_500);
+pub const STILL: Duration = Duration::from_millis(1_500);
 /// A program that does not have all answers also waits to print, too early, once nothing has moved for this long. A slow
 /// server takes less.
-const STUCK: Duration = Duration::from_secs(12);
+pub const STUCK: Duration = Duration::from_secs(12);
 
 /// The server for all these tests. They take turns, because each needs the machine for itself.
-fn amplifier() -> (&'static Amplifier, MutexGuard<'static, ()>) {
+pub fn amplifier() -> (&'static Amplifier, MutexGuard<'static, ()>) {
     static AMPLIFIER: OnceLock<Amplifier> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

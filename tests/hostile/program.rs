@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::channel;
@@ -52,11 +52,18 @@ pub struct Held {
 
 impl Held {
     /// Starts it.
-    pub fn start(mut command: Command) -> Held {
+    pub fn start(command: Command) -> Held {
+        Held::start_fed(command).0
+    }
+
+    /// Starts it. Also returns its standard input.
+    pub fn start_fed(mut command: Command) -> (Held, ChildStdin) {
         let (reader, writer) = pipe().unwrap();
         let filling = Some(Filling::start(writer.try_clone().unwrap()));
-        let child = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::inherit()).spawn().unwrap();
-        Held { child, reader, filling }
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::inherit()).spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        (Held { child, reader, filling }, stdin)
     }
 
     /// The number of its process.

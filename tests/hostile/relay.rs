@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use crate::program::work_of;
 
 /// Bytes of a socket's buffer, large enough that an answer arrives without loss.
 const BUFFER: usize = 4 << 20;
+/// Interval between two checks whether a held line is free.
+const LOOK: Duration = Duration::from_millis(5);
 /// A connection is over when the server sends nothing for this long.
 const SILENCE: Duration = Duration::from_secs(45);
 
@@ -39,6 +42,8 @@ pub struct Relay {
 struct Noted {
     connections: Vec<Connection>,
     watched: Option<u32>,
+    /// Whether the server's datagrams wait.
+    held: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -63,6 +68,11 @@ impl Relay {
     pub fn look(&self) -> Vec<Connection> {
         let noted = lock(&self.noted);
         noted.connections.iter().filter(|connection| !connection.is_empty()).cloned().collect()
+    }
+
+    /// From now on, the server's datagrams wait, or go on.
+    pub fn hold(&self, held: bool) {
+        lock(&self.noted).held.store(held, SeqCst);
     }
 
     /// From now on, notes the CPU time of this process with every datagram.
@@ -112,9 +122,13 @@ fn pass_on(front: &Arc<UdpSocket>, server: SocketAddr, noted: &Arc<Mutex<Noted>>
 
 fn pass_back(front: &UdpSocket, back: &UdpSocket, client: SocketAddr, place: usize, noted: &Mutex<Noted>) {
     let mut datagram = vec![0; 65_536];
+    let held = lock(noted).held.clone();
     loop {
         match back.recv(&mut datagram) {
             Ok(bytes) => {
+                while held.load(SeqCst) {
+                    thread::sleep(LOOK);
+                }
                 note(noted, place, false, bytes);
                 let _ = front.send_to(&datagram[..bytes], client);
             }

@@ -25,7 +25,7 @@ fn windows(amplifier: &Amplifier, count: usize) -> (Vec<bool>, Vec<Vec<f32>>) {
 }
 
 /// A command that asks about consecutive windows without overlap.
-fn monitor(bed: &Bed, source: &str) -> Command {
+pub fn monitor(bed: &Bed, source: &str) -> Command {
     let seconds = SECONDS.to_string();
     bed.command(&["monitor", source, "--json", "--window", &seconds, "--every", &seconds], &[])
 }
