@@ -48,6 +48,8 @@ pub enum Event {
     Recorded,
     /// A question begins.
     Asking { round: usize, seconds: f64 },
+    /// The question was sent this much later than planned: the answer before it was late, or this machine was busy.
+    Late { round: usize, seconds: f64 },
     /// The question's hashes are known, with the time that it took to find them.
     Fingerprinted { round: usize, hashes: usize, milliseconds: f64 },
     /// A stage has ended.
@@ -68,6 +70,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// The message's text.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() // an event has no map that could fail
+    }
+
     /// A stage of the client has ended.
     pub fn ended(round: usize, ended: StageEnd) -> Event {
         let StageEnd { stage, milliseconds, sent, received } = ended;

@@ -11,8 +11,8 @@ use super::message::Event;
 /// Longest wait for the page to close its side.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What the page has sent.
-pub enum Heard {
+/// A message from the page.
+pub enum FromPage {
     /// Samples, or a piece of a file.
     Bytes(Bytes),
     /// A text.
@@ -31,12 +31,12 @@ impl Page {
     }
 
     /// Receives the next message. Dropping the future loses no message.
-    pub async fn hear(&mut self) -> Heard {
+    pub async fn hear(&mut self) -> FromPage {
         loop {
-            let Some(socket) = &mut self.0 else { return Heard::Gone };
+            let Some(socket) = &mut self.0 else { return FromPage::Gone };
             match socket.recv().await {
-                Some(Ok(Message::Binary(bytes))) => return Heard::Bytes(bytes),
-                Some(Ok(Message::Text(text))) => return Heard::Text(text.as_str().to_owned()),
+                Some(Ok(Message::Binary(bytes))) => return FromPage::Bytes(bytes),
+                Some(Ok(Message::Text(text))) => return FromPage::Text(text.as_str().to_owned()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => self.0 = None,
             }
@@ -45,9 +45,12 @@ impl Page {
 
     /// Sends the page an event.
     pub async fn tell(&mut self, event: &Event) {
-        if let Ok(text) = serde_json::to_string(event) {
-            self.send(Message::text(text)).await;
-        }
+        self.pass_on(event.encode()).await;
+    }
+
+    /// Sends the page an encoded event.
+    pub async fn pass_on(&mut self, encoded: String) {
+        self.send(Message::text(encoded)).await;
     }
 
     /// Sends the page bytes.
@@ -60,7 +63,7 @@ impl Page {
     pub async fn leave(mut self) {
         self.tell(&Event::Done).await;
         self.send(Message::Close(None)).await;
-        let _ = timeout(FAREWELL, async { while !matches!(self.hear().await, Heard::Gone) {} }).await;
+        let _ = timeout(FAREWELL, async { while !matches!(self.hear().await, FromPage::Gone) {} }).await;
     }
 
     async fn send(&mut self, message: Message) {

@@ -1,18 +1,22 @@
 //! One recording or file, from the page's first byte to the answer.
 
+use std::future::pending;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::extract::ws::WebSocket;
 use fingerprint::Settings;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{interval, sleep_until, timeout};
 
 use super::App;
 use super::asker::{Asker, Round};
 use super::ear::Ear;
 use super::message::{Event, Hello};
-use super::page::{Heard, Page};
+use super::page::{FromPage, Page};
 use super::picture::Picture;
 use super::problem::Problem;
 use crate::recordings::QUERY_SECONDS;
@@ -21,9 +25,6 @@ use crate::recordings::QUERY_SECONDS;
 /// whatever the answers and even if the microphone has stopped, so that the traffic does not show which question had
 /// an answer.
 pub const TIMETABLE: [u64; 3] = [4, 7, 10];
-/// Time from there to the first message of the question. The sound is fingerprinted in the meantime. Other work of
-/// this machine, such as opening the previous answer, then does not delay the message.
-const PREPARING: Duration = Duration::from_millis(100);
 /// Interval at which a growing recording is drawn.
 const LOOK: Duration = Duration::from_millis(160);
 /// Longest wait for the page's first message and for the microphone's first sample.
@@ -34,7 +35,7 @@ const FILE_CAP: usize = 320 << 20;
 /// Serves a page that has just connected.
 pub async fn serve(socket: WebSocket, app: Arc<App>) {
     let mut page = Page::new(socket);
-    let Ok(Heard::Text(hello)) = timeout(PATIENCE, page.hear()).await else { return };
+    let Ok(FromPage::Text(hello)) = timeout(PATIENCE, page.hear()).await else { return };
     let outcome = match serde_json::from_str::<Hello>(&hello) {
         Ok(hello) if !app.token.fits(hello.token()) => Err(Problem::PageKey),
         Ok(Hello::Record { rate, .. }) => record(&mut page, app, rate).await,
@@ -48,69 +49,112 @@ pub async fn serve(socket: WebSocket, app: Arc<App>) {
 }
 
 /// A recording that is being made.
-struct Making {
-    ear: Ear,
-    picture: Picture,
-    /// When the first sample came.
-    start: Option<Instant>,
-    /// Questions asked.
-    asked: usize,
-    /// Whether more samples are accepted.
-    open: bool,
+#[derive(Clone)]
+struct Recording(Arc<Mutex<Ear>>);
+
+impl Recording {
+    fn ear(&self) -> MutexGuard<'_, Ear> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn samples(&self) -> Vec<f32> {
+        self.ear().samples().to_vec()
+    }
 }
 
-impl Making {
-    /// When the next timed event is due: the next question, or the end of patience.
-    fn due(&self, opened: Instant) -> Instant {
-        let next = TIMETABLE.get(self.asked).copied().unwrap_or(u64::MAX >> 32);
-        self.start.map_or(opened + PATIENCE, |start| start + Duration::from_secs(next))
+/// The questions about a recording, by the timetable. A task of its own, so that nothing that the page does or fails to
+/// do moves them.
+struct Timetable {
+    /// Dropping it before the first question drops the recording.
+    wanted: Option<oneshot::Sender<()>>,
+    /// Returns whether anything was asked. `None` once that is known.
+    asked: Option<JoinHandle<bool>>,
+}
+
+impl Timetable {
+    /// Starts with the first sample.
+    fn start(recording: Recording, rounds: UnboundedSender<Round>) -> Timetable {
+        let (wanted, given_up) = oneshot::channel();
+        let asked = tokio::spawn(keep(Instant::now(), recording, rounds, given_up));
+        Timetable { wanted: Some(wanted), asked: Some(asked) }
     }
+}
+
+/// Asks three times, unless it is given up before the first time. Returns whether it has asked.
+async fn keep(
+    start: Instant,
+    recording: Recording,
+    rounds: UnboundedSender<Round>,
+    given_up: oneshot::Receiver<()>,
+) -> bool {
+    let [first, later @ ..] = TIMETABLE.map(|seconds| start + Duration::from_secs(seconds));
+    tokio::select! {
+        () = sleep_until(first.into()) => {}
+        _ = given_up => return false,
+    }
+    for due in [first].into_iter().chain(later) {
+        sleep_until(due.into()).await;
+        let (samples, name) = (recording.samples(), "microphone".to_owned());
+        // If the asker takes no more questions, it has told the page why.
+        let _ = rounds.send(Round { samples, name, decode: 0.0, due: Some(due) });
+    }
+    true
 }
 
 /// Asks about the microphone's sound, by the timetable. A recording that stops before the first question is dropped.
 /// After the first question the others still follow, about what was heard.
 async fn record(page: &mut Page, app: Arc<App>, rate: u32) -> Result<(), Problem> {
     let ear = Ear::new(rate).map_err(|error| Problem::from(&error))?;
-    let mut making = Making { ear, picture: Picture::default(), start: None, asked: 0, open: true };
+    let (recording, mut picture) = (Recording(Arc::new(Mutex::new(ear))), Picture::default());
     let Asker { rounds, mut events, settings } = Asker::start(app);
-    let mut rounds = Some(rounds);
-    let (opened, mut looks) = (Instant::now(), interval(LOOK));
+    let (mut rounds, mut timetable, mut open) = (Some(rounds), None::<Timetable>, true);
+    let (patience, mut looks) = (tokio::time::Instant::now() + PATIENCE, interval(LOOK));
     loop {
         tokio::select! {
-            heard = page.hear(), if making.open => match heard {
-                Heard::Bytes(bytes) => {
-                    making.start.get_or_insert_with(Instant::now);
-                    let decibels = making.ear.hear(&bytes).map_err(|error| Problem::from(&error))?;
-                    page.tell(&Event::Level { seconds: making.ear.seconds(), decibels }).await;
+            message = page.hear(), if open => match message {
+                FromPage::Bytes(bytes) => {
+                    if let Some(rounds) = rounds.take() {
+                        timetable = Some(Timetable::start(recording.clone(), rounds));
+                    }
+                    let level = level(&mut recording.ear(), &bytes)?;
+                    page.tell(&level).await;
                 }
-                Heard::Text(_) | Heard::Gone if making.asked == 0 => return Ok(()),
-                Heard::Text(_) | Heard::Gone => making.open = false,
+                FromPage::Text(_) | FromPage::Gone => {
+                    let Some(timetable) = &mut timetable else { return Ok(()) };
+                    (open, timetable.wanted) = (false, None);
+                }
             },
-            () = sleep_until(making.due(opened)), if rounds.is_some() => {
-                if making.start.is_none() {
-                    return Err(Problem::NoSamples);
+            () = sleep_until(patience), if timetable.is_none() => return Err(Problem::NoSamples),
+            asked = ended(&mut timetable) => {
+                if !asked {
+                    return Ok(());
                 }
-                let samples = making.ear.samples().to_vec();
-                let send_at = Some(making.due(opened) + PREPARING);
-                let round = Round { samples, name: "microphone".to_owned(), decode: 0.0, send_at };
-                // If the asker takes no more questions, it has told the page why.
-                let _ = rounds.as_ref().map(|rounds| rounds.send(round));
-                making.asked += 1;
-                if making.asked == TIMETABLE.len() {
-                    (rounds, making.open) = (None, false);
-                    page.tell(&Event::Recorded).await;
-                    draw(page, &mut making.picture, making.ear.samples().to_vec(), settings.get()).await;
-                }
+                open = false;
+                page.tell(&Event::Recorded).await;
+                draw(page, &mut picture, recording.samples(), settings.get()).await;
             }
-            _ = looks.tick(), if making.open => {
-                draw(page, &mut making.picture, making.ear.samples().to_vec(), settings.get()).await;
-            }
+            _ = looks.tick(), if open => draw(page, &mut picture, recording.samples(), settings.get()).await,
             event = events.recv() => match event {
-                Some(event) => page.tell(&event).await,
+                Some(event) => page.pass_on(event).await,
                 None => return Ok(()),
             },
         }
     }
+}
+
+/// Takes samples in. Returns their level.
+fn level(ear: &mut Ear, bytes: &[u8]) -> Result<Event, Problem> {
+    let decibels = ear.hear(bytes).map_err(|error| Problem::from(&error))?;
+    Ok(Event::Level { seconds: ear.seconds(), decibels })
+}
+
+/// Waits for the end of the timetable, once. Returns whether anything was asked.
+async fn ended(timetable: &mut Option<Timetable>) -> bool {
+    let Some(Timetable { asked, .. }) = timetable else { return pending().await };
+    let Some(running) = asked else { return pending().await };
+    let outcome = running.await;
+    *asked = None;
+    outcome.unwrap_or(true)
 }
 
 /// Asks about a file, with one question.
@@ -118,12 +162,12 @@ async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Proble
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         match page.hear().await {
-            Heard::Bytes(piece) if bytes.len() + piece.len() > FILE_CAP => {
+            FromPage::Bytes(piece) if bytes.len() + piece.len() > FILE_CAP => {
                 return Err(Problem::TooLarge { megabytes: FILE_CAP >> 20 });
             }
-            Heard::Bytes(piece) => bytes.extend_from_slice(&piece),
-            Heard::Text(_) => break,
-            Heard::Gone => return Ok(()),
+            FromPage::Bytes(piece) => bytes.extend_from_slice(&piece),
+            FromPage::Text(_) => break,
+            FromPage::Gone => return Ok(()),
         }
     }
     let (extension, start) =
@@ -138,10 +182,10 @@ async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Proble
     let decode = start.elapsed().as_secs_f64() * 1e3;
     let Asker { rounds, mut events, settings } = Asker::start(app);
     draw(page, &mut Picture::default(), samples.clone(), settings.get()).await;
-    let _ = rounds.send(Round { samples, name, decode, send_at: None });
+    let _ = rounds.send(Round { samples, name, decode, due: None });
     drop(rounds);
     while let Some(event) = events.recv().await {
-        page.tell(&event).await;
+        page.pass_on(event).await;
     }
     Ok(())
 }

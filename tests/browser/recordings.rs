@@ -103,6 +103,27 @@ fn silence_is_told_here_and_looks_like_music_on_the_line() {
 }
 
 #[test]
+fn a_question_that_was_late_is_named_at_once_and_at_the_end() {
+    let user = User::with_catalogue();
+    let daemon = user.serve();
+    let web = Web::before(&user, &daemon);
+    let Some(browser) = open(&web, &Options::default()) else { return };
+    let late = "Question 2 was sent 0.75 s late: the answer before it was late, or this machine was busy.";
+    browser.run(
+        "return import('/stages.js').then(({ Stages }) => {
+            window.stages = new Stages();
+            window.stages.asking(1);
+            window.stages.late({ round: 1, seconds: 0.75 });
+        })",
+    );
+    assert_eq!(browser.text("#rounds"), late);
+    let passed = "{ round: 1, stage: 'oprf', milliseconds: 1, sent: 1, received: 1 }";
+    browser.run(&format!("window.stages.passed({passed}); window.stages.ended()"));
+    let rounds = browser.text("#rounds");
+    assert!(rounds.starts_with("Asked once: ") && rounds.ends_with(late), "{rounds}");
+}
+
+#[test]
 fn who_stops_after_the_answer_shows_nothing_by_it() {
     let user = User::with_catalogue();
     let daemon = user.serve();

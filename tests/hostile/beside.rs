@@ -3,10 +3,13 @@
 
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::process::{ChildStdin, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use crate::bed::Bed;
 use crate::line::messages;
 use crate::order::{STILL, STUCK, amplifier};
+use crate::page::Page;
 use crate::program::Held;
 use crate::songs::{RATE, SECONDS, floats, wav_header, write_wav};
 use crate::streams::monitor;
@@ -14,6 +17,8 @@ use crate::support::{lines, poll, signal, wait};
 
 /// Windows of a file.
 const WINDOWS: usize = 4;
+/// How long a held answer is late: longer than the page's timetable between two questions.
+const LATE: Duration = Duration::from_secs(4);
 
 /// A monitor of a file of [`WINDOWS`] windows, half of them the song.
 fn monitor_file(bed: &Bed) -> Command {
@@ -114,4 +119,27 @@ fn a_gap_says_that_the_server_was_only_slow() {
     let gaps: Vec<String> = told.iter().filter(|line| line.contains("\"gap\"")).collect();
     assert!(gaps.len() == 1 && gaps[0].contains("\"server_slow\""), "{gaps:?}");
     assert_eq!(wait(&mut program).code(), Some(0));
+}
+
+/// The server keeps an answer until the next question's time has passed.
+#[test]
+fn a_page_says_which_question_was_late_and_asks_all_three() {
+    let (amplifier, _turn) = amplifier();
+    let bed = Bed::new(amplifier);
+    bed.warm_up();
+    let page = Page::start(bed.command(&["web", "--listen", "127.0.0.1:0"], &[]));
+    let told = thread::scope(|scope| {
+        let recording = scope.spawn(|| page.record(&amplifier.songs.passage(true, 11, 1)));
+        assert!(poll(|| seen(&bed).0 > 0));
+        bed.relay.hold(true);
+        thread::sleep(LATE);
+        bed.relay.hold(false);
+        recording.join().unwrap().1
+    });
+    let of = |kind: &str| told.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    let late: Vec<u64> = of("late").iter().map(|event| event["round"].as_u64().unwrap()).collect();
+    assert!(late.contains(&1), "{late:?}");
+    assert_eq!(of("answer").len(), 3, "{told:?}");
+    thread::sleep(Duration::from_millis(200)); // the goodbye comes after the last answer
+    assert_eq!(seen(&bed), (6, 6));
 }

@@ -63,6 +63,7 @@ class Run {
       picture: (event) => this.draw(event),
       asking: (event) => this.ask(event),
       fingerprinted: (event) => this.stages.fingerprinted(event),
+      late: (event) => this.stages.late(event),
       stage: (event) => this.stages.passed(event),
       recorded: () => this.closeMicrophone(),
       answer: (event) => this.answer(event),

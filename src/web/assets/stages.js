@@ -16,6 +16,7 @@ export class Stages {
   #rows = new Map();
   #sent = [];
   #setup = { up: 0, down: 0, milliseconds: 0 };
+  #late = "";
 
   constructor() {
     document.getElementById("stages").replaceChildren(...STAGES.map(([id, name, what]) => this.#row(id, name, what)));
@@ -57,6 +58,12 @@ export class Stages {
     this.#what("vote", `${count(labels)} labels came back; ${outcome}`);
   }
 
+  // A query was sent later than planned. Says so at once, and keeps it to the end.
+  late({ round, seconds }) {
+    this.#late += ` Question ${round + 1} was sent ${seconds.toFixed(2)} s late: the answer before it was late, or this machine was busy.`;
+    document.getElementById("rounds").textContent = this.#late.trim();
+  }
+
   // Describes queries of the same size together.
   ended() {
     const rounds = this.#sent.filter(({ up }) => up);
@@ -64,7 +71,7 @@ export class Stages {
     const sizes = [...new Set(rounds.map(({ up, down }) => `${size(up)} out and ${size(down)} in`))];
     const often = rounds.length === 1 ? "Asked once" : `Asked ${rounds.length} times`;
     document.getElementById("rounds").textContent =
-      `${often}: ${sizes.join(", then ")}${rounds.length > 1 ? " each time" : ""}. A song that the server knows, one that it does not, and silence look the same.`;
+      `${often}: ${sizes.join(", then ")}${rounds.length > 1 ? " each time" : ""}. A song that the server knows, one that it does not, and silence look the same.${this.#late}`;
   }
 
   #row(id, name, what) {
