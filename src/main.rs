@@ -5,12 +5,16 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod alike;
+mod asking;
 mod batch;
 mod cli;
 mod commands;
 mod files;
+mod indexing;
 mod interrupt;
 mod library;
+mod log;
 mod memory;
 mod microphone;
 mod monitor;
@@ -19,6 +23,7 @@ mod picture;
 mod playlist;
 mod reach;
 mod recordings;
+mod trained;
 mod watch;
 mod web;
 
@@ -56,6 +61,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let (cli, files) = cli::parse()?;
+    if !matches!(cli.command, Command::Serve(_)) {
+        log::start();
+    }
     match cli.command {
         Command::Index(args) => index::run(&args),
         Command::Serve(args) => serve::run(&args),

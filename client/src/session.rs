@@ -203,6 +203,7 @@ impl Session {
         let machine = self.machine.take();
         if let Some(transport) = self.transport.take() {
             transport.close().await;
+            tracing::debug!("said goodbye");
         }
         if let Some(farewell) = self.place.farewell.take() {
             farewell.await;
@@ -313,6 +314,7 @@ impl Session {
             match step {
                 Step::Exchange(exchange) => {
                     let transport = self.transport.as_mut().ok_or(Error::Stopped)?;
+                    tracing::debug!(what = exchange.what, "sending a request");
                     match transport.exchange(&exchange).await {
                         Ok(frame) => {
                             answered = true;
