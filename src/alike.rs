@@ -5,7 +5,6 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use db::{Duplicate, Relation, StoredTrack};
-use fingerprint::{Frame, Hash, Landmark};
 use serde_json::{Value, json};
 use server::admin::operations::{GetTrack, ListTracks};
 
@@ -58,8 +57,7 @@ pub fn find(
     let bar = batch::bar(Some(tracks.len() as u64), "{spinner} comparing  {bar:30} {pos}/{len} tracks");
     let found = db::duplicates(tracks, least, fresh, |track| -> Result<_> {
         bar.inc(1);
-        let landmark = |(hash, frame)| Landmark { hash: Hash(hash), frame: Frame(frame) };
-        Ok(library.run(GetTrack(track))?.map(|track| track.postings.into_iter().map(landmark).collect()))
+        Ok(library.run(GetTrack(track))?.map(|track| track.postings))
     })?;
     bar.finish_and_clear();
     Ok(found)

@@ -81,7 +81,7 @@ fn index_file(library: &Library, found: &Found, settings: &Settings) -> Result<O
         content,
         seconds,
         frames: u32::try_from(reference.samples.div_ceil(FRAME_SAMPLES)).unwrap_or(u32::MAX),
-        postings: reference.landmarks.iter().map(|landmark| (landmark.hash.0, landmark.frame.0)).collect(),
+        postings: reference.landmarks,
     };
     let (file, shown) = (found.file.clone(), found.shown.clone());
     match library.run(AddTrack(Box::new(track)))? {
