@@ -23,6 +23,11 @@ impl Interrupt {
         Interrupt::listen_saying("stopping; what was added stays (Ctrl-C again to stop at once)")
     }
 
+    /// Starts to listen, for a command that asks about recordings.
+    pub fn of_questions() -> Result<Interrupt> {
+        Interrupt::listen_saying("stopping; opening the answers so far (Ctrl-C again to stop at once)")
+    }
+
     /// Starts to listen; prints `words` at the first signal. A separate thread waits for signals, so the second one
     /// takes effect whatever the command is doing.
     pub fn listen_saying(words: &'static str) -> Result<Interrupt> {

@@ -5,13 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod alike;
+mod asking;
 mod batch;
 mod beat;
 mod cli;
 mod commands;
 mod files;
+mod indexing;
 mod interrupt;
 mod library;
+mod log;
 mod memory;
 mod microphone;
 mod monitor;
@@ -20,6 +24,7 @@ mod picture;
 mod playlist;
 mod reach;
 mod recordings;
+mod trained;
 mod watch;
 mod web;
 
@@ -57,6 +62,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let (cli, files) = cli::parse()?;
+    if !matches!(cli.command, Command::Serve(_)) {
+        log::start();
+    }
     match cli.command {
         Command::Index(args) => index::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -19,8 +19,8 @@ use server::admin::operations::{ListTracks, RemoveTracks};
 
 use crate::batch::{Summary, Tell};
 use crate::cli::IndexArgs;
-use crate::commands::index::{index, print_summary};
 use crate::files::{self, Found, Root};
+use crate::indexing::{index, print_summary};
 use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, hours, plain};

@@ -14,7 +14,7 @@ pub fn available() -> bool {
 }
 
 /// A stretch of a file, cut and encoded by ffmpeg at the file's own rate, then decoded by this project.
-pub fn pass(codec: Codec, file: &Path, from: usize, length: usize) -> Option<Vec<f32>> {
+pub fn encoded(codec: Codec, file: &Path, from: usize, length: usize) -> Option<Vec<f32>> {
     let (encoder, rate, extension) = match codec {
         Codec::Mp3 => ("libmp3lame", "32k", ".mp3"),
         Codec::Aac => ("aac", "32k", ".m4a"),

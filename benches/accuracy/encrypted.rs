@@ -38,7 +38,7 @@ impl Encrypted {
                 content,
                 seconds: f64::from(print.frames) * FRAME_SECONDS,
                 frames: print.frames,
-                postings: print.postings.iter().map(|l| (l.hash.0, l.frame.0)).collect(),
+                postings: print.postings.clone(),
             })?;
         }
         database.encode(&|_, _| ())?;

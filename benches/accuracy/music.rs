@@ -102,7 +102,7 @@ impl<'a> Draw<'a> {
         let mixed = matches!(condition.wear, crate::condition::Wear::Music(_));
         let sources = [&clip.samples[from..from + length], if mixed { other } else { &[] }];
         let samples = match condition.wear {
-            crate::condition::Wear::Codec(codec) => crate::codec::pass(codec, &clip.path, from, length)?,
+            crate::condition::Wear::Codec(codec) => crate::codec::encoded(codec, &clip.path, from, length)?,
             _ => condition.apply(&clip.samples[from..from + length], other, &mut random),
         };
         Some(Excerpt { clip, from, samples, sources })

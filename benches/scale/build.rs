@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use db::{Database, NewTrack, Served};
-use fingerprint::Settings;
+use fingerprint::{Frame, Hash, Landmark, Settings};
 use psi::oprf::OprfKey;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,7 @@ fn database(folder: &Path, reference: &Reference, clips: usize, settings: &Setti
 
 /// The track of a clip.
 pub fn track(number: usize, clip: Clip) -> NewTrack {
+    let posting = |(hash, frame)| Landmark { hash: Hash(hash), frame: Frame(frame) };
     let mut content = [0; 32];
     content[..8].copy_from_slice(&(number as u64).to_le_bytes());
     NewTrack {
@@ -93,7 +94,7 @@ pub fn track(number: usize, clip: Clip) -> NewTrack {
         content,
         seconds: clip.seconds,
         frames: clip.frames,
-        postings: clip.postings,
+        postings: clip.postings.into_iter().map(posting).collect(),
     }
 }
 

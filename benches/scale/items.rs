@@ -2,19 +2,19 @@
 //! 1,024 items.
 //!
 //! Every item is asked. Items that share a bin go into further queries with fresh secrets. The OPRF runs once for all
-//! items. A tag of two elements identifies members, with a false positive rate of 2^-32.
+//! items, so the client's half is put together here: an `Asker` would run it for every query. A tag of two elements identifies members, with a false positive rate of 2^-32.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use psi::bins::Bins;
-use psi::evaluate::{ServedShard, answer};
+use psi::evaluate::ServedShard;
 use psi::oprf::{self, ItemKey, OprfKey};
 use psi::pack::{BinPacker, Wanted};
 use psi::query::{self, AskedKey, KnownShard};
 use psi::shard::{Entry, Hint, Shard, ShardUid};
-use psi::{LatticeSet, Params, ParamsSpec, PublicMasks};
+use psi::{Evaluator, LatticeSet, Params, ParamsSpec, PublicMasks};
 use rand::thread_rng;
 use serde::Serialize;
 use support::{Memory, memory_bytes};
@@ -73,14 +73,14 @@ fn label(number: u32) -> [u16; 4] {
 pub fn run(items: u32, asked: u32, groups: u8, points: u16) -> Result<Items> {
     let cpu = || process::cpu_seconds(std::process::id());
     let start = cpu()?;
-    let key = OprfKey::from_seed(&[4; 32])?;
+    let key = Arc::new(OprfKey::from_seed(&[4; 32])?);
     let keys = key.item_keys(&(0..items).map(item).collect::<Vec<_>>())?;
     let after_oprf = cpu()?;
     let built = encode(&keys, asked, groups, points)?;
     drop(keys);
     let (build_cpu, oprf_cpu) = (cpu()? - start, after_oprf - start);
     let peak = memory_bytes(std::process::id(), Memory::Peak);
-    let mut report = ask(&built, &key, items, asked)?;
+    let mut report = ask(&built, key, items, asked)?;
     report.build_cpu_seconds = build_cpu;
     report.build_oprf_cpu_seconds = oprf_cpu;
     report.build_peak_bytes = peak;
@@ -139,22 +139,22 @@ fn encode(keys: &[ItemKey], asked: u32, groups: u8, points: u16) -> Result<Built
 }
 
 /// Sends queries until every item was asked, and checks every label.
-fn ask(built: &Built, key: &OprfKey, items: u32, asked: u32) -> Result<Items> {
+fn ask(built: &Built, key: Arc<OprfKey>, items: u32, asked: u32) -> Result<Items> {
     let Built { params, masks, shards } = built;
     let cpu = || process::cpu_seconds(std::process::id());
     let numbers: Vec<u32> =
         (0..asked).map(|n| if n % 2 == 0 { n * (items / asked) } else { items + n }).collect();
+    let served = shards.iter().map(|s| ServedShard { group: s.1, matrix: s.3.clone() }).collect();
+    let evaluator = Evaluator::new(*params, key, served)?;
     let (mut client_cpu, mut answer_cpu) = (0.0, 0.0);
     let (start, names) = (cpu()?, numbers.iter().map(|&n| item(n)).collect());
     let blinded = oprf::blind(names)?;
     client_cpu += cpu()? - start;
     let sent_oprf = blinded.message().len();
-    let (evaluated, oprf_cpu) = repeated(|| Ok(key.evaluate(blinded.message())?))?;
+    let (evaluated, oprf_cpu) = repeated(|| Ok(evaluator.evaluate(blinded.message())?))?;
     let start = cpu()?;
     let keys = blinded.finalize(&evaluated)?;
     client_cpu += cpu()? - start;
-    let served: Vec<ServedShard> =
-        shards.iter().map(|s| ServedShard { group: s.1, matrix: s.3.clone() }).collect();
     let known: Vec<KnownShard> =
         shards.iter().map(|s| KnownShard { uid: s.0, group: s.1, hint: &s.2 }).collect();
     let mut waiting: Vec<usize> = (0..numbers.len()).collect();
@@ -174,7 +174,7 @@ fn ask(built: &Built, key: &OprfKey, items: u32, asked: u32) -> Result<Items> {
         let (upload, pending) =
             query::encrypt(params, masks, now.iter().map(one).collect(), &mut thread_rng())?;
         client_cpu += cpu()? - start;
-        let (reply, cpu_seconds) = repeated(|| Ok(answer(params, &served, &upload)?))?;
+        let (reply, cpu_seconds) = repeated(|| Ok(evaluator.answer(&upload)?))?;
         answer_cpu += cpu_seconds;
         let start = cpu()?;
         let labels = pending.open(&known, &reply, |r| Some((r.item, r.label.to_vec())))?;

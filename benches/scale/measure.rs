@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use protocol::wire::Manifest;
+use protocol::manifest::Manifest;
 use psi::evaluate::{ServedShard, answer};
 use psi::oprf::OprfKey;
 use psi::{Params, PublicMasks, oprf, query};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use client::frames::{read_frame, write_frame};
 use fingerprint::{TrackId, Verdict};
-use protocol::ask::{AskMachine, Beside, MemoryStore, Sound, Stage, Step, Synced};
+use protocol::ask::{AskMachine, Beside, Job, MemoryStore, Outcome, Sound, Stage, Step, Synced};
 use protocol::frame::Frame;
 use protocol::wire::Response;
 use quinn::{Connection, Endpoint, VarInt};
@@ -74,25 +74,17 @@ pub struct Held {
 
 impl Held {
     pub async fn fetch(line: &Line) -> Result<Held> {
-        let mut job = AskMachine::new(Arc::new(MemoryStore::default()), None).beside().sync();
         let mut bytes = [0; 4];
-        loop {
-            match job.step() {
-                Step::Exchange(exchange) => {
-                    let frame = line.exchange(&exchange.frame).await?;
-                    *bytes.get_mut(usize::from(frame.kind)).context("a response of another kind")? +=
-                        frame.length();
-                    job.receive(frame);
-                }
-                Step::Wait(pause) | Step::Pace(pause) => tokio::time::sleep(pause).await,
-                Step::Ended(_) => {}
-                Step::Done((machine, synced)) => {
-                    let [_, manifest_bytes, catalogue_bytes, hint_bytes] = bytes;
-                    let (machine, synced) = (Some(machine), synced?);
-                    return Ok(Held { machine, synced, manifest_bytes, catalogue_bytes, hint_bytes });
-                }
+        let job = AskMachine::new(Arc::new(MemoryStore::default()), None).beside().sync();
+        let (machine, synced) = drive(line, job, |seen| {
+            if let Seen::Answered { kind, received, .. } = seen {
+                *bytes.get_mut(usize::from(kind)).context("a response of another kind")? += received;
             }
-        }
+            Ok(())
+        })
+        .await?;
+        let [_, manifest_bytes, catalogue_bytes, hint_bytes] = bytes;
+        Ok(Held { machine: Some(machine), synced: synced?, manifest_bytes, catalogue_bytes, hint_bytes })
     }
 
     /// The track with this title.
@@ -130,44 +122,68 @@ pub async fn ask(line: &Line, held: &mut Held, excerpt: &Excerpt) -> Result<Aske
     let mut steps = ClientSteps::default();
     let question = Sound::from(excerpt.question.clone());
     let prepared = timed(&mut steps.blind, || held.synced.prepare(question))?;
-    let mut job = held.machine.take().context("a question was given up")?.ask(prepared);
-    let (mut frames, mut received) = (Vec::new(), 0);
+    let job = held.machine.take().context("a question was given up")?.ask(prepared);
+    let (mut frames, mut all_received) = (Vec::new(), 0);
     let mut since = Instant::now();
-    let sealed = loop {
-        match job.step() {
-            Step::Exchange(exchange) => {
-                let start = Instant::now();
-                let frame = line.exchange(&exchange.frame).await?;
-                let round_trip = match frames.len() {
-                    0 => &mut steps.evaluate_round_trip,
-                    _ => &mut steps.query_round_trip,
-                };
-                *round_trip = milliseconds(start);
-                received += frame.length();
-                frames.push(exchange.frame);
-                job.receive(frame);
-                since = Instant::now();
-            }
-            Step::Ended(stage) => {
-                match stage {
-                    Stage::Oprf => steps.finalize = milliseconds(since),
-                    Stage::Encrypt => steps.encrypt = milliseconds(since),
-                    _ => {}
+    let (machine, sealed) = drive(line, job, |seen| {
+        match seen {
+            Seen::Answered { request, received, round_trip, .. } => {
+                match frames.len() {
+                    0 => steps.evaluate_round_trip = round_trip,
+                    _ => steps.query_round_trip = round_trip,
                 }
-                since = Instant::now();
+                all_received += received;
+                frames.push(request);
             }
-            Step::Wait(pause) | Step::Pace(pause) => tokio::time::sleep(pause).await,
-            Step::Done((machine, sealed)) => {
-                held.machine = Some(machine);
-                break sealed?;
-            }
+            Seen::Ended(Stage::Oprf) => steps.finalize = milliseconds(since),
+            Seen::Ended(Stage::Encrypt) => steps.encrypt = milliseconds(since),
+            Seen::Ended(_) => {}
         }
-    };
+        since = Instant::now();
+        Ok(())
+    })
+    .await?;
+    held.machine = Some(machine);
+    let sealed = sealed?;
     let opened = timed(&mut steps.open, || sealed.open_beside())?;
     let verdict = timed(&mut steps.vote, || opened.vote(1)).verdict;
     let sent = frames.iter().map(|frame| frame.len() as u64).sum();
     let [evaluate, query] = <[Vec<u8>; 2]>::try_from(frames).ok().context("two requests are a query")?;
-    Ok(Asked { evaluate, query, steps, verdict, sent, received })
+    Ok(Asked { evaluate, query, steps, verdict, sent, received: all_received })
+}
+
+/// What happens while a job is driven.
+enum Seen {
+    /// A response came. `kind` is its kind, `round_trip` its time in milliseconds.
+    Answered {
+        request: Vec<u8>,
+        kind: u8,
+        received: u64,
+        round_trip: f64,
+    },
+    Ended(Stage),
+}
+
+/// Steps a job to its end, over this connection.
+async fn drive<T>(
+    line: &Line,
+    mut job: Job<T, Beside>,
+    mut watch: impl FnMut(Seen) -> Result<()>,
+) -> Result<Outcome<T, Beside>> {
+    loop {
+        match job.step() {
+            Step::Exchange(exchange) => {
+                let start = Instant::now();
+                let frame = line.exchange(&exchange.frame).await?;
+                let (round_trip, kind, received) = (milliseconds(start), frame.kind, frame.length());
+                job.receive(frame);
+                watch(Seen::Answered { request: exchange.frame, kind, received, round_trip })?;
+            }
+            Step::Wait(pause) | Step::Pace(pause) => tokio::time::sleep(pause).await,
+            Step::Ended(stage) => watch(Seen::Ended(stage))?,
+            Step::Done(outcome) => return Ok(outcome),
+        }
+    }
 }
 
 fn timed<T>(step: &mut f64, work: impl FnOnce() -> T) -> T {

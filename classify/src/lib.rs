@@ -9,6 +9,7 @@
 //! | scores | `secret` | a question | one integer per class: the sum of feature times weight |
 //! | verdict | `public` | scores | ranked classes with probabilities, or "none of these" |
 //! | training | `train`, `augment`, `lda`, `evaluate` | recordings | a [`Model`] and its [`Report`] |
+//! | storage | `model`, `encoding`, `limits` | a [`Model`] | bytes, within limits |
 //!
 //! Everything that is not linear happens before the question, on the client, and is public. The server keeps only
 //! the weights to itself: [`Secret`]. Encryption goes between [`Public::question`] and [`Secret::scores`].

@@ -36,6 +36,10 @@ pub struct Sealed<M = AtEnd> {
 }
 
 impl Sealed {
+    /// What stays in memory until the answer is opened, besides the answer: the secret (16 KiB), the keys of 2,048
+    /// items (64 KiB), the hashes asked and their times (up to some 30 KiB).
+    pub const KEPT_BYTES: usize = 112 << 10;
+
     /// Opens the answer and returns the best `top` tracks.
     ///
     /// # Errors
@@ -79,6 +83,7 @@ impl<M> Sealed<M> {
             self.inner.put_answer(aside.take()?);
         }
         let Sealed { inner, bytes, mut milliseconds, .. } = self;
+        tracing::debug!("opening an answer");
         let start = Instant::now();
         let opened = open(inner)?;
         milliseconds.decrypt = start.elapsed().as_secs_f64() * 1e3;

@@ -57,6 +57,11 @@ pub struct Classes {
 }
 
 impl SealedClasses {
+    /// What stays in memory until the scores are opened.
+    pub fn memory(&self) -> usize {
+        self.inner.memory()
+    }
+
     /// Opens the scores and returns the `top` likeliest classes.
     ///
     /// # Errors
@@ -67,6 +72,7 @@ impl SealedClasses {
 
     fn open_now(self, ended: &Arc<Ended>, top: usize) -> Result<Classes, Error> {
         let SealedClasses { inner, bytes, mut milliseconds } = self;
+        tracing::debug!("opening an answer");
         let start = Instant::now();
         let scores = inner.open(ended)?;
         let public = public_of(&scores.model)?;

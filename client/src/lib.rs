@@ -29,6 +29,8 @@
 //! | `cache` | what a client keeps between queries |
 //! | `place`, `session` | where a server is; questions, retries, the goodbye |
 //! | `answer`, `opener` | answers, opened after the goodbye or beside a timetable |
+//! | `shelf` | sealed answers that wait on disk |
+//! | `stages` | how long each stage of a question took |
 //! | `classification` | classes of a recording, by a server's linear models |
 //! | `sound` | recordings from files, bytes and samples |
 

@@ -265,6 +265,7 @@ impl<M: Mode> Session<M> {
     async fn leave(&mut self) -> Option<AskMachine<M>> {
         if let Some(transport) = self.transport.take() {
             transport.close().await;
+            tracing::debug!("said goodbye");
         }
         if let Some(farewell) = self.place.farewell.take() {
             farewell.await;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Error;
 
-/// A temporary file without a name, for any number of sealed answers. Nobody can read them, and the file is gone when
-/// the last one was opened.
+/// A temporary file without a name, for any number of sealed answers. The answers stay encrypted: their secrets are only
+/// in this process's memory. The system deletes the file when the last answer has been opened.
 #[derive(Clone)]
 pub struct Shelf(Arc<Mutex<File>>);
 
@@ -22,7 +22,7 @@ impl Shelf {
     /// Makes the file.
     ///
     /// # Errors
-    /// [`Error::File`] with what the system says.
+    /// [`Error::File`] if the system cannot make it.
     pub fn make() -> Result<Shelf, Error> {
         Ok(Shelf(Arc::new(Mutex::new(tempfile::tempfile().map_err(failed)?))))
     }

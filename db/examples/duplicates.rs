@@ -52,10 +52,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The landmarks of the track, played faster.
 fn at_speed(track: &NewTrack, speed: f64) -> Vec<Landmark> {
     let cell = |cell: u32| ((f64::from(cell) + 0.5) * speed) as u32;
-    let landmark = |&(hash, frame): &(u32, u32)| {
-        let (anchor, target, distance) = Hash(hash).unpack();
+    let landmark = |posting: &Landmark| {
+        let (anchor, target, distance) = posting.hash.unpack();
         let hash = Hash::pack(cell(anchor), cell(target), ((f64::from(distance) + 0.5) / speed) as u32);
-        Landmark { hash, frame: Frame((f64::from(frame) / speed) as u32) }
+        Landmark { hash, frame: Frame((f64::from(posting.frame.0) / speed) as u32) }
     };
     track.postings.iter().map(landmark).collect()
 }

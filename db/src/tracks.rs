@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use fingerprint::{Catalogue, Frame, Hash, Landmark, Track, TrackId};
+use fingerprint::{Catalogue, Track, TrackId};
 
 use crate::database::Database;
 use crate::database::locks::hold;
@@ -32,9 +32,7 @@ impl Database {
             return Ok(Added::Known(id));
         }
         self.device.need_room(track.postings.len() as u64 * POSTING_BYTES)?;
-        self.remember_items(track.postings.iter().map(|&(hash, _)| hash))?;
-        let landmark = |&(hash, frame): &(u32, u32)| Landmark { hash: Hash(hash), frame: Frame(frame) };
-        let landmarks: Vec<Landmark> = track.postings.iter().map(landmark).collect();
+        self.remember_items(track.postings.iter().map(|posting| posting.hash.0))?;
         let _writing = hold(&self.writer);
         // Another thread may have added a file with the same content meanwhile.
         if let Some(id) = self.find_content(&track.content)? {
@@ -43,7 +41,7 @@ impl Database {
         let next = self.next()?;
         let stored = StoredTrack::new(track, next);
         let after = next.after(stored.frames).ok_or(Error::Full)?;
-        self.tables.put_track(&stored, &landmarks, after)?;
+        self.tables.put_track(&stored, &track.postings, after)?;
         let mut ledger = hold(&self.ledger);
         ledger.insert(stored.id);
         ledger.next = after;

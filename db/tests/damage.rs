@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use db::{CheckReport, Database, Error, NewTrack, Remedy, check};
-use fingerprint::{Catalogue, Settings};
+use fingerprint::{Catalogue, Frame, Hash, Landmark, Settings};
 use proptest::prelude::{Strategy, any};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -27,7 +27,9 @@ fn track(number: u8) -> NewTrack {
         content: [number; 32],
         seconds: 19.2,
         frames: POSTINGS,
-        postings: (0..POSTINGS).map(|frame| (rng.r#gen(), frame)).collect(),
+        postings: (0..POSTINGS)
+            .map(|frame| Landmark { hash: Hash(rng.r#gen()), frame: Frame(frame) })
+            .collect(),
     }
 }
 
@@ -221,7 +223,8 @@ fn small_values_leave_no_blobs() {
     let database = Database::open_or_create(base.path(), Settings::default()).unwrap();
     // Long tracks with the longest possible postings: far apart, so that every distance takes five bytes.
     for number in 0..3u8 {
-        let postings = (0..15u32).flat_map(|far| (0..2000).map(move |at| (at, far << 26 | at))).collect();
+        let posting = |far, at| Landmark { hash: Hash(at), frame: Frame(far << 26 | at) };
+        let postings = (0..15u32).flat_map(|far| (0..2000).map(move |at| posting(far, at))).collect();
         database.add(&NewTrack { postings, content: [number; 32], ..track(number) }).unwrap();
     }
     database.flush().unwrap();

@@ -1,15 +1,20 @@
 //! Exports: whatever is written can be read, and nothing else.
 
 use db::{Database, Exporter, ImportError, Importer, NewTrack, fault};
-use fingerprint::Settings;
+use fingerprint::{Frame, Hash, Landmark, Settings};
 use proptest::prelude::*;
+
+fn posting((hash, frame): (u32, u32)) -> Landmark {
+    Landmark { hash: Hash(hash), frame: Frame(frame) }
+}
 
 fn tracks() -> impl Strategy<Value = NewTrack> {
     let postings = prop::collection::vec((any::<u32>(), 0u32..2_000), 0..300);
     ("\\PC{0,20}", "\\PC{0,20}", "\\PC{0,20}", any::<[u8; 32]>(), postings).prop_map(
-        |(title, artist, path, content, mut postings)| {
-            postings.sort_by_key(|&(_, frame)| frame);
-            let frames = postings.last().map_or(1, |&(_, frame)| frame + 1);
+        |(title, artist, path, content, raw)| {
+            let mut postings: Vec<Landmark> = raw.into_iter().map(posting).collect();
+            postings.sort_by_key(|posting| posting.frame);
+            let frames = postings.last().map_or(1, |posting| posting.frame.0 + 1);
             let seconds = f64::from(frames) * fingerprint::FRAME_SECONDS;
             NewTrack { title, artist, path, content, seconds, frames, postings }
         },
@@ -138,7 +143,7 @@ fn tracks_that_cannot_be_are_named() {
         content: [1; 32],
         seconds: 3.2,
         frames: 100,
-        postings: vec![(1, 0), (2, 99)],
+        postings: vec![posting((1, 0)), posting((2, 99))],
     };
     assert_eq!(fault(&sound), None);
     for (track, word) in [
@@ -147,7 +152,7 @@ fn tracks_that_cannot_be_are_named() {
         (NewTrack { seconds: -1.0, ..sound.clone() }, "8 hours"),
         (NewTrack { seconds: 1e9, frames: u32::MAX, ..sound.clone() }, "8 hours"),
         (NewTrack { frames: 200, ..sound.clone() }, "frames"),
-        (NewTrack { postings: vec![(1, 100)], ..sound.clone() }, "past its end"),
+        (NewTrack { postings: vec![posting((1, 100))], ..sound.clone() }, "past its end"),
         (NewTrack { postings: Vec::new(), ..sound.clone() }, "no landmarks"),
     ] {
         let found = fault(&track).unwrap();
@@ -159,7 +164,7 @@ fn tracks_that_cannot_be_are_named() {
 fn a_database_gives_back_what_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open_or_create(folder.path(), Settings::default()).unwrap();
-    let postings: Vec<(u32, u32)> = (0..2_000).map(|n: u32| (n.wrapping_mul(2_654_435_761), n / 2)).collect();
+    let postings = (0..2_000).map(|n: u32| posting((n.wrapping_mul(2_654_435_761), n / 2))).collect();
     let track = NewTrack {
         title: "T".into(),
         artist: "A".into(),

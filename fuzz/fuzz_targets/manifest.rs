@@ -3,7 +3,8 @@
 
 use fingerprint::Settings;
 use libfuzzer_sys::fuzz_target;
-use protocol::wire::{Manifest, PROTOCOL_VERSION};
+use protocol::manifest::Manifest;
+use protocol::wire::PROTOCOL_VERSION;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Manifest::decode(bytes);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use client::ServerKey;
 use db::{Exporter, NewTrack};
-use fingerprint::{Catalogue, Settings};
+use fingerprint::{Catalogue, Frame, Hash, Landmark, Settings};
 use libfuzzer_sys::fuzz_target;
 use protocol::offer::ModelOffer;
 use protocol::wire::{Refusal, RefusalCode, Request, Response};
@@ -59,7 +59,9 @@ fn write_all() {
         content: [7; 32],
         seconds: 3.2,
         frames: 100,
-        postings: (0..50).map(|n: u32| (n.wrapping_mul(2_654_435_761), 2 * n)).collect(),
+        postings: (0..50)
+            .map(|n: u32| Landmark { hash: Hash(n.wrapping_mul(2_654_435_761)), frame: Frame(2 * n) })
+            .collect(),
     };
     let mut exporter = Exporter::new(Vec::new(), &Settings::default()).expect("a vector");
     exporter.track(&track).expect("a short track");

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use fingerprint::{Catalogue, GlobalFrame, Settings, Track, TrackId};
-use protocol::wire::{Digest, Manifest, ShardInfo};
+use protocol::manifest::{Manifest, ShardInfo};
+use protocol::wire::Digest;
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::linear::{LinearParams, LinearSpec};

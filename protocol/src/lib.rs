@@ -1,6 +1,6 @@
 //! The protocol of psi-shazam: its messages, who may send them, and when. docs/protocol.md describes what travels.
 //!
-//! The crate uses no socket, file, clock or thread. It runs in a browser as well as in a daemon.
+//! The crate uses no socket, file, clock or thread of its own. It links for wasm32, which CI proves.
 //!
 //! | file | what |
 //! | --- | --- |

@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::Error;
-pub use crate::manifest::{Manifest, ShardInfo};
 use crate::offer::OFFERS_CAP;
 use crate::token::AccessToken;
 use psi::oprf::ELEMENT_BYTES;

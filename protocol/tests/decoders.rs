@@ -2,7 +2,8 @@
 //! an error.
 
 use proptest::prelude::*;
-use protocol::wire::{Digest, HEADER_BYTES, Header, Manifest, Request, Response, ShardInfo};
+use protocol::manifest::{Manifest, ShardInfo};
+use protocol::wire::{Digest, HEADER_BYTES, Header, Request, Response};
 use psi::bins::Bins;
 use psi::oprf::KeyId;
 use psi::shard::ShardUid;

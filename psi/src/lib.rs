@@ -16,7 +16,8 @@
 //! | [`Evaluator::answer`] | server | every shard's polynomials at those powers | |
 //! | [`query::Pending::open`] | client | labels | client: the labels of what it asked |
 //!
-//! [`Asker`] and [`Evaluator`] combine the parts; the modules below offer them one by one.
+//! [`Asker`] and [`Evaluator`] combine the parts; the modules below offer them one by one. [`linear`] computes scores
+//! of linear models under the same encryption.
 //!
 //! The crate is mathematics only. Messages are byte strings; the crate `protocol` frames them, names them and
 //! checks them against caps. Clients that have no other way to tell a label from noise set

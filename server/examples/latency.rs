@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use client::{Answer, Cache, ClientConfig, Question, Trust};
 use fingerprint::{Candidate, Catalogue, GlobalFrame, HalfFrame, Hash, Settings, Track, TrackId};
-use protocol::wire::{Digest, Manifest, ShardInfo};
+use protocol::manifest::{Manifest, ShardInfo};
+use protocol::wire::Digest;
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::oprf::OprfKey;

@@ -2,17 +2,19 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `daemon` | starts, publishes and stops; accepts connections |
-//! | `socket` | the socket, and the QUIC settings for it |
-//! | `config`, `identity`, `snapshot` | what a daemon is made of |
+//! | `server` | the QUIC server: starts, accepts connections, publishes snapshots, stops |
+//! | `daemon` | a server with its database: loads, encodes and publishes for the owner |
+//! | [`admin`] | the owner's socket: operations on the database of a running daemon |
+//! | `config`, `identity` | settings; the key that clients pin |
+//! | `socket`, `clock` | the UDP socket and the QUIC settings for it; the clock that QUIC reads |
 //! | `session` | one connection: reading requests and writing responses, with limits and deadlines |
-//! | `handle` | one request: what is legal, and which worker computes it |
+//! | [`stream`] | the two halves of a stream, of QUIC or in memory |
+//! | `handle` | one request: its cost, who computes it, and the reply |
 //! | `workers` | the bounded queue between sockets and cores |
 //! | `passes` | answers waiting queries together |
 //! | `models` | linear models, in the form that is served |
-//! | `tokens` | who may ask, if access is restricted |
-//! | `limits`, `counters` | how often one client may ask, and totals of what was done |
-//! | `metrics` | these totals and more over HTTP for Prometheus, and whether the daemon is up |
+//! | `limits` | how often one client may ask |
+//! | `counters`, `metrics` | totals of what was done; these and more over HTTP for Prometheus, and whether the daemon is up |
 //!
 //! About a query the server learns only that it was made, when, and from which address. It logs and counts no
 //! payloads, because a payload would reveal nothing.

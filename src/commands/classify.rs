@@ -2,22 +2,19 @@
 //!
 //! As in `query`: first everything is decoded and asked, then the session ends, then the answers are opened.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Result;
-use client::{Described, SealedClasses, Session, Wanted};
-use rayon::prelude::*;
+use client::{Described, Ended, SealedClasses, Session, Wanted};
 use serde::Serialize;
 
+use crate::asking::{Listen, Prepare, Question, Run};
 use crate::cli::sound::ClassifyArgs;
-use crate::commands::query::print_error;
+use crate::interrupt::Interrupt;
+use crate::output::stages::Stages;
 use crate::output::{self, SoundAnswer, out, plain, size};
-use crate::reach;
-use crate::recordings::hear;
-
-/// Files decoded before they are asked about.
-const FILES_AT_A_TIME: usize = 64;
 
 #[derive(Serialize)]
 struct FileClasses<'a> {
@@ -27,22 +24,27 @@ struct FileClasses<'a> {
 }
 
 pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
-    tokio::runtime::Runtime::new()?.block_on(classify_all(args))
+    let interrupt = Interrupt::of_questions()?;
+    tokio::runtime::Runtime::new()?.block_on(classify_all(args, &interrupt))
 }
 
-async fn classify_all(args: &ClassifyArgs) -> Result<ExitCode> {
-    let (mut session, mut asked) = (None, Vec::new());
-    let outcome = ask_all(args, &mut session, &mut asked).await;
-    let ended = match session {
-        Some(session) => Some(session.end().await),
-        None => None,
+async fn classify_all(args: &ClassifyArgs, interrupt: &Interrupt) -> Result<ExitCode> {
+    let stages = Stages::of(args.database.json, args.files.len());
+    let run = Run {
+        files: &args.files,
+        seconds: ::classify::params::MAX_SECONDS,
+        whom: &args.whom,
+        db: &args.database.db,
+        stages: &stages,
+        interrupt,
     };
+    let mut asked = run.ask(&mut Model(&args.model)).await;
+    stages.finish();
     let (mut none, mut failed) = (false, false);
-    for (file, sealed) in asked {
-        let answer = match (sealed, &ended) {
-            (Ok(sealed), Some(ended)) => open(sealed, ended.clone(), args.top.into()).await,
-            (Ok(_), None) => Err(anyhow::anyhow!("there was no session")),
-            (Err(error), _) => Err(error),
+    for (file, sealed) in asked.take_recordings() {
+        let answer = match sealed {
+            Ok((sealed, ended)) => open(sealed, ended, args.top.into()).await,
+            Err(error) => Err(error),
         };
         match answer {
             Ok(answer) => {
@@ -51,72 +53,43 @@ async fn classify_all(args: &ClassifyArgs) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed = true;
-                print_error(&file, &error, args.database.json)?;
+                output::print_error(&file, &error, args.database.json)?;
             }
         }
     }
-    outcome?;
-    Ok(ExitCode::from(if failed { 2 } else { u8::from(none) }))
+    asked.outcome?;
+    let interrupted = interrupt.came().then_some(130);
+    Ok(ExitCode::from(interrupted.unwrap_or(if failed { 2 } else { u8::from(none) })))
 }
 
-async fn open(
-    sealed: SealedClasses,
-    ended: std::sync::Arc<client::Ended>,
-    top: usize,
-) -> Result<SoundAnswer> {
+/// Asks one model about each recording.
+struct Model<'a>(&'a str);
+
+impl Question for Model<'_> {
+    type Listened = Described;
+    type Ready = Described;
+    type Sealed = SealedClasses;
+
+    fn listen(&self) -> Listen<Described> {
+        Box::new(|heard| Described::of(&heard.samples))
+    }
+
+    /// The model is fetched when it is asked.
+    async fn sync(&mut self, _: &mut Session) -> Result<Prepare<Described, Described>> {
+        Ok(Box::new(Ok))
+    }
+
+    async fn ask(&mut self, session: &mut Session, described: Described) -> Result<SealedClasses> {
+        Ok(session.classify(self.0, &described, Wanted::Any).await?)
+    }
+}
+
+async fn open(sealed: SealedClasses, ended: Arc<Ended>, top: usize) -> Result<SoundAnswer> {
     let classes = sealed.open(ended, top).await?;
     match classes.fault {
         Some(fault) => Err(anyhow::anyhow!(fault)),
         None => Ok(SoundAnswer::from(classes)),
     }
-}
-
-/// Files are decoded and described before the session is opened: a file that cannot be decoded causes no connection, and
-/// the time that a description takes depends on the recording.
-async fn ask_all(
-    args: &ClassifyArgs,
-    session: &mut Option<Session>,
-    asked: &mut Vec<(PathBuf, Result<SealedClasses>)>,
-) -> Result<()> {
-    for files in args.files.chunks(FILES_AT_A_TIME) {
-        let files = files.to_vec();
-        let seconds = ::classify::params::MAX_SECONDS;
-        let describe = move |file| {
-            let (file, heard) = hear(file, seconds);
-            (file, heard.map(|heard| Described::of(&heard.samples)))
-        };
-        let describe = move || files.into_par_iter().map(describe).collect();
-        let described: Vec<(PathBuf, Result<Described>)> = tokio::task::spawn_blocking(describe).await?;
-        for (file, described) in described {
-            let sealed = match described {
-                Ok(described) => ask(args, session, &described).await?,
-                Err(error) => Err(error),
-            };
-            let lost = sealed.is_err() && session.is_some();
-            let decoded = sealed.as_ref().err().is_none_or(|error| error.is::<client::Error>());
-            asked.push((file, sealed));
-            if lost && decoded {
-                // The next one would fare alike.
-                let left = args.files.len() - asked.len();
-                anyhow::ensure!(left == 0, "{left} more recordings were not asked about");
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn ask(
-    args: &ClassifyArgs,
-    session: &mut Option<Session>,
-    described: &Described,
-) -> Result<Result<SealedClasses>> {
-    let session = match session {
-        Some(session) => session,
-        none => none.insert(reach::session(&args.whom, &args.database.db).await?),
-    };
-    let sealed = session.classify(&args.model, described, Wanted::Any).await;
-    Ok(sealed.map_err(anyhow::Error::from))
 }
 
 fn print(file: &Path, answer: &SoundAnswer, json: bool) -> Result<()> {

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use client::{Session, Trust};
+use client::{Sealed, Session};
 use db::Database;
 use fingerprint::Settings;
 
 use crate::cli::DemoArgs;
-use crate::commands::index;
 use crate::files;
+use crate::indexing::index;
 use crate::interrupt::Interrupt;
 use crate::library::Library;
 use crate::output::{self, FileAnswer, hours, out, position, size};
@@ -28,7 +28,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let database = Database::open_or_create(folder.path(), Settings::default())?;
     let library = Library::Local(Box::new(database));
     let (found, unreadable) = files::walk(&[audio.join("catalogue")])?;
-    let summary = index::index(&library, &found, unreadable, &Interrupt::listen()?, &|_, _| {})?;
+    let summary = index(&library, &found, unreadable, &Interrupt::listen()?, &|_, _| {})?;
     out!("  {} tracks, {}, {:.1} s", summary.added, hours(summary.seconds_of_audio), summary.seconds);
     let Library::Local(database) = library else { bail!("the demonstration's database has a daemon") };
     if summary.interrupted {
@@ -38,27 +38,31 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     if matched == [true, false] { Ok(ExitCode::SUCCESS) } else { bail!("an answer is not the right one") }
 }
 
+/// Starts a daemon, asks it about both recordings, and ends session and daemon. Only then opens the answers.
 async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
-    let daemon = reach::start_daemon(database).await?;
-    out!("Serving on {} (UDP), server key {}\n", daemon.local_addr(), daemon.server_key());
-    let trust = Trust::Pinned(daemon.server_key());
-    let place = reach::on_this_machine(daemon.local_addr(), trust, daemon.owner_token());
+    let place = reach::embedded(database).await?;
+    let address = place.server.clone();
     let mut session = Session::at(place).await?;
-    let mut asked = Vec::new();
-    for recording in RECORDINGS {
-        let heard = hear(audio.join(recording), QUERY_SECONDS).1?;
-        asked.push((recording, heard.decode, session.ask(heard.sound()).await?));
-    }
-    // Answers are opened only after everything has been asked.
+    out!("Serving on {address} (UDP), server key {}\n", session.server_key());
+    let asked = ask_all(&mut session, audio).await;
     let ended = session.end().await;
-    daemon.stop().await?;
     let mut matched = [false; 2];
-    for (matched, (recording, decode, sealed)) in matched.iter_mut().zip(asked) {
+    for (matched, (recording, decode, sealed)) in matched.iter_mut().zip(asked?) {
         let answer = sealed.open(ended.clone(), 1).await?;
         *matched = tell(recording, &FileAnswer::new(recording.to_owned(), &answer, decode, 0.0))?;
     }
     out!("Now yours: psi-shazam index MUSIC_FOLDER, then psi-shazam query RECORDING");
     Ok(matched)
+}
+
+/// For each recording the time of decoding and the sealed answer.
+async fn ask_all(session: &mut Session, audio: &Path) -> Result<Vec<(&'static str, f64, Sealed)>> {
+    let mut asked = Vec::new();
+    for recording in RECORDINGS {
+        let heard = hear(audio.join(recording), QUERY_SECONDS).1?;
+        asked.push((recording, heard.decode, session.ask(heard.sound()).await?));
+    }
+    Ok(asked)
 }
 
 /// Prints everything about the answer to one recording. Returns whether there is a match.

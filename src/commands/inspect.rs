@@ -10,7 +10,6 @@ use fingerprint::{Anatomy, SeenPeak, Settings, anatomy};
 use serde::Serialize;
 
 use crate::cli::InspectArgs;
-use crate::commands::query;
 use crate::output::{self, JsonMatch, plain};
 use crate::picture::{self, Scene, Voting};
 use crate::{reach, recordings};
@@ -62,7 +61,7 @@ async fn ask(args: &InspectArgs, samples: &[f32]) -> Result<(Settings, Option<An
     let synced = session.sync().await?;
     let asked = session.ask(sound).await;
     let ended = session.end().await;
-    let answer = query::usable(asked?.open(ended, 1).await?)?;
+    let answer = output::usable(asked?.open(ended, 1).await?)?;
     Ok((synced.settings().clone(), Some(answer)))
 }
 

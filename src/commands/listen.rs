@@ -9,7 +9,6 @@ use client::Sound;
 use fingerprint::Settings;
 
 use crate::cli::ListenArgs;
-use crate::commands::query;
 use crate::microphone;
 use crate::output::{self, FileAnswer};
 use crate::reach;
@@ -45,7 +44,7 @@ async fn ask(args: &ListenArgs, samples: Vec<f32>) -> Result<FileAnswer> {
     let mut session = reach::session(&args.whom, &args.database.db).await?;
     let asked = session.ask(sound).await;
     let ended = session.end().await;
-    let answer = query::usable(asked?.open(ended, args.top.into()).await?)?;
+    let answer = output::usable(asked?.open(ended, args.top.into()).await?)?;
     Ok(FileAnswer::new("microphone".to_owned(), &answer, 0.0, 0.0))
 }
 

@@ -9,9 +9,9 @@ use server::admin::operations::{ListModels, RemoveModel};
 
 use crate::cli::model::{ModelCommand, RemoveModelArgs};
 use crate::cli::{self, DatabaseArgs};
-use crate::commands::train;
 use crate::library::Library;
 use crate::output::{self, out, plain};
+use crate::trained;
 
 pub fn run(command: &ModelCommand) -> Result<ExitCode> {
     match command {
@@ -40,7 +40,7 @@ fn list(args: &DatabaseArgs) -> Result<ExitCode> {
 fn remove(args: &RemoveModelArgs) -> Result<ExitCode> {
     let library = Library::open(&cli::database_folder(&args.database.db)?, false)?;
     if let Some(class) = &args.class {
-        train::remove_class(&library, &args.name, class)?;
+        trained::remove_class(&library, &args.name, class)?;
     } else if !library.run(RemoveModel(args.name.clone()))? {
         bail!("there is no model {}; `psi-shazam model list` shows the names", args.name);
     }

@@ -3,70 +3,81 @@
 //! First everything is asked, then the session ends, then the answers are opened. So what is sent, and when, cannot
 //! depend on what is found.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
-use client::{Answer, Described, Ended, Prepared, SealedClasses, Session, Shelf, Sound, Synced, Wanted};
-use rayon::prelude::*;
+use anyhow::Result;
+use client::{Described, Ended, Prepared, SealedClasses, Session, Shelf, Sound, Wanted};
 
+use crate::asking::{Asked, Listen, Prepare, Question, Run};
 use crate::cli::QueryArgs;
 use crate::interrupt::Interrupt;
 use crate::output::stages::{self, Stages};
-use crate::output::{self, FileAnswer, FileError, SoundAnswer, out};
-use crate::reach;
-use crate::recordings::{Heard, QUERY_SECONDS, hear};
+use crate::output::{self, FileAnswer, SoundAnswer, out};
+use crate::recordings::QUERY_SECONDS;
 
-/// Files decoded before they are asked about; a minute of each is kept, 2 MB.
-const FILES_AT_A_TIME: usize = 64;
-/// Most bytes of sealed answers in memory; the rest go to a temporary file.
+/// Most bytes of sealed answers in memory; further answers go to a temporary file.
 const SEALED_BYTES: usize = 256 << 20;
 
 pub fn run(args: &QueryArgs) -> Result<ExitCode> {
-    let interrupt =
-        Interrupt::listen_saying("stopping; opening the answers so far (Ctrl-C again to stop at once)")?;
+    let interrupt = Interrupt::of_questions()?;
     tokio::runtime::Runtime::new()?.block_on(query_all(args, &interrupt))
 }
 
 async fn query_all(args: &QueryArgs, interrupt: &Interrupt) -> Result<ExitCode> {
-    let watched = stages::are_watched() && !args.database.json;
-    let stages = match (watched, args.files.len()) {
-        (false, _) => Stages::hidden(),
-        (true, count) => Stages::watched(count == 1),
+    let stages = Stages::of(args.database.json, args.files.len());
+    let run = Run {
+        files: &args.files,
+        seconds: QUERY_SECONDS,
+        whom: &args.whom,
+        db: &args.database.db,
+        stages: &stages,
+        interrupt,
     };
-    let mut asking =
-        Asking { args, stages: &stages, session: None, asked: Vec::new(), sealed_bytes: 0, shelf: None };
-    // If the session fails, no more is asked, but the answers so far are still opened.
-    let outcome = asking.ask_all(interrupt).await;
-    let Asking { session, asked, .. } = asking;
-    let ended = match session {
-        Some(session) => Some(session.end().await),
-        None => None,
-    };
-    let opened = open_all(args, asked, ended, &stages).await;
+    let model = args.also_by_sound.as_deref();
+    let mut names = Names { model, stages: &stages, sealed_bytes: 0, shelf: None };
+    let mut asked = run.ask(&mut names).await;
+    let opened = open_all(args, &mut asked, &stages).await;
     stages.finish();
     let (unmatched, failed) = opened?;
-    outcome?;
+    asked.outcome?;
     let interrupted = interrupt.came().then_some(130);
     Ok(ExitCode::from(interrupted.unwrap_or(if failed { 2 } else { u8::from(unmatched) })))
 }
 
-/// The first half: from files to sealed answers.
-struct Asking<'a> {
-    args: &'a QueryArgs,
+/// Asks for the name of each recording, and if a model is given, always asks the model too.
+struct Names<'a> {
+    model: Option<&'a str>,
     stages: &'a Stages,
-    /// None until a file has been decoded: a file that cannot be used causes no connection.
-    session: Option<Session>,
-    asked: Vec<(PathBuf, Result<Asked>)>,
+    /// Bytes of sealed answers in memory.
     sealed_bytes: usize,
     /// Holds the answers beyond [`SEALED_BYTES`].
     shelf: Option<Shelf>,
 }
 
+/// What is computed of a file before a server is reached.
+struct Listened {
+    /// Time of decoding in milliseconds.
+    decode: f64,
+    /// Time of the fingerprint in milliseconds.
+    fingerprint: f64,
+    sound: Sound,
+    /// For a model, if one is asked.
+    described: Option<Described>,
+}
+
+/// A file that is ready to be asked about.
+struct Ready {
+    decode: f64,
+    fingerprint: f64,
+    prepared: Prepared,
+    described: Option<Described>,
+}
+
 /// What was asked about one file.
-struct Asked {
+struct Sealed {
     /// Time of decoding in milliseconds.
     decode: f64,
     /// Time of the fingerprint in milliseconds.
@@ -75,181 +86,77 @@ struct Asked {
     by_sound: Option<SealedClasses>,
 }
 
-impl Asking<'_> {
-    /// Files are decoded, fingerprinted and described in groups, before a server is reached, and then asked about one after
-    /// another. So the traffic shows neither unusable files, nor the length of a file, nor the answer to the previous one.
-    async fn ask_all(&mut self, interrupt: &Interrupt) -> Result<()> {
-        for files in self.args.files.chunks(FILES_AT_A_TIME) {
-            self.stages.begin("listening");
-            let files = files.to_vec();
-            let by_sound = self.args.also_by_sound.is_some();
-            let listen = move || files.into_par_iter().map(|file| listen(file, by_sound)).collect();
-            let heard: Vec<(PathBuf, Result<Listened>)> = tokio::task::spawn_blocking(listen).await?;
-            if heard.iter().all(|(_, heard)| heard.is_err()) {
-                let failed = heard.into_iter().filter_map(|(file, heard)| Some((file, Err(heard.err()?))));
-                self.asked.extend(failed);
-                continue;
-            }
-            if let [(_, Ok(Listened { heard, .. }))] = &heard[..] {
-                self.stages.passed("listen", heard.decode, &format!("{:.1} s of sound", heard.seconds));
-            }
-            let synced = tokio::select! {
-                synced = self.synced() => synced,
-                // Nothing has been asked yet that could be lost.
-                () = interrupt.wait(), if self.session.is_none() => return Ok(()),
-            };
-            let synced = match synced {
-                Ok(synced) => synced,
-                Err(error) => return self.give_up(heard, error),
-            };
-            for (file, ready) in prepare(synced, heard).await? {
-                if interrupt.came() {
-                    return Ok(());
-                }
-                let goes_on = self.ask(file, ready).await;
-                let left = self.args.files.len() - self.asked.len();
-                ensure!(goes_on || left == 0, "{left} more recordings were not asked about");
-            }
-        }
-        Ok(())
+impl Question for Names<'_> {
+    type Listened = Listened;
+    type Ready = Ready;
+    type Sealed = Sealed;
+
+    fn listen(&self) -> Listen<Listened> {
+        let by_sound = self.model.is_some();
+        Box::new(move |heard| {
+            let start = Instant::now();
+            let sound = heard.sound();
+            let fingerprint = milliseconds(start);
+            let described = by_sound.then(|| Described::of(&heard.samples));
+            Listened { decode: heard.decode, fingerprint, sound, described }
+        })
     }
 
-    /// Handles a server that accepts no query: reports the error for the first file, and leaves the rest.
-    ///
-    /// # Errors
-    /// If the server could not be reached at all, or if files are left.
-    fn give_up(&mut self, heard: Vec<(PathBuf, Result<Listened>)>, error: anyhow::Error) -> Result<()> {
-        if self.session.is_none() {
-            return Err(error);
-        }
-        let mut error = Some(error);
-        for (file, heard) in heard {
-            if let Some(error) = heard.err().or_else(|| error.take()) {
-                self.asked.push((file, Err(error)));
-            }
-        }
-        let left = self.args.files.len() - self.asked.len();
-        ensure!(left == 0, "{left} more recordings were not asked about");
-        Ok(())
-    }
-
-    async fn synced(&mut self) -> Result<Arc<Synced>> {
-        self.stages.begin("connecting");
-        let session = match &mut self.session {
-            Some(session) => session,
-            none => none.insert(reach::session(&self.args.whom, &self.args.database.db).await?),
-        };
+    async fn sync(&mut self, session: &mut Session) -> Result<Prepare<Listened, Ready>> {
         let stages = self.stages;
-        Ok(session.sync_watched(&mut |happened| stages.watch(happened)).await?)
+        let synced = session.sync_watched(&mut |happened| stages.watch(happened)).await?;
+        Ok(Box::new(move |Listened { decode, fingerprint, sound, described }| {
+            let start = Instant::now();
+            let prepared = synced.blind(sound).map_err(client::Error::from)?;
+            Ok(Ready { decode, fingerprint: fingerprint + milliseconds(start), prepared, described })
+        }))
     }
 
-    /// Asks about one file, and if a model is given, always asks the model too. Returns whether another file can be
-    /// asked about.
-    async fn ask(&mut self, file: PathBuf, ready: Result<ReadyFile>) -> bool {
-        let asked = match ready {
-            Ok(ready) => self.exchange(ready).await,
-            Err(error) => Err(error),
-        };
-        let error = asked.as_ref().err().and_then(|error| error.downcast_ref::<client::Error>());
-        let goes_on =
-            error.is_none_or(|error| error.is_of_connection() || matches!(error, client::Error::Ask(_)));
-        self.asked.push((file, asked));
-        goes_on
-    }
-
-    async fn exchange(&mut self, ready: ReadyFile) -> Result<Asked> {
-        let ReadyFile { heard, prepared, fingerprint, described } = ready;
-        let session = self.session.as_mut().context("there is no session")?;
-        let found = prepared.hashes().unwrap_or_default();
-        self.stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
-        if self.args.files.len() > 1 {
-            self.stages.begin(format!("asking, {} of {}", self.asked.len() + 1, self.args.files.len()));
-        }
-        let stages = self.stages;
+    async fn ask(&mut self, session: &mut Session, ready: Ready) -> Result<Sealed> {
+        let Ready { decode, fingerprint, prepared, described } = ready;
+        let (found, stages) = (prepared.hashes().unwrap_or_default(), self.stages);
+        stages.passed("fingerprint", fingerprint, &format!("{found} hashes to choose from"));
         let mut answer = session.ask_watched(prepared, &mut |happened| stages.watch(happened)).await?;
-        let by_sound = match (&self.args.also_by_sound, &described) {
+        let by_sound = match (self.model, &described) {
             (Some(model), Some(described)) => {
-                self.stages.begin("asking a model about the sound");
+                stages.begin("asking a model about the sound");
                 Some(session.classify(model, described, Wanted::Tracks).await?)
             }
             _ => None,
         };
-        if self.sealed_bytes + answer.length() > SEALED_BYTES {
-            if self.shelf.is_none() {
-                self.shelf = Some(Shelf::make()?);
-            }
-            self.shelf.as_ref().map_or(Ok(()), |shelf| answer.set_aside(shelf))?;
-        } else {
-            self.sealed_bytes += answer.length();
-        }
-        Ok(Asked { decode: heard.decode, fingerprint, answer, by_sound })
+        self.keep(&mut answer, by_sound.as_ref())?;
+        Ok(Sealed { decode, fingerprint, answer, by_sound })
     }
-}
-
-/// All that is computed of a file before a server is reached. How long this takes depends on the recording.
-struct Listened {
-    heard: Heard,
-    sound: Sound,
-    /// Time of the fingerprint in milliseconds.
-    fingerprint: f64,
-    /// For a model, if one is asked.
-    described: Option<Described>,
-}
-
-fn listen(file: PathBuf, by_sound: bool) -> (PathBuf, Result<Listened>) {
-    let (file, heard) = hear(file, QUERY_SECONDS);
-    let listened = heard.map(|heard| {
-        let start = Instant::now();
-        let sound = heard.sound();
-        let fingerprint = milliseconds(start);
-        let described = by_sound.then(|| Described::of(&heard.samples));
-        Listened { heard, sound, fingerprint, described }
-    });
-    (file, listened)
-}
-
-/// A file that is ready to be asked about.
-struct ReadyFile {
-    heard: Heard,
-    prepared: Prepared,
-    fingerprint: f64,
-    described: Option<Described>,
-}
-
-/// Chooses and blinds the hashes of files. This takes the same time for every file.
-async fn prepare(
-    synced: Arc<Synced>,
-    heard: Vec<(PathBuf, Result<Listened>)>,
-) -> Result<Vec<(PathBuf, Result<ReadyFile>)>> {
-    let one = move |(file, listened): (PathBuf, Result<Listened>)| {
-        let ready = listened.and_then(|Listened { heard, sound, fingerprint, described }| {
-            let start = Instant::now();
-            let prepared = synced.blind(sound).map_err(client::Error::from)?;
-            Ok(ReadyFile { heard, prepared, fingerprint: fingerprint + milliseconds(start), described })
-        });
-        (file, ready)
-    };
-    Ok(tokio::task::spawn_blocking(move || heard.into_iter().map(one).collect()).await?)
 }
 
 fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
 }
 
+impl Names<'_> {
+    /// Counts what is kept of a recording until it is opened. Sets the answer aside if memory would be exceeded.
+    fn keep(&mut self, answer: &mut client::Sealed, by_sound: Option<&SealedClasses>) -> Result<()> {
+        self.sealed_bytes += client::Sealed::KEPT_BYTES + by_sound.map_or(0, SealedClasses::memory);
+        if self.sealed_bytes + answer.length() <= SEALED_BYTES {
+            self.sealed_bytes += answer.length();
+            return Ok(());
+        }
+        let shelf = match &self.shelf {
+            Some(shelf) => shelf,
+            None => self.shelf.insert(Shelf::make()?),
+        };
+        Ok(answer.set_aside(shelf)?)
+    }
+}
+
 /// The second half: opens and prints the answers. Returns whether a file had no match, and whether one failed.
-async fn open_all(
-    args: &QueryArgs,
-    asked: Vec<(PathBuf, Result<Asked>)>,
-    ended: Option<Arc<Ended>>,
-    stages: &Stages,
-) -> Result<(bool, bool)> {
+async fn open_all(args: &QueryArgs, asked: &mut Asked<Sealed>, stages: &Stages) -> Result<(bool, bool)> {
     let watched = stages::are_watched() && !args.database.json;
     let (mut unmatched, mut failed) = (false, false);
-    for (file, asked) in asked {
-        let answer = match (asked, &ended) {
-            (Ok(asked), Some(ended)) => open(&file, asked, ended, args.top.into(), stages).await,
-            (Ok(_), None) => Err(anyhow::anyhow!("there was no session")),
-            (Err(error), _) => Err(error),
+    for (file, sealed) in asked.take_recordings() {
+        let answer = match sealed {
+            Ok((sealed, ended)) => open(&file, sealed, ended, args.top.into(), stages).await,
+            Err(error) => Err(error),
         };
         if watched {
             stages.clear();
@@ -266,7 +173,7 @@ async fn open_all(
             }
             Err(error) => {
                 failed = true;
-                print_error(&file, &error, args.database.json)?;
+                output::print_error(&file, &error, args.database.json)?;
             }
         }
     }
@@ -275,33 +182,22 @@ async fn open_all(
 
 async fn open(
     file: &Path,
-    asked: Asked,
-    ended: &Arc<Ended>,
+    sealed: Sealed,
+    ended: Arc<Ended>,
     top: usize,
     stages: &Stages,
 ) -> Result<FileAnswer> {
     stages.begin("opening the answer");
-    let answer = asked.answer.open(ended.clone(), top).await?;
+    let answer = sealed.answer.open(ended.clone(), top).await?;
     stages.opened(&answer);
-    let by_sound = match asked.by_sound {
-        Some(sealed) => Some(SoundAnswer::from(sealed.open(ended.clone(), 1).await?)),
+    let by_sound = match sealed.by_sound {
+        Some(classes) => Some(SoundAnswer::from(classes.open(ended, 1).await?)),
         None => None,
     };
-    let answer = usable(answer)?;
-    let mut told = FileAnswer::new(file.display().to_string(), &answer, asked.decode, asked.fingerprint);
+    let answer = output::usable(answer)?;
+    let mut told = FileAnswer::new(file.display().to_string(), &answer, sealed.decode, sealed.fingerprint);
     told.by_sound = by_sound;
     Ok(told)
-}
-
-/// Returns the answer if the recording had a fingerprint; otherwise it was asked about by padding alone.
-///
-/// # Errors
-/// Why the recording had no fingerprint.
-pub fn usable(answer: Answer) -> Result<Answer> {
-    match &answer.named.fault {
-        Some(fault) => Err(anyhow::anyhow!("{fault}")),
-        None => Ok(answer),
-    }
 }
 
 /// A file's name for a terminal.
@@ -310,13 +206,4 @@ fn name(file: &Path) -> String {
         true => "standard input".to_owned(),
         false => output::plain(&file.display().to_string()),
     }
-}
-
-pub fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> Result<()> {
-    let (file, error) = (file.display().to_string(), output::explain(error));
-    match json {
-        true => output::print_json(&FileError { file, error })?,
-        false => eprintln!("psi-shazam: {}: {error}", output::plain(&file)),
-    }
-    Ok(())
 }

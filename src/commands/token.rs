@@ -1,24 +1,17 @@
 //! `psi-shazam token`: who may ask a daemon that runs with `--require-token`.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use client::AccessToken;
 use serde_json::json;
 use server::admin::operations::{AddToken, ListTokens, RemoveToken};
-use zeroize::Zeroizing;
 
-use crate::cli::{self, DatabaseArgs, NamedTokenArgs, TokenCommand, WhomArgs};
+use crate::cli::{self, DatabaseArgs, NamedTokenArgs, TokenCommand};
 use crate::library::Library;
 use crate::output::{self, out, plain};
-
-/// Largest token file in bytes, far more than a token and a line end.
-const FILE_CAP: u64 = 4096;
 
 pub fn run(command: &TokenCommand) -> Result<ExitCode> {
     match command {
@@ -72,30 +65,4 @@ fn revoke(args: &NamedTokenArgs) -> Result<ExitCode> {
         false => out!("revoked {}", plain(&args.name)),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The token for a query, if any: from an argument, the environment, or a file.
-pub fn given(args: &WhomArgs) -> Result<Option<AccessToken>> {
-    let parse = |text: &str| -> Result<AccessToken> { Ok(text.parse::<AccessToken>()?) };
-    match (&args.token, &args.token_file) {
-        (Some(text), _) => Ok(Some(parse(text).context("--token or PSI_SHAZAM_TOKEN")?)),
-        (None, Some(file)) => Ok(Some(
-            read(file)
-                .and_then(|text| parse(&text))
-                .with_context(|| format!("cannot use the access token in {}", file.display()))?,
-        )),
-        (None, None) => Ok(None),
-    }
-}
-
-/// Reads a token's file, unless other users can read it too.
-fn read(path: &Path) -> Result<Zeroizing<String>> {
-    let file = File::open(path)?;
-    let mode = file.metadata()?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        bail!("others can read it (mode {mode:o}); run: chmod 600 {}", path.display());
-    }
-    let mut text = Zeroizing::new(String::new());
-    file.take(FILE_CAP).read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use classify::{Example, Kind, Model, Public, Report, Secret, examples_of_group, examples_of_track, train};
-use db::NewModel;
+use classify::{Example, Kind, Model, Public, Report, examples_of_group, examples_of_track, train};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rayon::prelude::*;
 use serde_json::json;
-use server::admin::operations::{GetModel, PutModel};
+use server::admin::operations::PutModel;
 
 use crate::cli::{self, sound::TrainArgs};
 use crate::files;
 use crate::library::Library;
 use crate::output::{self, out, plain};
 use crate::picture;
+use crate::trained::{held, stored};
 
 /// The training material.
 struct Lesson {
@@ -150,48 +150,12 @@ fn draw_target() -> ProgressDrawTarget {
     if crate::is_watched() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
 }
 
-/// The database's model of this name.
-fn held(library: &Library, name: &str) -> Result<Model> {
-    let stored = library.run(GetModel(name.to_owned()))?;
-    let stored = stored.with_context(|| {
-        format!("there is no model {name}; `psi-shazam model list` shows the names, `train` without --add makes one")
-    })?;
-    let unusable = || format!("the model {name} was made by another version of this program; train it again");
-    let public = Public::decode(&stored.public).with_context(unusable)?;
-    Ok(Model::new(public, Secret::decode(&stored.training).with_context(unusable)?)?)
-}
-
 fn extended(mut model: Model, lesson: &Lesson, examples: &[Example]) -> Result<Model> {
     for (class, label) in lesson.labels.iter().enumerate() {
         let own: Vec<Example> = examples.iter().filter(|example| example.class == class).cloned().collect();
         model.add_class(label, &own)?;
     }
     Ok(model)
-}
-
-/// Removes a class from a model; the other classes stay as they are.
-pub fn remove_class(library: &Library, name: &str, class: &str) -> Result<()> {
-    let mut model = held(library, name)?;
-    ensure!(
-        model.public().labels().len() > 1,
-        "{class} is the last class of {name}; `psi-shazam model remove {name}` removes both"
-    );
-    model.remove_class(class)?;
-    library.run(PutModel(Box::new(stored(&model)?)))
-}
-
-fn stored(model: &Model) -> Result<NewModel> {
-    let (public, secret) = (model.public(), model.secret());
-    let weights: Vec<i8> =
-        (0..secret.classes()).filter_map(|class| secret.weights(class)).flatten().copied().collect();
-    Ok(NewModel {
-        name: public.name().to_owned(),
-        public: public.encode(),
-        features: u16::try_from(public.features()).context("too many features")?,
-        classes: u32::try_from(secret.classes()).context("too many classes")?,
-        weights,
-        training: secret.encode(),
-    })
 }
 
 fn print(model: &Model, report: Option<&Report>, skipped: &Skipped) -> Result<()> {

@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 use crate::cli::{self, WebArgs};
-use crate::commands::token;
 use crate::output::plain;
+use crate::reach;
 use crate::web::{self, App, PageToken};
 
 pub fn run(args: &WebArgs) -> Result<ExitCode> {
@@ -23,7 +23,7 @@ pub fn run(args: &WebArgs) -> Result<ExitCode> {
         );
     }
     // Errors in these are reported here rather than on the page.
-    token::given(&args.whom)?;
+    reach::token(&args.whom)?;
     if args.whom.server.is_none() {
         cli::database_folder(&args.db)?;
     }

@@ -183,6 +183,17 @@ pub fn tenth(milliseconds: f64) -> f64 {
     (milliseconds * 10.0).round() / 10.0
 }
 
+/// Returns the answer if the recording had a fingerprint; otherwise it was asked about by padding alone.
+///
+/// # Errors
+/// Why the recording had no fingerprint.
+pub fn usable(answer: Answer) -> anyhow::Result<Answer> {
+    match &answer.named.fault {
+        Some(fault) => Err(anyhow::anyhow!("{fault}")),
+        None => Ok(answer),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,12 +13,14 @@ pub mod stages;
 mod told;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::advice;
 
-pub use answer::{FileAnswer, FileError, JsonMatch, SoundAnswer};
+use answer::FileError;
+pub use answer::{FileAnswer, JsonMatch, SoundAnswer, usable};
 pub use told::{print_answer, show_answer};
 
 /// Prints a line of an answer. If the reader has gone (`| head`), returns an error that ends the program silently;
@@ -36,6 +38,16 @@ pub fn print_json<T: Serialize>(value: &T) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     io::stdout().lock().write_all(&line)?;
+    Ok(())
+}
+
+/// Prints why there is no answer about a file.
+pub fn print_error(file: &Path, error: &anyhow::Error, json: bool) -> anyhow::Result<()> {
+    let (file, error) = (file.display().to_string(), explain(error));
+    match json {
+        true => print_json(&FileError { file, error })?,
+        false => eprintln!("psi-shazam: {}: {error}", plain(&file)),
+    }
     Ok(())
 }
 

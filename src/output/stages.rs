@@ -18,6 +18,14 @@ pub struct Stages {
 }
 
 impl Stages {
+    /// Draws if a person watches. Finished stages leave a line if there is only one file.
+    pub fn of(json: bool, files: usize) -> Stages {
+        match are_watched() && !json {
+            true => Stages::watched(files == 1),
+            false => Stages::hidden(),
+        }
+    }
+
     /// Draws nothing.
     pub fn hidden() -> Stages {
         Stages { bar: ProgressBar::hidden(), lines: false, paint: Paint::of(&io::stderr()) }

@@ -24,9 +24,9 @@ static FONT: &[u8] = include_bytes!("../../assets/Roboto-Regular.ttf");
 /// A part of the sheet, in fine pixels.
 pub type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
-/// A place on the sheet in pixels of the file: left, top, width, height.
+/// A panel of the sheet in pixels of the file: left, top, width, height.
 #[derive(Clone, Copy)]
-pub struct Place(pub i32, pub i32, pub i32, pub i32);
+pub struct Panel(pub i32, pub i32, pub i32, pub i32);
 
 /// Draws a sheet of [`WIDTH`] × `height` pixels, and returns it as PNG.
 pub fn png(height: i32, draw: impl FnOnce(&Area) -> Result<()>) -> Result<Vec<u8>> {
@@ -72,8 +72,8 @@ fn encode(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
 }
 
 /// The part of the sheet at `place`.
-pub fn part<'a>(root: &Area<'a>, place: Place) -> Area<'a> {
-    let Place(left, top, width, height) = place;
+pub fn part<'a>(root: &Area<'a>, place: Panel) -> Area<'a> {
+    let Panel(left, top, width, height) = place;
     let (whole, tall) = root.dim_in_pixel();
     let (right, bottom) = (whole as i32 - FINE * (left + width), tall as i32 - FINE * (top + height));
     root.margin(FINE * top, bottom, FINE * left, right)

@@ -4,7 +4,7 @@ use anyhow::Result;
 use classify::Report;
 use plotters::prelude::*;
 
-use crate::picture::canvas::{Area, FINE, MARGIN, Place, WIDTH, heading, part, png, write};
+use crate::picture::canvas::{Area, FINE, MARGIN, Panel, WIDTH, heading, part, png, write};
 use crate::picture::colour::{INK, SOFT, magma};
 
 /// Class names are written for at most this many classes.
@@ -28,7 +28,7 @@ pub fn draw(labels: &[String], report: &Report) -> Result<Vec<u8>> {
         if labels.len() <= NAMED {
             names(root, labels, cell)?;
         }
-        matrix(&part(root, Place(NAMES, TOP, SIDE, SIDE)), labels.len(), report)?;
+        matrix(&part(root, Panel(NAMES, TOP, SIDE, SIDE)), labels.len(), report)?;
         write(root, "share of a row, 0 to 1: dark to light", (NAMES, TOP + SIDE + 14), 19, SOFT)
     })
 }

@@ -9,7 +9,7 @@ use spectrum_analyzer::windows::hann_window;
 use spectrum_analyzer::{FrequencyLimit, samples_fft_to_spectrum};
 
 use crate::picture::Scene;
-use crate::picture::canvas::{Area, FINE, MARGIN, Place, heading, part, style, write};
+use crate::picture::canvas::{Area, FINE, MARGIN, Panel, heading, part, style, write};
 use crate::picture::colour::{ANCHOR_ON_PAPER, AXIS, FAINT, FILL, GRID, INK, SOFT};
 use crate::picture::spectrogram::loudest;
 
@@ -17,9 +17,9 @@ use crate::picture::spectrogram::loudest;
 const DEEPEST: f32 = -80.0;
 
 /// Draws hashes per second, under the spectrogram and on its time axis.
-pub fn rate(root: &Area, scene: &Scene, place: Place) -> Result<()> {
+pub fn rate(root: &Area, scene: &Scene, place: Panel) -> Result<()> {
     write(root, "Hashes per second", (place.0 + 60, place.1), 25, INK)?;
-    let area = part(root, Place(place.0, place.1 + 34, place.2, place.3 - 34));
+    let area = part(root, Panel(place.0, place.1 + 34, place.2, place.3 - 34));
     let seconds = scene.anatomy.seconds;
     let mut counts = vec![0u32; seconds.ceil() as usize];
     for pair in &scene.anatomy.pairs {
@@ -63,7 +63,7 @@ pub fn rate(root: &Area, scene: &Scene, place: Place) -> Result<()> {
 
 /// Draws the spectrum at the anchor, computed by a different implementation than the fingerprint's, and the
 /// recording's mean.
-pub fn spectrum(root: &Area, scene: &Scene, place: Place) -> Result<()> {
+pub fn spectrum(root: &Area, scene: &Scene, place: Panel) -> Result<()> {
     let anchor = &scene.anatomy.peaks[scene.anchor];
     let frame = (f64::from(anchor.seconds) / FRAME_SECONDS).round() as usize;
     let moment = scene.from + f64::from(anchor.seconds);
@@ -75,7 +75,7 @@ pub fn spectrum(root: &Area, scene: &Scene, place: Place) -> Result<()> {
     )?;
     let spectrogram = &scene.anatomy.spectrogram;
     let loudest = loudest(spectrogram);
-    let area = part(root, Place(place.0, place.1 + 62, place.2, place.3 - 62));
+    let area = part(root, Panel(place.0, place.1 + 62, place.2, place.3 - 62));
     let mut chart = ChartBuilder::on(&area)
         .margin_right(FINE * 60)
         .margin_left(FINE * MARGIN)

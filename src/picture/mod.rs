@@ -17,7 +17,7 @@ mod voting;
 use anyhow::Result;
 use fingerprint::{Anatomy, SeenPair, Vote};
 
-use canvas::Place;
+use canvas::Panel;
 
 /// Height of the sheet without the match, in pixels.
 const HEIGHT: i32 = 1420;
@@ -66,14 +66,14 @@ pub fn draw(scene: &Scene) -> Result<Vec<u8>> {
     canvas::png(height, |root| {
         canvas::write(root, &scene.title, (60, 34), 38, colour::INK)?;
         canvas::write(root, &scene.subtitle, (60, 82), 22, colour::SOFT)?;
-        spectrogram::whole(root, scene, Place(0, 132, 1600, 520))?;
-        margins::rate(root, scene, Place(0, 660, 1600, 196))?;
-        spectrogram::zone(root, scene, Place(0, 884, 900, 520))?;
-        margins::spectrum(root, scene, Place(900, 884, 700, 330))?;
+        spectrogram::whole(root, scene, Panel(0, 132, 1600, 520))?;
+        margins::rate(root, scene, Panel(0, 660, 1600, 196))?;
+        spectrogram::zone(root, scene, Panel(0, 884, 900, 520))?;
+        margins::spectrum(root, scene, Panel(900, 884, 700, 330))?;
         margins::hashes(root, scene, (960, 1238))?;
         if let Some(voting) = &scene.voting {
-            voting::offsets(root, voting, Place(0, HEIGHT, 800, 540))?;
-            voting::diagonal(root, scene, voting, Place(800, HEIGHT, 800, 540))?;
+            voting::offsets(root, voting, Panel(0, HEIGHT, 800, 540))?;
+            voting::diagonal(root, scene, voting, Panel(800, HEIGHT, 800, 540))?;
         }
         Ok(())
     })

@@ -10,7 +10,7 @@ use plotters::element::BitMapElement;
 use plotters::prelude::*;
 
 use crate::picture::Scene;
-use crate::picture::canvas::{Area, FINE, MARGIN, Place, heading, part, style, write};
+use crate::picture::canvas::{Area, FINE, MARGIN, Panel, heading, part, style, write};
 use crate::picture::colour::{ANCHOR, AXIS, GRID, PEAK, SOFT, magma};
 
 /// Range of levels from black to the brightest colour, in decibels.
@@ -21,14 +21,14 @@ const BAND: Range<f64> = 0.1..3.85;
 type Chart<'a, 'b> = ChartContext<'a, BitMapBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Draws the whole excerpt.
-pub fn whole(root: &Area, scene: &Scene, place: Place) -> Result<()> {
+pub fn whole(root: &Area, scene: &Scene, place: Panel) -> Result<()> {
     heading(
         root,
         (place.0 + 60, place.1),
         "Spectrogram and peaks",
         "Level in dB below the loudest cell. Rings are the peaks that are kept; the frame is the part shown below.",
     )?;
-    let area = part(root, Place(place.0, place.1 + 62, place.2, place.3 - 62));
+    let area = part(root, Panel(place.0, place.1 + 62, place.2, place.3 - 62));
     let mut chart = axes(&area, (scene.from, scene.from + scene.anatomy.seconds), BAND, "", 120)?;
     cells(&mut chart, scene)?;
     let radius = if scene.anatomy.seconds > 25.0 { 2 } else { 4 };
@@ -41,11 +41,11 @@ pub fn whole(root: &Area, scene: &Scene, place: Place) -> Result<()> {
         [(times.start, band.start), (times.end, band.end)],
         ring(ANCHOR.mix(1.0)),
     )])?;
-    scale(root, Place(place.0 + place.2 - 96, place.1 + 66, 18, place.3 - 112))
+    scale(root, Panel(place.0 + place.2 - 96, place.1 + 66, 18, place.3 - 112))
 }
 
 /// Draws one anchor, its target zone and its pairs.
-pub fn zone(root: &Area, scene: &Scene, place: Place) -> Result<()> {
+pub fn zone(root: &Area, scene: &Scene, place: Panel) -> Result<()> {
     heading(
         root,
         (place.0 + 60, place.1),
@@ -53,7 +53,7 @@ pub fn zone(root: &Area, scene: &Scene, place: Place) -> Result<()> {
         "Every line is a hash: two frequencies and the time between. The box is the target zone.",
     )?;
     let (times, band) = surroundings(scene);
-    let area = part(root, Place(place.0, place.1 + 62, place.2, place.3 - 62));
+    let area = part(root, Panel(place.0, place.1 + 62, place.2, place.3 - 62));
     let mut chart = axes(&area, (times.start, times.end), band.clone(), "time in the recording (s)", 24)?;
     cells(&mut chart, scene)?;
     let inside = |at: &(f64, f64)| times.contains(&at.0) && band.contains(&at.1);
@@ -174,8 +174,8 @@ pub fn loudest(spectrogram: &Spectrogram) -> f32 {
 }
 
 /// Draws the colour scale.
-fn scale(root: &Area, place: Place) -> Result<()> {
-    let Place(left, top, width, height) = place;
+fn scale(root: &Area, place: Panel) -> Result<()> {
+    let Panel(left, top, width, height) = place;
     for y in 0..FINE * height {
         let [red, green, blue] = magma(1.0 - y as f32 / (FINE * height) as f32);
         let ends = [(FINE * left, FINE * top + y), (FINE * (left + width), FINE * top + y)];

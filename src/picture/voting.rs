@@ -4,7 +4,7 @@ use anyhow::Result;
 use fingerprint::{FRAME_SECONDS, Vote};
 use plotters::prelude::*;
 
-use crate::picture::canvas::{Area, FINE, MARGIN, Place, heading, part, style, write};
+use crate::picture::canvas::{Area, FINE, MARGIN, Panel, heading, part, style, write};
 use crate::picture::colour::{AXIS, FAINT, GRID, MATCH, SOFT};
 use crate::picture::{Scene, Voting};
 
@@ -13,9 +13,9 @@ const COLUMNS: f64 = 240.0;
 const NARROWEST: f64 = 0.05;
 
 /// Draws how many votes there are for each offset of the recording in the track.
-pub fn offsets(root: &Area, voting: &Voting, place: Place) -> Result<()> {
+pub fn offsets(root: &Area, voting: &Voting, place: Panel) -> Result<()> {
     heading(root, (place.0 + 60, place.1), "Offsets", &voting.caption)?;
-    let area = part(root, Place(place.0, place.1 + 62, place.2, place.3 - 62));
+    let area = part(root, Panel(place.0, place.1 + 62, place.2, place.3 - 62));
     if voting.votes.is_empty() {
         return nothing(root, place);
     }
@@ -56,13 +56,13 @@ pub fn offsets(root: &Area, voting: &Voting, place: Place) -> Result<()> {
 }
 
 /// Draws every vote by its time in the recording and its position in the track.
-pub fn diagonal(root: &Area, scene: &Scene, voting: &Voting, place: Place) -> Result<()> {
+pub fn diagonal(root: &Area, scene: &Scene, voting: &Voting, place: Panel) -> Result<()> {
     let note = match voting.matched {
         true => "A match is a diagonal: as time passes in the recording, it passes in the track.",
         false => "No diagonal: the places where hashes occur have nothing to do with each other.",
     };
     heading(root, (place.0 + 60, place.1), "Time in the recording and in the track", note)?;
-    let area = part(root, Place(place.0, place.1 + 62, place.2, place.3 - 62));
+    let area = part(root, Panel(place.0, place.1 + 62, place.2, place.3 - 62));
     if voting.votes.is_empty() {
         return nothing(root, place);
     }
@@ -95,7 +95,7 @@ fn winner(voting: &Voting) -> RGBColor {
     if voting.matched { MATCH } else { SOFT }
 }
 
-fn nothing(root: &Area, place: Place) -> Result<()> {
+fn nothing(root: &Area, place: Panel) -> Result<()> {
     write(root, "No label fell on any track.", (place.0 + 60, place.1 + 120), 22, SOFT)
 }
 

@@ -10,6 +10,17 @@ mod guard;
 mod looks;
 mod page;
 mod recordings;
-#[path = "../system/support.rs"]
-mod support;
 mod webdriver;
+
+/// The support crate, for the program that Cargo built for these tests.
+mod support {
+    pub use ::support::*;
+
+    pub struct Built;
+
+    impl Program for Built {
+        const PATH: &str = env!("CARGO_BIN_EXE_psi-shazam");
+    }
+
+    pub type User = ::support::User<Built>;
+}

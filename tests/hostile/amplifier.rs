@@ -19,7 +19,8 @@ use rayon::prelude::*;
 use server::{Config, Identity, Model, Server, Snapshot};
 use tokio::runtime::Runtime;
 
-use crate::songs::{SECONDS, Songs, place, worn};
+use crate::songs::{SECONDS, Songs, worn};
+use crate::support::sound::place;
 
 /// Points per bin and shard: the most hashes of the song in each bin.
 const POINTS: u16 = 4;
@@ -174,7 +175,7 @@ fn postings(songs: &Songs, oprf: &OprfKey, params: &Params, bins: &Bins) -> Vec<
 /// What a client asks about one passage: bin, hash, and the hash's frame in the song.
 fn asked(song: &[f32], number: usize, params: &Params, bins: &Bins) -> Vec<(u32, Hash, u32)> {
     let heard = worn(song, SECONDS, number);
-    let begin = (place(song, SECONDS, number).0 / fingerprint::params::HOP) as u32;
+    let begin = (place(song, SECONDS, number) / fingerprint::params::HOP) as u32;
     let candidates = query_candidates(&heard, &Settings::default()).unwrap();
     let mut free = vec![true; params.bins()];
     let mut asked = Vec::new();

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::amplifier::Amplifier;
 use crate::program::{command, microphone, raw, run};
-use crate::relay::{Connection, Relay};
 use crate::songs::{SECONDS, write_wav};
 use crate::support::User;
+use crate::support::relay::{Connection, Relay};
 
 /// Time for the last datagrams to reach the relay after a program has ended.
 const REST: Duration = Duration::from_millis(50);

@@ -57,7 +57,7 @@ fn a_monitor_asks_about_all_windows_though_nobody_reads_its_list() {
     idle_after(2 * WINDOWS);
     assert_eq!(seen(&bed), (2 * WINDOWS, 2 * WINDOWS), "before its list was read");
     bed.relay.take();
-    let (printed, _) = held.release();
+    let (printed, _, _) = held.release();
     let later = bed.connections().iter().flatten().filter(|seen| seen.from_client).count();
     assert_eq!(later, 0, "datagrams that the program sent when its list was read");
     assert!(printed.contains("\"the song\""), "{printed}");

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::relay::Seen;
+use crate::support::relay::{FULL, Seen};
 
-/// A datagram of at least this many bytes contains part of a message, not only acknowledgements.
-const FULL: usize = 600;
 /// Least number of full datagrams of a message that counts. The smallest, a model's scores, has about 20. QUIC uses up to
 /// a dozen each way for the handshake and for finding out how long a datagram may be; requests for hints have one or two.
 const LEAST: usize = 16;

@@ -9,12 +9,13 @@
 //! | --- | --- |
 //! | `amplifier` | the hostile server, and its model |
 //! | `songs` | the song, other songs, degraded passages of both |
-//! | `relay`, `line` | an observer on the line who timestamps every datagram, and what it learns |
-//! | `statistics` | whether two samples of times differ, and which difference could be detected |
+//! | `line` | what an observer on the line learns |
 //! | `program`, `page`, `bed` | the program under attack, the browser's part, and the setup of both |
 //! | `order` | what must be sent before anything is opened; runs with all other tests |
 //! | `beside` | what must be sent whatever the reader does, and what is reported; runs with all other tests |
 //! | `timing`, `streams` | the attack itself; it measures times, so it is run by hand |
+//!
+//! The observer itself and the statistics are in the support crate: `relay`, `statistics`.
 //!
 //! `PSI_SHAZAM_HOSTILE_PROGRAM` names another binary to attack, for instance an older one.
 //! `PSI_SHAZAM_HOSTILE_RECORDINGS` and `PSI_SHAZAM_HOSTILE_SHARDS` replace the defaults of the timing tests.
@@ -28,13 +29,19 @@ mod line;
 mod order;
 mod page;
 mod program;
-mod relay;
 mod songs;
-mod statistics;
 mod streams;
 mod timing;
 
-// Shared with the other whole-system tests. This one uses only a part.
-#[allow(dead_code)]
-#[path = "../system/support.rs"]
-mod support;
+/// The support crate, for the program that Cargo built for these tests.
+mod support {
+    pub use ::support::*;
+
+    pub struct Built;
+
+    impl Program for Built {
+        const PATH: &str = env!("CARGO_BIN_EXE_psi-shazam");
+    }
+
+    pub type User = ::support::User<Built>;
+}

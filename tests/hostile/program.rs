@@ -7,11 +7,11 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::support::{DEADLINE, Finished, User, wait};
+use crate::support::{DEADLINE, Finished, User, lines, wait, work_of};
 
 /// Environment variable that names another binary to attack.
 const PROGRAM: &str = "PSI_SHAZAM_HOSTILE_PROGRAM";
@@ -47,6 +47,7 @@ pub fn run(mut command: Command) -> Finished {
 pub struct Held {
     child: Child,
     reader: PipeReader,
+    log: Receiver<String>,
     filling: Option<Filling>,
 }
 
@@ -60,10 +61,10 @@ impl Held {
     pub fn start_fed(mut command: Command) -> (Held, ChildStdin) {
         let (reader, writer) = pipe().unwrap();
         let filling = Some(Filling::start(writer.try_clone().unwrap()));
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::inherit()).spawn().unwrap();
-        let stdin = child.stdin.take().unwrap();
-        (Held { child, reader, filling }, stdin)
+        command.env("RUST_LOG", "client=debug");
+        let mut child = command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdin, log) = (child.stdin.take().unwrap(), lines(child.stderr.take().unwrap()));
+        (Held { child, reader, log, filling }, stdin)
     }
 
     /// The number of its process.
@@ -88,8 +89,8 @@ impl Held {
         }
     }
 
-    /// Lets it print. Returns what it printed and its exit status.
-    pub fn release(mut self) -> (String, ExitStatus) {
+    /// Lets it print. Returns what it printed, its log line by line, and its exit status.
+    pub fn release(mut self) -> (String, Vec<String>, ExitStatus) {
         let filling = self.filling.take().unwrap();
         filling.stop.store(true, SeqCst);
         let mut printed = Vec::new();
@@ -97,7 +98,8 @@ impl Held {
         self.reader.read_to_end(&mut printed).unwrap();
         filling.thread.join().unwrap();
         let status = wait(&mut self.child);
-        (String::from_utf8(printed).unwrap().trim_start_matches('\n').to_owned(), status)
+        let printed = String::from_utf8(printed).unwrap().trim_start_matches('\n').to_owned();
+        (printed, self.log.iter().collect(), status)
     }
 }
 
@@ -139,14 +141,6 @@ impl Filling {
     }
 }
 
-/// CPU time of a process so far, in clock ticks, summed over its threads.
-pub fn work_of(process: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    Some(ticks()? + ticks()?)
-}
-
 /// Whether no thread of a process runs or is ready to run.
 fn asleep(process: u32) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return false };
@@ -182,10 +176,11 @@ mod tests {
     #[test]
     fn a_held_program_prints_when_it_is_released() {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "echo held; exit 3"]);
+        command.args(["-c", "echo held; echo $RUST_LOG >&2; exit 3"]);
         let held = Held::start(command);
         held.wait_until_idle(|_| Duration::from_millis(300), || ());
-        let (printed, status) = held.release();
+        let (printed, log, status) = held.release();
         assert_eq!((printed.as_str(), status.code()), ("held\n", Some(3)));
+        assert_eq!(log, ["client=debug"]);
     }
 }

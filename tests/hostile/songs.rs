@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use crate::support::audio;
+use crate::support::sound::{self, Wear};
 
 /// Sample rate of everything here, in samples per second.
 pub const RATE: usize = fingerprint::SAMPLE_RATE as usize;
@@ -48,28 +49,10 @@ impl Songs {
     }
 }
 
-/// A passage of `source`. `number` determines its place, loudness, noise and dullness.
+/// A passage of `source`, degraded so little that most passages are named.
 pub fn worn(source: &[f32], seconds: usize, number: usize) -> Vec<f32> {
-    let (begin, length) = place(source, seconds, number);
-    let mut state = number as u32 + 1;
-    let mut noise = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / 8_388_608.0 - 1.0
-    };
-    let (loudness, hiss) = (0.1 + (number % 13) as f32 / 16.0, [0.0, 0.005, 0.01, 0.02][number % 4]);
-    let dull = [0.0, 0.15, 0.3][number % 3];
-    let mut last = 0.0;
-    let wear = |sample: &f32| {
-        last = dull * last + (1.0 - dull) * sample;
-        loudness * (last + hiss * noise())
-    };
-    source.iter().skip(begin).take(length).map(wear).collect()
-}
-
-/// First sample of the passage with this number, and its number of samples.
-pub fn place(source: &[f32], seconds: usize, number: usize) -> (usize, usize) {
-    let length = seconds * RATE;
-    (number * 7919 % source.len().saturating_sub(length).max(1), length)
+    let wear = Wear { loudness: (0.1, 0.8125), hiss: [0.0, 0.005, 0.01, 0.02], dull: [0.0, 0.15, 0.3] };
+    sound::worn(source, seconds, number, wear)
 }
 
 /// Which of `count` recordings are of the song: half of them, in an order determined by `seed`.

@@ -10,7 +10,7 @@ use crate::line::{After, ends, milliseconds, pauses, requests};
 use crate::page::Page;
 use crate::program::run;
 use crate::songs::{SECONDS, floats, order, wav_header, write_wav};
-use crate::statistics::Comparison;
+use crate::support::statistics::Comparison;
 
 /// Number of windows at the beginning that are not compared.
 const WARM_UP: usize = 2;

@@ -8,9 +8,9 @@ use crate::amplifier::{Amplifier, MODEL};
 use crate::bed::{Bed, number};
 use crate::line::{After, milliseconds, pauses};
 use crate::program::run;
-use crate::relay::Connection;
 use crate::songs::{SECONDS, order};
-use crate::statistics::Comparison;
+use crate::support::relay::Connection;
+use crate::support::statistics::Comparison;
 
 /// Number of first recordings, which fill caches and are not compared.
 const WARM_UP: usize = 2;

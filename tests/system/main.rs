@@ -10,6 +10,7 @@ mod files;
 mod hostile;
 mod index;
 mod inspect;
+mod interrupted;
 mod kills;
 mod library;
 #[cfg(not(feature = "microphone"))]
@@ -23,7 +24,19 @@ mod pipeline;
 mod power;
 mod privacy;
 mod sidechannel;
-mod support;
 mod terminal;
 mod tokens;
 mod trust;
+
+/// The support crate, for the program that Cargo built for these tests.
+mod support {
+    pub use ::support::*;
+
+    pub struct Built;
+
+    impl Program for Built {
+        const PATH: &str = env!("CARGO_BIN_EXE_psi-shazam");
+    }
+
+    pub type User = ::support::User<Built>;
+}

@@ -8,10 +8,8 @@ use std::sync::Arc;
 use client::{Answer, Cache, ClientConfig, Direction, Question, Record, Trust};
 use db::Database;
 use fingerprint::Settings;
-use protocol::wire::Manifest;
-use psi::query::{AskedKey, encrypt};
-use psi::{Params, PublicMasks, bins};
-use rand::rngs::OsRng;
+use protocol::manifest::Manifest;
+use psi::{Asker, Params, PublicMasks};
 use server::{Config, Daemon};
 use support::Asking;
 
@@ -88,23 +86,18 @@ fn the_same_hashes_encrypt_to_other_bytes_every_time() {
     let database = Database::open(&user.db()).unwrap();
     let (manifest, params): (Manifest, Params) =
         Manifest::decode(&database.served().unwrap().manifest.encode()).unwrap();
-    let masks = PublicMasks::derive(&params, &manifest.seed);
+    let masks = Arc::new(PublicMasks::derive(&params, &manifest.seed));
+    let asker = Asker::new(params, manifest.bins, masks).unwrap();
     let question = question(&audio("recordings/clean.mp3"), database.settings());
-    let key = database.oprf_key();
-    // The same bins and items both times, so that only the secret differs.
     let items: Vec<[u8; 4]> = question.candidates.iter().map(|c| c.hash.0.to_le_bytes()).collect();
-    let chosen = bins::choose(&params, &manifest.bins, items.iter(), &mut OsRng);
-    let keys = || -> Vec<AskedKey> {
-        let asked = chosen.iter().enumerate().filter(|(_, asked)| asked.source.is_some());
-        asked
-            .map(|(number, asked)| AskedKey {
-                item: Some(number as u32),
-                bin: asked.bin,
-                key: key.item_key(&asked.item).unwrap(),
-            })
-            .collect()
-    };
-    let [first, second] = [(); 2].map(|()| encrypt(&params, &masks, keys(), &mut OsRng).unwrap().0);
+    // The same items in the same bins both times, so the same residues. Only secret, noise and padding differ.
+    let [(asked, first), (again, second)] = [(); 2].map(|()| {
+        let blinded = asker.blind(&items).unwrap();
+        let sources = blinded.sources();
+        let evaluated = database.oprf_key().evaluate(blinded.message()).unwrap();
+        (sources, blinded.unblind(&evaluated).unwrap().encrypt().unwrap().0)
+    });
+    assert_eq!(asked, again);
     assert_eq!(first.len(), params.upload_bytes());
     assert_eq!(first.len(), second.len());
     assert!(pieces(&first).is_disjoint(&pieces(&second)));

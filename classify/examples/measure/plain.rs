@@ -14,8 +14,8 @@ type Halves = (Vec<DVector<f32>>, Vec<DVector<f32>>);
 const CEPSTRA: usize = 20;
 /// Short frames (of 16 ms) in 0.5 s.
 const WINDOW: usize = 31;
-/// Passes of the optimiser over all windows, and its step.
-const PASSES: usize = 300;
+/// Epochs of the optimiser, each over all windows, and its step.
+const EPOCHS: usize = 300;
 const STEP: f32 = 0.1;
 /// Weight of the squared norm of the weights, per window. Almost zero (scikit-learn's C = 1 is 1 over the
 /// windows).
@@ -113,18 +113,18 @@ fn fit(data: &DMatrix<f32>, class_of: &[usize], classes: usize) -> DMatrix<f32> 
     let count = data.ncols() as f32;
     let mut weights = DMatrix::<f32>::zeros(classes, CEPSTRA + 1);
     let (mut first, mut second) = (weights.clone(), weights.clone());
-    for pass in 1..=PASSES {
+    for epoch in 1..=EPOCHS {
         let (gradient, loss) = gradient(&data, class_of, &weights);
         let gradient = gradient / count + &weights * DECAY;
         first = first * 0.9 + &gradient * 0.1;
         second = second * 0.999 + gradient.component_mul(&gradient) * 0.001;
-        let (bias1, bias2) = (1.0 - 0.9f32.powi(pass as i32), 1.0 - 0.999f32.powi(pass as i32));
-        let step = STEP * (1.0 - pass as f32 / (PASSES + 1) as f32);
+        let (bias1, bias2) = (1.0 - 0.9f32.powi(epoch as i32), 1.0 - 0.999f32.powi(epoch as i32));
+        let step = STEP * (1.0 - epoch as f32 / (EPOCHS + 1) as f32);
         weights.zip_zip_apply(&first, &second, |weight, first, second| {
             *weight -= step * (first / bias1) / ((second / bias2).sqrt() + 1e-8);
         });
-        if pass % 50 == 0 {
-            println!("  pass {pass}: loss {:.4}", loss / count);
+        if epoch % 50 == 0 {
+            println!("  epoch {epoch}: loss {:.4}", loss / count);
         }
     }
     weights

@@ -44,7 +44,7 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
-    use fingerprint::Settings;
+    use fingerprint::{Frame, Hash, Landmark, Settings};
 
     use super::*;
     use crate::tables::records::NewTrack;
@@ -60,7 +60,9 @@ mod tests {
             content: [1; 32],
             seconds: 9.6,
             frames: 300,
-            postings: (0..300).map(|frame| (77 * frame, frame)).collect(),
+            postings: (0..300)
+                .map(|frame| Landmark { hash: Hash(77 * frame), frame: Frame(frame) })
+                .collect(),
         };
         database.add(&track).unwrap();
         database.encode(&|_, _| ()).unwrap();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use protocol::wire::{Digest, Manifest, ShardInfo};
+use protocol::manifest::{Manifest, ShardInfo};
+use protocol::wire::Digest;
 use psi::Params;
 use psi::evaluate::{MatrixLayout, ServedShard, ShardMatrix};
 use psi::shard::{Hint, Shard};

@@ -90,7 +90,7 @@ impl Database {
             content: stored.content,
             seconds: stored.seconds,
             frames: stored.frames,
-            postings: landmarks.into_iter().map(|landmark| (landmark.hash.0, landmark.frame.0)).collect(),
+            postings: landmarks,
         }))
     }
 }

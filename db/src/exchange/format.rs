@@ -4,7 +4,7 @@
 //! its body, and a digest: [`link`] of the previous digest and the body. So a correct digest shows that everything up
 //! to there is intact. A record without a body ends the file.
 
-use fingerprint::{FREQUENCY_CELLS, Hash, Settings};
+use fingerprint::{FREQUENCY_CELLS, Frame, Hash, Landmark, Settings};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -57,11 +57,11 @@ pub(crate) fn encode_track(track: &NewTrack) -> Vec<u8> {
     let mut out = schema::encode(&head);
     out.reserve(track.postings.len() * 6);
     let mut before = 0;
-    for &(_, frame) in &track.postings {
-        varint::put(&mut out, frame - before);
-        before = frame;
+    for posting in &track.postings {
+        varint::put(&mut out, posting.frame.0 - before);
+        before = posting.frame.0;
     }
-    let fields = || track.postings.iter().map(|&(hash, _)| fingerprint::Hash(hash).unpack());
+    let fields = || track.postings.iter().map(|posting| posting.hash.unpack());
     let mut before = 0;
     for (anchor, _, _) in fields() {
         varint::put(&mut out, zigzag(anchor, before));
@@ -99,7 +99,10 @@ pub(crate) fn decode_track(body: &[u8]) -> Option<NewTrack> {
     if !rest.is_empty() {
         return None;
     }
-    let postings = (0..count).map(|n| (Hash::pack(anchors[n], targets[n], distances[n]).0, frames[n]));
+    let postings = (0..count).map(|n| Landmark {
+        hash: Hash::pack(anchors[n], targets[n], distances[n]),
+        frame: Frame(frames[n]),
+    });
     Some(NewTrack {
         title: head.title,
         artist: head.artist,
@@ -133,8 +136,10 @@ mod tests {
     fn tracks() -> impl Strategy<Value = NewTrack> {
         let postings = prop::collection::vec(any::<(u32, u32)>(), 0..200);
         (any::<String>(), any::<[u8; 32]>(), any::<u32>(), postings).prop_map(
-            |(text, content, frames, mut postings)| {
-                postings.sort_by_key(|&(_, frame)| frame);
+            |(text, content, frames, raw)| {
+                let posting = |(hash, frame)| Landmark { hash: Hash(hash), frame: Frame(frame) };
+                let mut postings: Vec<Landmark> = raw.into_iter().map(posting).collect();
+                postings.sort_by_key(|posting| posting.frame);
                 let (title, artist, path) = (text.clone(), text.chars().rev().collect(), text);
                 NewTrack { title, artist, path, content, seconds: f64::from(frames) / 3.0, frames, postings }
             },

@@ -172,7 +172,7 @@ impl<R: Read> Importer<R> {
 /// Why no database may accept this track, or `None` if it is valid.
 pub fn fault(track: &NewTrack) -> Option<&'static str> {
     let longest = MAX_SECONDS as f64 + 1.0;
-    let last = track.postings.last().map_or(0, |&(_, frame)| frame);
+    let last = track.postings.last().map_or(0, |posting| posting.frame.0);
     if [&track.title, &track.artist, &track.path].iter().any(|text| text.len() > TEXT_CAP) {
         Some("a title, artist or path of more than 4,096 bytes")
     } else if !(0.0..=longest).contains(&track.seconds) {

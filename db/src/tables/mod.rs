@@ -2,9 +2,9 @@
 //!
 //! | file | what it owns |
 //! | --- | --- |
-//! | `schema` | names of the trees, keys and values byte by byte, the schema number |
-//! | `records` | the records as types |
 //! | `varint` | numbers of one to five bytes |
+//! | `records` | the records as types |
+//! | `schema` | names of the trees, keys and values byte by byte, the schema number |
 //! | `table` | one tree of sled, guarded against sled's panics |
 //! | `ledger` | which tracks must be there, in a file outside sled |
 

@@ -1,6 +1,6 @@
-//! The records of the store, as types. [`super::schema`] describes their bytes.
+//! The records of the store, as types. docs/storage-format.md describes their bytes.
 
-use fingerprint::{Frame, GlobalFrame};
+use fingerprint::{Frame, GlobalFrame, Landmark};
 use protocol::wire::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +22,8 @@ pub struct NewTrack {
     pub seconds: f64,
     /// Length in frames, at least 1.
     pub frames: u32,
-    /// Postings as (hash, frame), sorted by frame.
-    pub postings: Vec<(u32, u32)>,
+    /// Postings, sorted by frame.
+    pub postings: Vec<Landmark>,
 }
 
 /// A stored track.

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use db::{Database, NewTrack, Served};
-use fingerprint::{Catalogue, GlobalFrame, Settings};
-use psi::query::{AskedKey, KnownShard};
-use psi::{Params, PublicMasks, bins, evaluate, oprf, query};
-use rand::{Rng, SeedableRng, rngs::StdRng, thread_rng};
+use fingerprint::{Catalogue, Frame, GlobalFrame, Hash, Landmark, Settings};
+use psi::query::KnownShard;
+use psi::{Asker, Evaluator, Params, PublicMasks};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub const QUIET: &(dyn Fn(usize, usize) + Sync) = &|_, _| {};
 
@@ -28,46 +29,40 @@ pub fn track(number: u8, frames: u32) -> NewTrack {
         content: [number; 32],
         seconds: f64::from(frames) * 0.032,
         frames,
-        postings: (0..frames).map(|frame| (hash(), frame)).collect(),
+        postings: (0..frames).map(|frame| Landmark { hash: Hash(hash()), frame: Frame(frame) }).collect(),
     }
 }
 
 /// The labels on the catalogue's time line that are returned for `hashes`, asked in as many queries as needed.
 pub fn ask(served: &Served, database: &Database, hashes: &BTreeSet<u32>) -> BTreeMap<u32, BTreeSet<u32>> {
     let params = Params::new(served.manifest.spec).unwrap();
-    let masks = PublicMasks::derive(&params, &served.manifest.seed);
+    let masks = Arc::new(PublicMasks::derive(&params, &served.manifest.seed));
+    let asker = Asker::new(params, served.manifest.bins.clone(), masks).unwrap();
+    let evaluator = Evaluator::new(params, database.oprf_key(), served.shards.clone()).unwrap();
+    let known: Vec<KnownShard> = served
+        .manifest
+        .shards
+        .iter()
+        .zip(&served.hints)
+        .map(|(info, hint)| KnownShard { uid: info.uid, group: 0, hint })
+        .collect();
     let catalogue = Catalogue::decode(&served.attachment).unwrap();
     let mut left: Vec<u32> = hashes.iter().copied().collect();
     let mut found: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     while !left.is_empty() {
-        let items: Vec<[u8; 4]> = left.iter().map(|hash| hash.to_le_bytes()).collect();
-        let asked = bins::choose(&params, &served.manifest.bins, &items, &mut thread_rng());
-        let blinded = oprf::blind(asked.clone()).unwrap();
-        let evaluated = database.oprf_key().evaluate(blinded.message()).unwrap();
-        let keys = blinded.finalize(&evaluated).unwrap();
-        let real: Vec<AskedKey> = asked
-            .iter()
-            .zip(keys)
-            .filter_map(|(a, key)| Some(AskedKey { item: Some(left[a.source?]), bin: a.bin, key }))
-            .collect();
-        let done: BTreeSet<u32> = real.iter().filter_map(|a| a.item).collect();
-        let (upload, pending) = query::encrypt(&params, &masks, real, &mut thread_rng()).unwrap();
-        let answer = evaluate::answer(&params, &served.shards, &upload).unwrap();
-        let known: Vec<KnownShard> = served
-            .manifest
-            .shards
-            .iter()
-            .zip(&served.hints)
-            .map(|(info, hint)| KnownShard { uid: info.uid, group: 0, hint })
-            .collect();
-        let labels = pending.open(&known, &answer, |r| {
-            let frame = GlobalFrame::from_elements(r.label.try_into().unwrap());
-            catalogue.locate(frame).map(|_| (r.item, frame.0))
+        let blinded = asker.blind(left.iter().map(|hash| hash.to_le_bytes())).unwrap();
+        let asked: Vec<u32> = blinded.sources().into_iter().map(|source| left[source]).collect();
+        let evaluated = evaluator.evaluate(blinded.message()).unwrap();
+        let (upload, pending) = blinded.unblind(&evaluated).unwrap().encrypt().unwrap();
+        let answer = evaluator.answer(&upload).unwrap();
+        let labels = pending.open(&known, &answer, |returned| {
+            let frame = GlobalFrame::from_elements(returned.label.try_into().unwrap());
+            catalogue.locate(frame).map(|_| (asked[returned.item as usize], frame.0))
         });
         for (hash, frame) in labels.unwrap() {
             found.entry(hash).or_default().insert(frame);
         }
-        left.retain(|hash| !done.contains(hash));
+        left.retain(|hash| !asked.contains(hash));
     }
     found
 }
@@ -81,8 +76,9 @@ pub fn check(database: &Database, tracks: &[NewTrack]) {
         catalogue.tracks().iter().map(|t| (t.title.as_str(), t.start.0)).collect();
     let mut expected: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for track in tracks {
-        for &(hash, frame) in &track.postings {
-            expected.entry(hash).or_default().insert(starts[track.title.as_str()] + frame);
+        for posting in &track.postings {
+            let frame = starts[track.title.as_str()] + posting.frame.0;
+            expected.entry(posting.hash.0).or_default().insert(frame);
         }
     }
     let found = ask(&served, database, &expected.keys().copied().collect());

@@ -52,7 +52,7 @@ pub enum Error {
     #[error(transparent)]
     Psi(#[from] psi::Error),
     /// The server's labels are not positions on a time line.
-    #[error("the server's labels have {actual} elements, positions have 2")]
+    #[error("the server's labels have {actual} elements, but a position has 2")]
     LabelElements {
         /// Elements per label found.
         actual: usize,

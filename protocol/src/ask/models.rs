@@ -85,6 +85,11 @@ pub struct Scores {
 }
 
 impl SealedScores {
+    /// Bytes in memory until the scores are opened, without the model, which is shared.
+    pub fn memory(&self) -> usize {
+        size_of::<SealedScores>() + self.pending.secret_bytes() + self.answer.len()
+    }
+
     /// Opens the scores.
     ///
     /// # Errors

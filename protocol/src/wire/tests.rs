@@ -1,4 +1,5 @@
 use super::*;
+use crate::manifest::{Manifest, ShardInfo};
 use proptest::prelude::*;
 use psi::bins::Bins;
 use psi::oprf::KeyId;

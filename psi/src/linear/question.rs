@@ -73,6 +73,11 @@ fn round_to_score(ring: &Ring, phase: u64, bits: u32) -> i32 {
 }
 
 impl PendingScores {
+    /// Bytes of the secret.
+    pub fn secret_bytes(&self) -> usize {
+        size_of_val(&self.secret.transformed().0[..])
+    }
+
     /// Opens the answer: the score of every class, as it would be in the clear.
     ///
     /// # Errors

@@ -13,9 +13,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::operation::{Changes, Operation};
-use super::operations::{Encode, Request};
-use super::place::Place;
-use super::wire::{self, Response, SOCKET_NAME};
+use super::operations::{AdminRequest, Encode};
+use super::socket_path::SocketPath;
+use super::wire::{self, AdminResponse, SOCKET_NAME};
 use crate::daemon::{DaemonError, Hosted};
 
 /// Listens until dropped, then removes the socket.
@@ -32,7 +32,7 @@ impl AdminHost {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = UnixListener::bind(Place::in_folder(hosted.database.folder())?.path())?;
+        let listener = UnixListener::bind(SocketPath::in_folder(hosted.database.folder())?.path())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         let owner = fs::metadata(&path)?.uid(); // the user of this process
         let accepting = tokio::spawn(accept(listener, owner, hosted));
@@ -105,7 +105,7 @@ async fn serve(mut stream: UnixStream, hosted: Arc<Hosted>) {
     }
 }
 
-async fn read(stream: &mut UnixStream) -> io::Result<Request> {
+async fn read(stream: &mut UnixStream) -> io::Result<AdminRequest> {
     let mut header = [0; 4];
     stream.read_exact(&mut header).await?;
     let length = wire::length(header)?;
@@ -124,10 +124,11 @@ pub(super) struct Call {
 }
 
 impl Call {
-    fn serve(self, request: Request) {
+    fn serve(self, request: AdminRequest) {
         let answered = request.answer(&self);
         // For example a response over the cap. The owner waits for some answer.
-        let answered = answered.or_else(|error| wire::encode(&Response::<()>::Failed(error.to_string())));
+        let answered =
+            answered.or_else(|error| wire::encode(&AdminResponse::<()>::Failed(error.to_string())));
         if let Ok(bytes) = answered {
             // If the owner has gone, nobody waits for the answer.
             let _ = self.responses.send(bytes);
@@ -142,16 +143,16 @@ impl Call {
             Changes::Nothing | Changes::Tokens | Changes::Models => {}
         }
         let progress = |done: usize, total: usize| {
-            if let Ok(bytes) = wire::encode(&Response::<()>::Progress(done as u64, total as u64)) {
+            if let Ok(bytes) = wire::encode(&AdminResponse::<()>::Progress(done as u64, total as u64)) {
                 let _ = self.responses.send(bytes);
             }
         };
         wire::encode(&match self.hosted.run(operation, &progress) {
-            Ok(output) => Response::Done(output),
+            Ok(output) => AdminResponse::Done(output),
             Err(error @ DaemonError::Database(db::Error::Stopped { .. })) => {
-                Response::Stopped(error.to_string())
+                AdminResponse::Stopped(error.to_string())
             }
-            Err(error) => Response::Failed(error.to_string()),
+            Err(error) => AdminResponse::Failed(error.to_string()),
         })
     }
 }

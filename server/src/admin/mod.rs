@@ -7,7 +7,7 @@
 //! | `wire` | the messages on the socket |
 //! | `owner` | the owner's end |
 //! | `host` | the daemon's end |
-//! | `place` | a short path to the socket |
+//! | `socket_path` | a short path to the socket |
 //!
 //! sled opens a folder in one process only, so while a daemon is running, the owner's commands go through it.
 //! Messages are postcard, preceded by a length (u32 LE): one request, then any number of progress reports, then one
@@ -17,7 +17,7 @@ mod host;
 mod operation;
 pub mod operations;
 mod owner;
-mod place;
+mod socket_path;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -35,6 +35,6 @@ pub(crate) fn decode_any(bytes: &[u8]) -> bool {
     if wire::length(*header).is_err() {
         return false;
     }
-    let is_request = wire::reads_back::<operations::Request>(body);
+    let is_request = wire::reads_back::<operations::AdminRequest>(body);
     operations::is_response(body) || is_request
 }

@@ -4,7 +4,7 @@ use db::Database;
 use protocol::token::AccessToken;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::operations::Request;
+use super::operations::AdminRequest;
 use super::wire::Description;
 
 /// Called with (shards encoded, shards to encode).
@@ -12,7 +12,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Something that an owner does with a database. It works the same whether this process or a daemon has the database
 /// open. To add one, define it in [`super::operations`] and add its name to the list there.
-pub trait Operation: Into<Request> {
+pub trait Operation: Into<AdminRequest> {
     /// The result.
     type Output: Serialize + DeserializeOwned;
 

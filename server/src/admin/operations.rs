@@ -13,21 +13,21 @@ macro_rules! operations {
     ($($name:ident),* $(,)?) => {
         /// An operation on the wire; its index in the list is its kind.
         #[derive(Debug, Serialize, Deserialize)]
-        pub enum Request {
+        pub enum AdminRequest {
             $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name)),*
         }
 
-        $(impl From<$name> for Request {
-            fn from(operation: $name) -> Request {
-                Request::$name(operation)
+        $(impl From<$name> for AdminRequest {
+            fn from(operation: $name) -> AdminRequest {
+                AdminRequest::$name(operation)
             }
         })*
 
-        impl Request {
+        impl AdminRequest {
             /// The response's bytes, preceded by their length.
             pub(super) fn answer(self, call: &Call) -> std::io::Result<Vec<u8>> {
                 match self {
-                    $(Request::$name(operation) => call.answer(operation)),*
+                    $(AdminRequest::$name(operation) => call.answer(operation)),*
                 }
             }
         }
@@ -35,8 +35,8 @@ macro_rules! operations {
         /// Whether a body is a valid response to any of the operations.
         #[cfg(any(test, fuzzing))]
         pub(super) fn is_response(body: &[u8]) -> bool {
-            use super::wire::{Response, reads_back};
-            [$(reads_back::<Response<<$name as Operation>::Output>>(body)),*].contains(&true)
+            use super::wire::{AdminResponse, reads_back};
+            [$(reads_back::<AdminResponse<<$name as Operation>::Output>>(body)),*].contains(&true)
         }
     };
 }

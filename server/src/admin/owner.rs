@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use protocol::token::AccessToken;
 
 use super::operation::{Operation, Progress};
-use super::operations::{Describe, OwnerToken, Request};
-use super::place::Place;
-use super::wire::{self, AdminError, Description, Response, SOCKET_NAME};
+use super::operations::{AdminRequest, Describe, OwnerToken};
+use super::socket_path::SocketPath;
+use super::wire::{self, AdminError, AdminResponse, Description, SOCKET_NAME};
 
 /// A connection to the daemon that has a database open. Calls from several threads take turns.
 pub struct AdminClient(Mutex<UnixStream>);
@@ -21,7 +21,7 @@ impl AdminClient {
     /// # Errors
     /// [`AdminError::Socket`] for a socket that exists but cannot be used.
     pub fn connect(folder: &Path) -> Result<Option<AdminClient>, AdminError> {
-        match Place::in_folder(folder).and_then(|place| UnixStream::connect(place.path())) {
+        match SocketPath::in_folder(folder).and_then(|socket| UnixStream::connect(socket.path())) {
             Ok(stream) => Ok(Some(AdminClient(Mutex::new(stream)))),
             Err(source) => match source.kind() {
                 // A killed daemon leaves a socket that nobody listens on.
@@ -64,7 +64,7 @@ impl AdminClient {
         operation: O,
         progress: Progress,
     ) -> Result<O::Output, AdminError> {
-        let request: Request = operation.into();
+        let request: AdminRequest = operation.into();
         let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stream.write_all(&wire::encode(&request)?)?;
         loop {
@@ -73,10 +73,10 @@ impl AdminClient {
             let mut body = vec![0; wire::length(header)?];
             stream.read_exact(&mut body)?;
             match wire::decode(&body).map_err(|_| AdminError::Unexpected)? {
-                Response::Progress(done, total) => progress(done as usize, total as usize),
-                Response::Done(output) => return Ok(output),
-                Response::Failed(reason) => return Err(AdminError::Failed(reason)),
-                Response::Stopped(reason) => return Err(AdminError::Stopped(reason)),
+                AdminResponse::Progress(done, total) => progress(done as usize, total as usize),
+                AdminResponse::Done(output) => return Ok(output),
+                AdminResponse::Failed(reason) => return Err(AdminError::Failed(reason)),
+                AdminResponse::Stopped(reason) => return Err(AdminError::Stopped(reason)),
             }
         }
     }

@@ -4,18 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::{Added, Database, NewModel, NewTrack};
+use fingerprint::{Frame, Hash, Landmark};
 use proptest::prelude::*;
 use tokio::task::spawn_blocking;
 
 use super::operations::*;
-use super::wire::{MESSAGE_CAP, Response, decode, encode, length, reads_back};
+use super::wire::{AdminResponse, MESSAGE_CAP, decode, encode, length, reads_back};
 use super::{AdminClient, AdminError, Operation, Site};
 use crate::{Config, Daemon};
+
+fn posting((hash, frame): (u32, u32)) -> Landmark {
+    Landmark { hash: Hash(hash), frame: Frame(frame) }
+}
 
 fn tracks() -> impl Strategy<Value = NewTrack> {
     let postings = prop::collection::vec(any::<(u32, u32)>(), 0..20);
     ("\\PC{0,9}", "\\PC{0,9}", "\\PC{0,9}", any::<[u8; 32]>(), any::<u32>(), postings).prop_map(
-        |(title, artist, path, content, frames, postings)| {
+        |(title, artist, path, content, frames, raw)| {
+            let postings = raw.into_iter().map(posting).collect();
             let seconds = f64::from(frames);
             NewTrack { title, artist, path, content, seconds, frames, postings }
         },
@@ -31,9 +37,9 @@ fn models() -> impl Strategy<Value = NewModel> {
     )
 }
 
-fn requests() -> impl Strategy<Value = Request> {
+fn requests() -> impl Strategy<Value = AdminRequest> {
     let bare = || {
-        let all: [Request; 9] = [
+        let all: [AdminRequest; 9] = [
             Describe.into(),
             OwnerToken.into(),
             GetSettings.into(),
@@ -69,32 +75,32 @@ proptest! {
         let bytes = encode(&request).unwrap();
         let (header, body) = bytes.split_first_chunk().unwrap();
         prop_assert_eq!(length(*header).unwrap(), body.len());
-        prop_assert_eq!(encode(&decode::<Request>(body).unwrap()).unwrap(), bytes.clone());
+        prop_assert_eq!(encode(&decode::<AdminRequest>(body).unwrap()).unwrap(), bytes.clone());
         for cut in 0..body.len() {
-            prop_assert!(decode::<Request>(&body[..cut]).is_err(), "{cut} of {} bytes", body.len());
+            prop_assert!(decode::<AdminRequest>(&body[..cut]).is_err(), "{cut} of {} bytes", body.len());
         }
-        prop_assert!(decode::<Request>(&[body, &[0]].concat()).is_err());
+        prop_assert!(decode::<AdminRequest>(&[body, &[0]].concat()).is_err());
     }
 
     #[test]
     fn responses_round_trip(track in tracks(), reason in "\\PC{0,9}", done: u64, total: u64) {
-        let sent = encode(&Response::Done(Some(track.clone()))).unwrap();
-        let read = decode::<Response<<GetTrack as Operation>::Output>>(&sent[4..]).unwrap();
-        let Response::Done(Some(read)) = read else { panic!("another response") };
+        let sent = encode(&AdminResponse::Done(Some(track.clone()))).unwrap();
+        let read = decode::<AdminResponse<<GetTrack as Operation>::Output>>(&sent[4..]).unwrap();
+        let AdminResponse::Done(Some(read)) = read else { panic!("another response") };
         prop_assert_eq!(format!("{read:?}"), format!("{track:?}"));
         // Messages that do not depend on the operation.
-        let sent = encode(&Response::<()>::Failed(reason.clone())).unwrap();
-        let failed = matches!(decode(&sent[4..]).unwrap(), Response::<NewTrack>::Failed(read) if read == reason);
-        let sent = encode(&Response::<()>::Progress(done, total)).unwrap();
+        let sent = encode(&AdminResponse::<()>::Failed(reason.clone())).unwrap();
+        let failed = matches!(decode(&sent[4..]).unwrap(), AdminResponse::<NewTrack>::Failed(read) if read == reason);
+        let sent = encode(&AdminResponse::<()>::Progress(done, total)).unwrap();
         let read = decode(&sent[4..]).unwrap();
-        let reported = matches!(read, Response::<NewTrack>::Progress(a, b) if (a, b) == (done, total));
+        let reported = matches!(read, AdminResponse::<NewTrack>::Progress(a, b) if (a, b) == (done, total));
         prop_assert!(failed && reported);
     }
 
     #[test]
     fn random_bytes_never_panic(kind in 0u8..24, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for bytes in [[&[kind], &bytes[..]].concat(), bytes] {
-            reads_back::<Request>(&bytes);
+            reads_back::<AdminRequest>(&bytes);
             is_response(&bytes);
         }
     }
@@ -107,19 +113,19 @@ proptest! {
 
 #[test]
 fn an_unknown_kind_is_refused() {
-    let last = *encode(&Request::from(RemoveModel(String::new()))).unwrap().get(4).unwrap();
-    assert!(decode::<Request>(&[last, 0]).is_ok());
-    assert!(decode::<Request>(&[last + 1, 0]).is_err());
+    let last = *encode(&AdminRequest::from(RemoveModel(String::new()))).unwrap().get(4).unwrap();
+    assert!(decode::<AdminRequest>(&[last, 0]).is_ok());
+    assert!(decode::<AdminRequest>(&[last + 1, 0]).is_err());
 }
 
 /// A list that claims to be long takes no memory before its items arrive.
 #[test]
 fn a_claim_of_many_is_no_allocation() {
     let many = [255, 255, 255, 255, 15];
-    let removes = encode(&Request::from(RemoveTracks(Vec::new()))).unwrap()[4];
-    assert!(decode::<Request>(&[&[removes][..], &many].concat()).is_err());
-    let done = encode(&Response::Done(())).unwrap()[4];
-    let tracks = decode::<Response<<ListTracks as Operation>::Output>>(&[&[done][..], &many].concat());
+    let removes = encode(&AdminRequest::from(RemoveTracks(Vec::new()))).unwrap()[4];
+    assert!(decode::<AdminRequest>(&[&[removes][..], &many].concat()).is_err());
+    let done = encode(&AdminResponse::Done(())).unwrap()[4];
+    let tracks = decode::<AdminResponse<<ListTracks as Operation>::Output>>(&[&[done][..], &many].concat());
     assert!(tracks.is_err());
 }
 
@@ -131,7 +137,7 @@ fn track(n: u32) -> NewTrack {
         content: [n as u8; 32],
         seconds: 10.0,
         frames: 400,
-        postings: (0..50).map(|k| ((k + 50 * n).wrapping_mul(2_654_435_761), 2 * k)).collect(),
+        postings: (0..50).map(|k| posting(((k + 50 * n).wrapping_mul(2_654_435_761), 2 * k))).collect(),
     }
 }
 

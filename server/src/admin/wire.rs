@@ -13,7 +13,7 @@ pub(super) const MESSAGE_CAP: u32 = 256 * 1024 * 1024;
 
 /// A message from the daemon for an operation whose output is `T`.
 #[derive(Serialize, Deserialize)]
-pub(super) enum Response<T> {
+pub(super) enum AdminResponse<T> {
     /// Still running: (shards encoded, shards to encode).
     Progress(u64, u64),
     /// The operation is done, with this output.

@@ -167,7 +167,7 @@ async fn lies_are_typed_errors() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_that_cannot_be_used_are_refused() {
-    let offer = |change: fn(&mut protocol::wire::Manifest)| {
+    let offer = |change: fn(&mut protocol::manifest::Manifest)| {
         let mut manifest = snapshot(&[0]).manifest().clone();
         change(&mut manifest);
         let bytes = Response::Manifest(manifest.encode()).encode();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use client::{Cache, ClientConfig, Question, ServerKey, Trust};
 use fingerprint::{Candidate, Catalogue, GlobalFrame, HalfFrame, Hash, Settings, Track, TrackId};
-use protocol::wire::{Digest, Manifest, ShardInfo};
+use protocol::manifest::{Manifest, ShardInfo};
+use protocol::wire::Digest;
 use psi::bins::Bins;
 use psi::evaluate::ServedShard;
 use psi::oprf::{ItemKey, OprfKey};

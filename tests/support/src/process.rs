@@ -136,6 +136,14 @@ pub fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
+/// CPU time of a process so far, in clock ticks, summed over its threads.
+pub fn work_of(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()? + ticks()?)
+}
+
 /// Collects the output of a process as it comes, so that a full pipe never stops the process.
 pub(crate) struct Heard {
     bytes: Arc<Mutex<Vec<u8>>>,

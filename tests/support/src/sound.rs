@@ -31,6 +31,40 @@ pub fn melody(seconds: f64, loudness: f64, seed: u64) -> Vec<f32> {
     (0..(seconds * f64::from(RATE)) as usize).map(sample).collect()
 }
 
+/// How a passage is degraded. A passage's number chooses one of each.
+#[derive(Clone, Copy)]
+pub struct Wear {
+    /// The least loudness, and the range above it.
+    pub loudness: (f32, f32),
+    /// Levels of noise.
+    pub hiss: [f32; 4],
+    /// Shares of the last sample in the next one.
+    pub dull: [f32; 3],
+}
+
+/// The first sample of the passage with this number.
+pub fn place(source: &[f32], seconds: usize, number: usize) -> usize {
+    number * 7919 % source.len().saturating_sub(seconds * RATE as usize).max(1)
+}
+
+/// A passage of `source`. `number` determines its place, loudness, noise and dullness.
+pub fn worn(source: &[f32], seconds: usize, number: usize, wear: Wear) -> Vec<f32> {
+    let mut state = number as u32 + 1;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    let (least, range) = wear.loudness;
+    let loudness = least + (number % 13) as f32 / 13.0 * range;
+    let (hiss, dull) = (wear.hiss[number % 4], wear.dull[number % 3]);
+    let mut last = 0.0;
+    let degrade = |sample: &f32| {
+        last = dull * last + (1.0 - dull) * sample;
+        loudness * (last + hiss * noise())
+    };
+    source.iter().skip(place(source, seconds, number)).take(seconds * RATE as usize).map(degrade).collect()
+}
+
 /// Writes a mono WAV file of 32-bit floats.
 pub fn write_wav(path: &Path, samples: &[f32]) {
     write_wav_as(path, Wav { rate: RATE, channels: 1, bits: 32 }, samples);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::program::work_of;
+use crate::work_of;
 
 /// Bytes of a socket's buffer, large enough that an answer arrives without loss.
 const BUFFER: usize = 4 << 20;
@@ -19,11 +19,17 @@ const LOOK: Duration = Duration::from_millis(5);
 /// A connection is over when the server sends nothing for this long.
 const SILENCE: Duration = Duration::from_secs(45);
 
+/// A datagram of at least this many bytes contains part of a message, not only acknowledgements.
+pub const FULL: usize = 600;
+
 /// A datagram as an observer sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
+    /// When it came.
     pub at: Instant,
+    /// Whether the client sent it.
     pub from_client: bool,
+    /// Its length.
     pub bytes: usize,
     /// CPU time of the watched process by then, in clock ticks; 0 if none is watched.
     pub work: u64,
@@ -34,6 +40,7 @@ pub type Connection = Vec<Seen>;
 
 /// A relay in front of a server. It runs until the process ends.
 pub struct Relay {
+    /// Where clients connect.
     pub address: SocketAddr,
     noted: Arc<Mutex<Noted>>,
 }
@@ -41,6 +48,8 @@ pub struct Relay {
 #[derive(Default)]
 struct Noted {
     connections: Vec<Connection>,
+    /// Where they come from, in the same order.
+    clients: Vec<SocketAddr>,
     watched: Option<u32>,
     /// Whether the server's datagrams wait.
     held: Arc<AtomicBool>,
@@ -73,6 +82,11 @@ impl Relay {
     /// From now on, the server's datagrams wait, or go on.
     pub fn hold(&self, held: bool) {
         lock(&self.noted).held.store(held, SeqCst);
+    }
+
+    /// Where the newest connection comes from.
+    pub fn newest_client(&self) -> Option<SocketAddr> {
+        lock(&self.noted).clients.last().copied()
     }
 
     /// From now on, notes the CPU time of this process with every datagram.
@@ -109,6 +123,7 @@ fn pass_on(front: &Arc<UdpSocket>, server: SocketAddr, noted: &Arc<Mutex<Noted>>
             let place = {
                 let mut noted = lock(noted);
                 noted.connections.push(Vec::new());
+                noted.clients.push(client);
                 noted.connections.len() - 1
             };
             let (front, ours, noted) = (Arc::clone(front), Arc::clone(&back), Arc::clone(noted));

@@ -31,11 +31,14 @@ pub fn mann_whitney(first: &[f64], second: &[f64]) -> f64 {
 /// Times after the song and after other songs, in milliseconds.
 #[derive(Debug, Default)]
 pub struct Comparison {
+    /// After the song.
     pub song: Vec<f64>,
+    /// After other songs.
     pub others: Vec<f64>,
 }
 
 impl Comparison {
+    /// Adds a time.
     pub fn push(&mut self, of_song: bool, time: f64) {
         if of_song { self.song.push(time) } else { self.others.push(time) }
     }
