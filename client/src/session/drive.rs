@@ -106,6 +106,7 @@ impl<M: Mode> Session<M> {
             match step {
                 Step::Exchange(exchange) => {
                     let transport = self.transport.as_mut().ok_or(Error::Stopped)?;
+                    tracing::debug!(what = exchange.what, "sending a request");
                     match transport.exchange(&exchange).await {
                         Ok(frame) => {
                             self.arrived = Instant::now();
