@@ -36,6 +36,10 @@ pub struct Sealed<M = AtEnd> {
 }
 
 impl Sealed {
+    /// What stays in memory until the answer is opened, besides the answer (measured): the secret (16 KiB), the keys of
+    /// 2,048 items (64 KiB), the hashes asked and their times.
+    pub const KEPT_BYTES: usize = 140_000;
+
     /// Opens the answer and returns the best `top` tracks.
     ///
     /// # Errors
@@ -46,10 +50,6 @@ impl Sealed {
 }
 
 impl<M> Sealed<M> {
-    /// What stays in memory until the answer is opened, besides the answer (measured): the secret (16 KiB), the keys of
-    /// 2,048 items (64 KiB), the hashes asked and their times.
-    pub const KEPT_BYTES: usize = 140_000;
-
     /// Number of hashes found in the recording; the question asks some or all of them.
     pub fn hashes(&self) -> usize {
         self.inner.hashes()

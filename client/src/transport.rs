@@ -100,7 +100,7 @@ impl Drop for LineRuntime {
     /// A connection that is dropped says goodbye as well. Otherwise it would hold its seat at the server until the idle
     /// timeout.
     fn drop(&mut self) {
-        // Async code must not drop a runtime: that would panic. If no thread can be had, this one stays.
+        // A runtime that is dropped in async code panics. So if no thread can be started, this one is never dropped.
         let Some(runtime) = self.0.take().map(ManuallyDrop::new) else { return };
         let _ = std::thread::Builder::new().name("goodbye".to_owned()).spawn(move || {
             std::thread::sleep(GOODBYE);
