@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use client::{Answer, Beside, Happened, Opener, Opening, Session, Sound, Stage, StageEnd};
-use fingerprint::{SAMPLE_RATE, Settings};
+use fingerprint::Settings;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::App;
@@ -21,20 +21,19 @@ const CANDIDATES: usize = 3;
 
 /// A recording up to a certain moment, to ask about.
 pub struct Round {
-    /// At the fingerprint's rate.
-    pub samples: Vec<f32>,
+    /// What was heard.
+    pub sound: Sound,
+    /// Its length.
+    pub seconds: f64,
     /// The recording's name.
     pub name: String,
     /// How long decoding it took, in milliseconds.
     pub decode: f64,
-    /// When its sound was complete, by a fixed timetable. Its question is sent [`SLACK`] later. `None` sends it at once.
+    /// How long its fingerprint took, in milliseconds, as far as it is there.
+    pub fingerprint: f64,
+    /// When its sound was complete, by a fixed timetable. Its question is sent [`SLACK`] later. `None` sends it at once;
+    /// the sound then has its fingerprint already, because the time of one depends on the recording.
     pub due: Option<Instant>,
-}
-
-impl Round {
-    fn seconds(&self) -> f64 {
-        self.samples.len() as f64 / f64::from(SAMPLE_RATE)
-    }
 }
 
 /// Asks in the background, whether or not the page is still open.
@@ -84,7 +83,7 @@ impl Work {
         self.say(&Event::Ready);
         let mut number = 0;
         while let Some(round) = rounds.recv().await {
-            self.say(&Event::Asking { round: number, seconds: round.seconds() });
+            self.say(&Event::Asking { round: number, seconds: round.seconds });
             if let Some(setup) = setup.take() {
                 self.say(&Event::ended(number, setup));
             }
@@ -114,7 +113,7 @@ impl Work {
     /// Asks about one round. A query is sent for every round, even if nothing was heard, so that an observer who
     /// counts queries does not learn whether something was. The answer is opened in the background.
     async fn ask(&self, line: &mut Line, number: usize, round: Round) -> Result<()> {
-        let Round { samples, name, decode, due } = round;
+        let Round { sound, name, decode, mut fingerprint, due, .. } = round;
         let mut watch = self.watch(number);
         let beat = due.map(|due| Beat::starting(due + SLACK));
         let chosen = due.zip(beat).map(|(due, beat)| beat.choose(due.max(line.arrived)));
@@ -123,10 +122,12 @@ impl Work {
             None => line.session.sync_watched(&mut watch).await?,
         };
         let start = Instant::now();
-        let sound = Sound::Samples(Arc::new(samples));
-        let prepared = tokio::task::spawn_blocking(move || synced.prepare(sound)).await?;
-        let prepared = prepared.map_err(client::Error::from)?;
-        let fingerprint = start.elapsed().as_secs_f64() * 1e3;
+        let prepare = move || match due {
+            Some(_) => synced.prepare(sound),
+            None => synced.blind(sound),
+        };
+        let prepared = tokio::task::spawn_blocking(prepare).await?.map_err(client::Error::from)?;
+        fingerprint += start.elapsed().as_secs_f64() * 1e3;
         let hashes = prepared.hashes().unwrap_or_default();
         self.say(&Event::Fingerprinted { round: number, hashes, milliseconds: fingerprint });
         if let (Some(due), Some(beat), Some(chosen)) = (due, beat, chosen) {

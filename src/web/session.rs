@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::WebSocket;
-use fingerprint::Settings;
+use client::Sound;
+use fingerprint::{SAMPLE_RATE, Settings};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -94,9 +95,11 @@ async fn keep(
     }
     for due in [first].into_iter().chain(later) {
         sleep_until(due.into()).await;
-        let (samples, name) = (recording.samples(), "microphone".to_owned());
+        let samples = recording.samples();
+        let (seconds, name) = (seconds(&samples), "microphone".to_owned());
+        let sound = Sound::Samples(Arc::new(samples));
         // If the asker takes no more questions, it has told the page why.
-        let _ = rounds.send(Round { samples, name, decode: 0.0, due: Some(due) });
+        let _ = rounds.send(Round { sound, seconds, name, decode: 0.0, fingerprint: 0.0, due: Some(due) });
     }
     true
 }
@@ -159,6 +162,24 @@ async fn ended(timetable: &mut Option<Timetable>) -> bool {
 
 /// Asks about a file, with one question.
 async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Problem> {
+    let Some(bytes) = upload(page).await? else { return Ok(()) };
+    let (round, samples) = match tokio::task::spawn_blocking(move || round_of(bytes, name)).await {
+        Ok(Ok(decoded)) => decoded,
+        Ok(Err(error)) => return Err(Problem::from(&error)),
+        Err(error) => return Err(Problem::Other { reason: error.to_string() }),
+    };
+    let Asker { rounds, mut events, settings } = Asker::start(app);
+    let _ = rounds.send(round);
+    drop(rounds);
+    draw(page, &mut Picture::default(), samples, settings.get()).await;
+    while let Some(event) = events.recv().await {
+        page.pass_on(event).await;
+    }
+    Ok(())
+}
+
+/// Receives a file, or nothing if the page goes.
+async fn upload(page: &mut Page) -> Result<Option<Vec<u8>>, Problem> {
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         match page.hear().await {
@@ -166,28 +187,35 @@ async fn file(page: &mut Page, app: Arc<App>, name: String) -> Result<(), Proble
                 return Err(Problem::TooLarge { megabytes: FILE_CAP >> 20 });
             }
             FromPage::Bytes(piece) => bytes.extend_from_slice(&piece),
-            FromPage::Text(_) => break,
-            FromPage::Gone => return Ok(()),
+            FromPage::Text(_) => return Ok(Some(bytes)),
+            FromPage::Gone => return Ok(None),
         }
     }
-    let (extension, start) =
-        (Path::new(&name).extension().map(|e| e.to_string_lossy().into_owned()), Instant::now());
-    let decode =
-        move || fingerprint::decode_excerpt_of_bytes(bytes, extension.as_deref(), 0.0, QUERY_SECONDS as f64);
-    let samples = match tokio::task::spawn_blocking(decode).await {
-        Ok(Ok(recording)) => recording.samples,
-        Ok(Err(error)) => return Err(Problem::from(&error)),
-        Err(error) => return Err(Problem::Other { reason: error.to_string() }),
+}
+
+/// Decodes and fingerprints a file, before a server is reached: the time that it takes depends on the recording. Also
+/// returns the samples.
+fn round_of(bytes: Vec<u8>, name: String) -> Result<(Round, Vec<f32>), fingerprint::Error> {
+    let start = Instant::now();
+    let extension = Path::new(&name).extension().map(|e| e.to_string_lossy().into_owned());
+    let recording =
+        fingerprint::decode_excerpt_of_bytes(bytes, extension.as_deref(), 0.0, QUERY_SECONDS as f64)?;
+    let (decoded, samples) = (Instant::now(), Arc::new(recording.samples));
+    let sound = Sound::fingerprinted(samples.clone(), &Settings::default());
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let round = Round {
+        sound,
+        seconds: seconds(&samples),
+        name,
+        decode: milliseconds(decoded - start),
+        fingerprint: milliseconds(decoded.elapsed()),
+        due: None,
     };
-    let decode = start.elapsed().as_secs_f64() * 1e3;
-    let Asker { rounds, mut events, settings } = Asker::start(app);
-    draw(page, &mut Picture::default(), samples.clone(), settings.get()).await;
-    let _ = rounds.send(Round { samples, name, decode, due: None });
-    drop(rounds);
-    while let Some(event) = events.recv().await {
-        page.pass_on(event).await;
-    }
-    Ok(())
+    Ok((round, samples.to_vec()))
+}
+
+fn seconds(samples: &[f32]) -> f64 {
+    samples.len() as f64 / f64::from(SAMPLE_RATE)
 }
 
 /// Shows the page what is new. Uses the default settings until the server's are known.
