@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use client::{Sealed, Session};
+use client::{Sealed, Session, Sound};
 use db::Database;
 use fingerprint::Settings;
 
@@ -40,11 +40,16 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
 
 /// Starts a daemon, asks it about both recordings, and ends session and daemon. Only then opens the answers.
 async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
+    let mut heard = Vec::new();
+    for recording in RECORDINGS {
+        let decoded = hear(audio.join(recording), QUERY_SECONDS).1?;
+        heard.push((recording, decoded.decode, decoded.sound()));
+    }
     let place = reach::embedded(database).await?;
     let address = place.server.clone();
     let mut session = Session::at(place).await?;
     out!("Serving on {address} (UDP), server key {}\n", session.server_key());
-    let asked = ask_all(&mut session, audio).await;
+    let asked = ask_all(&mut session, heard).await;
     let ended = session.end().await;
     let mut matched = [false; 2];
     for (matched, (recording, decode, sealed)) in matched.iter_mut().zip(asked?) {
@@ -55,12 +60,13 @@ async fn ask(audio: &Path, database: Arc<Database>) -> Result<[bool; 2]> {
     Ok(matched)
 }
 
-/// For each recording the time of decoding and the sealed answer.
-async fn ask_all(session: &mut Session, audio: &Path) -> Result<Vec<(&'static str, f64, Sealed)>> {
+/// What is known of a recording: its name, the time of decoding in milliseconds, and more.
+type Of<T> = (&'static str, f64, T);
+
+async fn ask_all(session: &mut Session, heard: Vec<Of<Sound>>) -> Result<Vec<Of<Sealed>>> {
     let mut asked = Vec::new();
-    for recording in RECORDINGS {
-        let heard = hear(audio.join(recording), QUERY_SECONDS).1?;
-        asked.push((recording, heard.decode, session.ask(heard.sound()).await?));
+    for (recording, decode, sound) in heard {
+        asked.push((recording, decode, session.ask(sound).await?));
     }
     Ok(asked)
 }
