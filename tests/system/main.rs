@@ -32,11 +32,5 @@ mod trust;
 mod support {
     pub use ::support::*;
 
-    pub struct Built;
-
-    impl Program for Built {
-        const PATH: &str = env!("CARGO_BIN_EXE_psi-shazam");
-    }
-
-    pub type User = ::support::User<Built>;
+    ::support::user_of_the_program!();
 }

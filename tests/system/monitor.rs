@@ -1,7 +1,8 @@
 //! `monitor`: what was played when, in files and streams, and through restarts and interruptions.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::Receiver;
 
 use serde_json::Value;
 
@@ -118,17 +119,23 @@ fn a_stream_is_told_as_it_comes_and_ends_with_ctrl_c() {
     drop(stdin);
 }
 
-#[test]
-fn a_server_that_is_started_again_loses_nothing() {
-    let user = user();
-    let daemon = user.serve();
-    let (address, server) = (daemon.address, daemon.server());
-    let mut command = user.command(["monitor", "-", "--json", "--server", &server]);
+/// A monitor of a stream that has begun, with its input and the lines of both outputs.
+fn start(user: &User, server: &str) -> (Child, ChildStdin, Receiver<String>, Receiver<String>) {
+    let mut command = user.command(["monitor", "-", "--json", "--server", server]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let (told, said) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
     begin(&mut stdin);
+    (child, stdin, told, said)
+}
+
+#[test]
+fn a_server_that_is_started_again_loses_nothing() {
+    let user = user();
+    let daemon = user.serve();
+    let (address, server) = (daemon.address, daemon.server());
+    let (mut child, mut stdin, told, said) = start(&user, &server);
     let evening = evening();
     pour(&mut stdin, seconds(&evening, 0, 12));
     // On a busy machine windows are late, which is not the subject here.
@@ -185,12 +192,7 @@ fn the_reader_leaves_and_the_server_is_started_again() {
 fn ctrl_c_does_not_wait_for_a_server_that_is_gone() {
     let user = user();
     let daemon = user.serve();
-    let mut command = user.command(["monitor", "-", "--json", "--server", &daemon.server()]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let (told, said) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-    begin(&mut stdin);
+    let (mut child, mut stdin, told, said) = start(&user, &daemon.server());
     let evening = evening();
     pour(&mut stdin, seconds(&evening, 0, 12));
     while !told.recv_timeout(crate::support::DEADLINE).unwrap().contains("\"playing\"") {}

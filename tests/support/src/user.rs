@@ -11,6 +11,20 @@ pub trait Program {
     const PATH: &'static str;
 }
 
+/// Defines `User`, a user of the program that Cargo built for the test in which this stands.
+#[macro_export]
+macro_rules! user_of_the_program {
+    () => {
+        pub struct Built;
+
+        impl $crate::Program for Built {
+            const PATH: &'static str = env!("CARGO_BIN_EXE_psi-shazam");
+        }
+
+        pub type User = $crate::User<Built>;
+    };
+}
+
 /// A user of that program. [`Home`] has the operations in the user's home.
 pub struct User<P>(Home, PhantomData<P>);
 
