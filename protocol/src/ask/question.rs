@@ -10,9 +10,10 @@ use psi::Blinded;
 use super::Error;
 use super::synced::Synced;
 
-/// Time between two messages that a fingerprint is given, and more of it for each second of sound. It takes 13 ms for 10 s
-/// of sound on a machine of 2024; on one so slow that this is too little, the line shows how long it took.
+/// Time between two messages for fingerprint and blinding, whatever the sound. With [`SLOT_PER_SECOND`], that is 300 ms for
+/// 10 s of sound, where two cores need 25 to 40 ms (docs/measurements/performance.md).
 const SLOT: Duration = Duration::from_millis(100);
+/// More of it for each second of sound.
 const SLOT_PER_SECOND: Duration = Duration::from_millis(20);
 
 /// A recording to be named.
